@@ -1,0 +1,110 @@
+"""One door to every model: a request goes in, a reply comes out, and nothing else is seen by the model."""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal, Protocol
+
+from refsav.datasets.records import Stage
+from refsav.errors import RefSavError
+
+Task = Literal["object-crop", "object-masked", "judge", "judge-reason", "scene", "video"]
+"""What a request asks for; also the name of its prompt file."""
+
+STAGE_OF_TASK: Mapping[Task, Stage] = {
+    "object-crop": "object",
+    "object-masked": "object",
+    "judge": "judge",
+    "judge-reason": "judge",
+    "scene": "scene",
+    "video": "video",
+}
+
+
+class EngineError(RefSavError):
+    """A request that got no reply for good: refused by the server, or all tries used up."""
+
+
+class ServersDownError(RefSavError):
+    """No server answers any more; the build stops, and the same command resumes it."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Sampling:
+    """How a reply is drawn."""
+
+    max_tokens: int
+    temperature: float
+    seed: int
+    """Raised with every attempt, so that an attempt after a bad reply is another request."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ChatRequest:
+    """All that a model sees, and what it is asked for."""
+
+    task: Task
+    model: str
+    """Model name as the server lists it; the embedded engine's own name otherwise."""
+    system: str
+    user: str
+    """The prompt file's text with its fields filled in."""
+    fields: Mapping[str, str]
+    """What the prompt's fields were filled with; the embedded engine reads these where a model reads `user`."""
+    images: tuple[bytes, ...]
+    """JPEG files, in the order in which the user text speaks of them."""
+    sampling: Sampling
+    choices: tuple[str, ...] = ()
+    """If given, the reply is one of these and carries their probabilities."""
+    route: str = ""
+    """Video id: requests of one video go to the same server and meet its prefix cache. Not part of the digest."""
+
+    @property
+    def digest(self) -> str:
+        """Hex SHA-256 over everything that can change the reply."""
+        head = json.dumps(
+            [
+                self.task,
+                self.model,
+                self.system,
+                self.user,
+                self.sampling.max_tokens,
+                self.sampling.temperature,
+                self.sampling.seed,
+                self.choices,
+                [len(image) for image in self.images],
+            ],
+            ensure_ascii=False,
+        )
+        digest = hashlib.sha256(head.encode())
+        for image in self.images:
+            digest.update(image)
+        return digest.hexdigest()
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Reply:
+    """What came back."""
+
+    text: str
+    finish_reason: str
+    """ "stop" for a whole reply, "length" for one cut off at max_tokens."""
+    prompt_tokens: int
+    completion_tokens: int
+    confidence: float = 1.0
+    """Probability of the chosen answer among `choices`, fraction 0-1; 1 for free text."""
+    seconds: float = 0.0
+    """Wall time of the request."""
+
+
+class Engine(Protocol):
+    """Anything that answers requests."""
+
+    async def answer(self, request: ChatRequest) -> Reply:
+        """Answer one request. Raises EngineError, ServersDownError."""
+        ...
+
+    async def close(self) -> None:
+        """Give back connections."""
+        ...

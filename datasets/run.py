@@ -1,0 +1,71 @@
+"""Where everything of one build lies: the run directory and its layout (docs/formats.md)."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True, slots=True)
+class RunDirectory:
+    """Paths of one run. Knows names, reads and writes nothing."""
+
+    root: Path
+
+    @property
+    def settings(self) -> Path:
+        """Configuration as used, versions, prompt digests."""
+        return self.root / "run.toml"
+
+    @property
+    def bundles(self) -> Path:
+        """One JSON file per bundle: the videos that it holds."""
+        return self.root / "bundles"
+
+    @property
+    def journal(self) -> Path:
+        """One JSONL file per bundle: every reply that was paid for."""
+        return self.root / "journal"
+
+    @property
+    def expressions(self) -> Path:
+        """Parquet parts of objects that came through."""
+        return self.root / "expressions"
+
+    @property
+    def dropped(self) -> Path:
+        """Parquet parts of objects that a filter or the judge dropped."""
+        return self.root / "dropped"
+
+    @property
+    def failed(self) -> Path:
+        """Parquet parts of objects that could not be described; a bundle is done when its part is here."""
+        return self.root / "failed"
+
+    @property
+    def splits(self) -> Path:
+        """Video to train or val."""
+        return self.root / "splits.parquet"
+
+    @property
+    def shards(self) -> Path:
+        """WebDataset shards, one folder per split."""
+        return self.root / "shards"
+
+    @property
+    def exports(self) -> Path:
+        """The official layouts: Ref-SAV.json and the evaluation set."""
+        return self.root / "exports"
+
+    @property
+    def review(self) -> Path:
+        """What people are asked, and what they answered."""
+        return self.root / "review"
+
+    @property
+    def stats(self) -> Path:
+        """Statistics of the run, machine-readable."""
+        return self.root / "stats.json"
+
+    @property
+    def report(self) -> Path:
+        """The gallery's folder; open its index.html."""
+        return self.root / "report"

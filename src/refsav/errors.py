@@ -1,0 +1,28 @@
+"""Errors that a user can act on: each says which file, where in it, what is wrong and what to do."""
+
+from pathlib import Path
+
+
+class RefSavError(Exception):
+    """Base of every error that RefSAV raises on purpose; the command line prints it without a stack trace."""
+
+
+class ConfigError(RefSavError):
+    """A configuration that cannot be used; raised before any work is done."""
+
+
+class RecordError(RefSavError):
+    """Something on disk that cannot be used: one file, one place in it, one problem, one fix."""
+
+    def __init__(self, path: Path, where: str, problem: str, fix: str) -> None:
+        self.path = path
+        self.where = where
+        self.problem = problem
+        self.fix = fix
+        place = f"{path}:{where}" if where else str(path)
+        super().__init__(f"{place}: {problem}\n  fix: {fix}")
+
+    @property
+    def line(self) -> str:
+        """The error on one line, as it is kept in records and logs."""
+        return str(self).replace("\n  fix: ", "; fix: ")
