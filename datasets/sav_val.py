@@ -1,0 +1,87 @@
+"""SA-V's val and test layout: `JPEGImages_24fps/<id>/00000.jpg` and `Annotations_6fps/<id>/<object>/00000.png`."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import cv2
+
+from refsav.datasets.frames import probe
+from refsav.datasets.masks import encode
+from refsav.datasets.records import Failed, ObjectKey, ObjectTrack, Rle, Unreadable, VideoFile
+from refsav.datasets.sav_train import DOWNLOAD_AGAIN, FRAME_STEP, VIDEO_ID
+from refsav.errors import RecordError
+
+FRAMES_FOLDER = "JPEGImages_24fps"
+MASKS_FOLDER = "Annotations_6fps"
+
+
+def discover(source: Path) -> Iterator[VideoFile | Unreadable]:
+    """List the videos that have frames or masks, sorted by name."""
+    frames, masks = source / FRAMES_FOLDER, source / MASKS_FOLDER
+    names = {path.name for root in (frames, masks) if root.is_dir() for path in root.iterdir() if path.is_dir()}
+    for video_id in sorted(names):
+        where = f"{FRAMES_FOLDER}/{video_id}"
+        if not VIDEO_ID.fullmatch(video_id):
+            fix = "name it with letters, digits, _ and - only"
+            yield Unreadable(path=where, error=f"{where}: {video_id!r} is no video id; fix: {fix}")
+        elif not (masks / video_id).is_dir():
+            problem = f"{where}: has no masks in {MASKS_FOLDER}/{video_id}"
+            yield Unreadable(path=where, error=f"{problem}; fix: unpack its masks, or leave the video out")
+        else:
+            yield VideoFile(
+                video_id=video_id, media=frames / video_id, annotations=(masks / video_id,), folder=FRAMES_FOLDER
+            )
+
+
+def read(video: VideoFile) -> Iterator[tuple[ObjectTrack, float] | Failed | Unreadable]:
+    """Read every object of a video, with 1 for its stability (people drew it); bad data raises nothing.
+
+    An object's column is its place among the sorted object folders, its id the folder's number.
+    """
+    (root,) = video.annotations
+    folders = sorted((path for path in root.iterdir() if path.is_dir()), key=lambda path: path.name)
+    for column, folder in enumerate(folders):
+        if not folder.name.isdecimal():
+            where = f"{MASKS_FOLDER}/{video.video_id}/{folder.name}"
+            problem = f"{where}: the folder's name is no object number"
+            yield Unreadable(path=where, error=f"{problem}; fix: name it 000, 001, …")
+            continue
+        try:
+            yield _read_track(video, folder, column), 1.0
+        except RecordError as error:
+            key = ObjectKey(video.video_id, "manual", int(folder.name))
+            yield Failed(key=key, column=column, stage="source", error=error.line, request_digest="")
+
+
+def _read_track(video: VideoFile, folder: Path, column: int) -> ObjectTrack:
+    info = probe(video.media)
+    size = (info.height, info.width)
+    masks: list[Rle | None] = []
+    areas: list[int] = []
+    for index in range(0, info.frame_count, FRAME_STEP):
+        path = folder / f"{index:05d}.png"
+        if not path.is_file():  # SA-V writes no mask where the object is not visible
+            masks.append(None)
+            areas.append(0)
+            continue
+        picture = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
+        if picture is None:
+            raise RecordError(path, "", "is not a readable PNG", DOWNLOAD_AGAIN)
+        if picture.shape[:2] != size:
+            found = f"{picture.shape[0]}x{picture.shape[1]}"
+            raise RecordError(
+                path, "", f"mask is {found}, the frames {size[0]}x{size[1]} (height x width)", DOWNLOAD_AGAIN
+            )
+        mask = (picture if picture.ndim == 2 else picture.max(axis=2)) > 0
+        area = int(mask.sum())
+        masks.append(encode(mask) if area else None)
+        areas.append(area)
+    return ObjectTrack(
+        video_id=video.video_id,
+        source="manual",
+        masklet_id=int(folder.name),
+        column=column,
+        size=size,
+        masks=tuple(masks),
+        areas_px=tuple(areas),
+    )
