@@ -83,7 +83,7 @@ def read_video(video: VideoFile, config: SourceConfig) -> VideoObjects:
             failed.append(entry)
         elif isinstance(entry, Unreadable):
             unreadable.append(entry)
-        elif reason := why_dropped(*entry, config):
+        elif reason := why_dropped(entry[0], entry[1], config):
             dropped.append(Dropped(track=entry[0], stage="filter", reason=reason))
         else:
             tracks.append(entry[0])

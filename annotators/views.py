@@ -1,0 +1,196 @@
+"""The images that the stages show to the VLM (section 3.3): crop, masked frame, outlined frame, outlined video.
+
+A video is decoded once for all of its objects; the same input gives the same bytes.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+from pydantic import Field
+
+from refsav.config import Config
+from refsav.datasets.frames import Image, decode
+from refsav.datasets.masks import box
+from refsav.datasets.masks import decode as decode_mask
+from refsav.datasets.records import ObjectTrack, Rle, VideoFile
+
+OUTLINE_RGB = (255, 255, 0)
+"""The paper's yellow."""
+
+PAINTED_OVER_RGB = (127, 127, 127)
+"""Flat grey: unlike black or white, hardly any object has this colour all over."""
+
+
+class ViewsConfig(Config):
+    """How views are drawn and encoded."""
+
+    frames: int = Field(8, ge=1, description="Frames sampled uniformly over the video and shown to the video stage.")
+    longest_side_px: int = Field(
+        1024, ge=64, description="Images with a longer side are made smaller; none is made larger."
+    )
+    jpeg_quality: int = Field(90, ge=1, le=100, description="JPEG quality of every view (colour is not subsampled).")
+    crop_margin: float = Field(
+        0.2, ge=0, description="Context around the object's box in the crop, as a share of the box's longer side."
+    )
+    outline_share: float = Field(
+        0.006, gt=0, description="Width of the outline as a share of the image's longer side; never under 2 pixels."
+    )
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ObjectViews:
+    """All views of one object, as JPEG files."""
+
+    crop: bytes
+    """Largest-area frame, cropped to the object and some context; no pixel changed."""
+    masked: bytes
+    """Largest-area frame, everything but the object painted over."""
+    scene: bytes
+    """Largest-area frame with the object outlined."""
+    video: tuple[bytes, ...]
+    """Frames uniform over the video with the object outlined; no outline where it is hidden."""
+    video_rows: tuple[int, ...]
+    """Annotated frame of each image in `video`."""
+    video_visible: tuple[bool, ...]
+    """Whether the object can be seen in each image of `video`."""
+
+
+def sampled_rows(row_count: int, frames: int) -> tuple[int, ...]:
+    """Annotated frames spread uniformly from the first to the last; fewer for a video that has fewer."""
+    places = np.linspace(0, row_count - 1, min(frames, row_count))
+    return tuple(int(place) for place in np.round(places))
+
+
+def render(
+    video: VideoFile, tracks: Sequence[ObjectTrack], config: ViewsConfig
+) -> Iterator[tuple[ObjectTrack, ObjectViews]]:
+    """Draw the views of some objects of one video, decoding each frame that is needed once.
+
+    An object comes out as soon as the last frame that it needs has been decoded.
+
+    Raises:
+        RecordError: If a frame cannot be decoded.
+    """
+    drawings = [_Drawing(track, config) for track in tracks]
+    needed = sorted({row for drawing in drawings for row in drawing.rows})
+    step = tracks[0].frame_step if tracks else 1
+    for index, frame in decode(video.media, [row * step for row in needed]):
+        fitted = _fit(frame, config.longest_side_px)
+        for drawing in drawings:
+            if drawing.take(index // step, fitted):
+                yield drawing.track, drawing.finish()
+
+
+class _Drawing:
+    """The views of one object while its frames come by."""
+
+    def __init__(self, track: ObjectTrack, config: ViewsConfig) -> None:
+        self.track = track
+        self._config = config
+        self._video_rows = sampled_rows(len(track.masks), config.frames)
+        self.rows = {track.largest_row, *self._video_rows}
+        self._last_row = max(self.rows)
+        self._stills: tuple[bytes, bytes, bytes] = (b"", b"", b"")
+        self._video: list[bytes] = []
+
+    def take(self, row: int, frame: Image) -> bool:
+        """Draw what this frame is needed for; True when it was the last one."""
+        if row not in self.rows:
+            return False
+        rle = self.track.masks[row]
+        shape = _Shape.of(rle, frame) if rle else None
+        outlined = self._encode(_outlined(frame, shape, self._config.outline_share) if shape else frame)
+        if row == self.track.largest_row and shape:
+            crop, masked = _cropped(frame, shape, self._config.crop_margin), _painted_over(frame, shape)
+            self._stills = (self._encode(crop), self._encode(masked), outlined)
+        self._video += [outlined] * self._video_rows.count(row)
+        return row == self._last_row
+
+    def finish(self) -> ObjectViews:
+        crop, masked, scene = self._stills
+        return ObjectViews(
+            crop=crop,
+            masked=masked,
+            scene=scene,
+            video=tuple(self._video),
+            video_rows=self._video_rows,
+            video_visible=tuple(self.track.masks[row] is not None for row in self._video_rows),
+        )
+
+    def _encode(self, image: Image) -> bytes:
+        return encode_jpeg(image, self._config.jpeg_quality)
+
+
+def encode_jpeg(image: Image, quality: int) -> bytes:
+    """Encode uint8 RGB [H, W, 3] as JPEG without colour subsampling, so that thin outlines stay as drawn."""
+    options = [
+        cv2.IMWRITE_JPEG_QUALITY,
+        quality,
+        cv2.IMWRITE_JPEG_SAMPLING_FACTOR,
+        cv2.IMWRITE_JPEG_SAMPLING_FACTOR_444,
+    ]
+    _, encoded = cv2.imencode(".jpg", cv2.cvtColor(image, cv2.COLOR_RGB2BGR), options)
+    return encoded.tobytes()
+
+
+@dataclass(frozen=True, slots=True)
+class _Shape:
+    """An object in one frame: its box in the image, and its mask inside the box."""
+
+    x0: int
+    y0: int
+    mask: npt.NDArray[np.uint8]
+    """uint8 [h, w], 1 on the object."""
+
+    @classmethod
+    def of(cls, rle: Rle, frame: Image) -> "_Shape":
+        x0, y0, x1, y1 = box(rle)
+        mask = decode_mask(rle)[y0:y1, x0:x1].view(np.uint8)
+        scale_y, scale_x = frame.shape[0] / rle.size[0], frame.shape[1] / rle.size[1]
+        if scale_y == scale_x == 1:
+            return cls(x0, y0, mask)
+        left, top = int(x0 * scale_x), int(y0 * scale_y)
+        right, bottom = max(left + 1, round(x1 * scale_x)), max(top + 1, round(y1 * scale_y))
+        small = cv2.resize(mask * 255, (right - left, bottom - top), interpolation=cv2.INTER_AREA)
+        # A thin object may be under half a pixel everywhere; its strongest pixels then stand for it.
+        return cls(left, top, (small >= min(128, int(small.max()))).astype(np.uint8))
+
+
+def _fit(frame: Image, longest_side_px: int) -> Image:
+    height, width = frame.shape[:2]
+    scale = longest_side_px / max(height, width)
+    if scale >= 1:
+        return frame
+    size = (max(1, round(width * scale)), max(1, round(height * scale)))
+    return cv2.resize(frame, size, interpolation=cv2.INTER_AREA).astype(np.uint8, copy=False)
+
+
+def _cropped(frame: Image, shape: _Shape, margin: float) -> Image:
+    height, width = shape.mask.shape
+    room = max(2, round(margin * max(height, width)))
+    top, left = max(0, shape.y0 - room), max(0, shape.x0 - room)
+    return np.ascontiguousarray(frame[top : shape.y0 + height + room, left : shape.x0 + width + room])
+
+
+def _painted_over(frame: Image, shape: _Shape) -> Image:
+    painted = np.empty_like(frame)
+    painted[:] = PAINTED_OVER_RGB
+    height, width = shape.mask.shape
+    window = np.s_[shape.y0 : shape.y0 + height, shape.x0 : shape.x0 + width]
+    cv2.copyTo(frame[window], shape.mask, painted[window])
+    return painted
+
+
+def _outlined(frame: Image, shape: _Shape, share: float) -> Image:
+    """Draw the outline just outside the mask, so that no pixel of the object is hidden."""
+    width = max(2, round(share * max(frame.shape[:2])))
+    outlined = frame.copy()
+    height_px, width_px = shape.mask.shape
+    contours, _ = cv2.findContours(shape.mask, cv2.RETR_LIST, cv2.CHAIN_APPROX_SIMPLE, offset=(shape.x0, shape.y0))
+    cv2.drawContours(outlined, contours, -1, OUTLINE_RGB, thickness=2 * width + 1)
+    window = np.s_[shape.y0 : shape.y0 + height_px, shape.x0 : shape.x0 + width_px]
+    cv2.copyTo(frame[window], shape.mask, outlined[window])
+    return outlined
