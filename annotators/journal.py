@@ -1,0 +1,80 @@
+"""The journal: every reply that was paid for, on disk before it is used, found again by its request's digest."""
+
+import json
+from collections.abc import Iterator
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from refsav.annotators.engine import STAGE_OF_TASK, ChatRequest, Reply
+from refsav.errors import RecordError
+from refsav.files import DiskError
+
+
+class Journal:
+    """One bundle's JSONL file. One writer at a time; a line that a kill cut short is taken off when it is opened."""
+
+    def __init__(self, path: Path) -> None:
+        """Open or begin a journal.
+
+        Raises:
+            RecordError: If a line in the middle is damaged.
+            DiskError: If it cannot be written.
+        """
+        self._path = path
+        self._replies: dict[str, Reply] = {}
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            whole = 0
+            for whole, entry in _whole_lines(path):
+                digest = entry.pop("digest")
+                entry.pop("task")
+                self._replies[digest] = Reply(**entry)
+            self._stream = path.open("ab")
+            self._stream.truncate(whole)
+        except OSError as error:
+            raise DiskError(path, error) from error
+
+    def find(self, request: ChatRequest) -> Reply | None:
+        """The reply to this very request, if it was paid for before."""
+        return self._replies.get(request.digest)
+
+    def append(self, request: ChatRequest, reply: Reply) -> None:
+        """Keep a reply. Raises DiskError."""
+        entry = {"digest": request.digest, "task": request.task, **asdict(reply)}
+        try:
+            self._stream.write(json.dumps(entry, ensure_ascii=False).encode() + b"\n")
+            self._stream.flush()
+        except OSError as error:
+            raise DiskError(self._path, error) from error
+        self._replies[request.digest] = reply
+
+    def close(self) -> None:
+        """Close the file."""
+        self._stream.close()
+
+
+def read_entries(path: Path) -> Iterator[dict[str, Any]]:
+    """Yield the journal's entries: digest, task, stage, and the fields of a Reply. Raises RecordError."""
+    for _, entry in _whole_lines(path):
+        yield {**entry, "stage": STAGE_OF_TASK[entry["task"]]}
+
+
+def _whole_lines(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
+    """Yield (offset of the line's end in bytes, entry); a last line without its end is left out."""
+    if not path.exists():
+        return
+    offset = 0
+    with path.open("rb") as stream:
+        for number, line in enumerate(stream, start=1):
+            if not line.endswith(b"\n"):
+                return
+            offset += len(line)
+            try:
+                entry = json.loads(line)
+                if not {"digest", "task", "text"} <= entry.keys():
+                    raise ValueError("keys are missing")
+            except (ValueError, AttributeError) as error:
+                fix = "remove this line: its request is then asked again"
+                raise RecordError(path, f"line {number}", f"is damaged: {error}", fix) from None
+            yield offset, entry
