@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Iterator
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any
 
@@ -25,13 +25,12 @@ class Journal:
         self._replies: dict[str, Reply] = {}
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            whole = 0
-            for whole, entry in _whole_lines(path):
-                digest = entry.pop("digest")
-                entry.pop("task")
-                self._replies[digest] = Reply(**entry)
+            end = 0
+            for offset, entry in _whole_lines(path):
+                self._replies[entry["digest"]] = _reply(entry)
+                end = offset
             self._stream = path.open("ab")
-            self._stream.truncate(whole)
+            self._stream.truncate(end)
         except OSError as error:
             raise DiskError(path, error) from error
 
@@ -60,6 +59,10 @@ def read_entries(path: Path) -> Iterator[dict[str, Any]]:
         yield {**entry, "stage": STAGE_OF_TASK[entry["task"]]}
 
 
+def _reply(entry: dict[str, Any]) -> Reply:
+    return Reply(**{key: value for key, value in entry.items() if key not in ("digest", "task")})
+
+
 def _whole_lines(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
     """Yield (offset of the line's end in bytes, entry); a last line without its end is left out."""
     if not path.exists():
@@ -70,11 +73,19 @@ def _whole_lines(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
             if not line.endswith(b"\n"):
                 return
             offset += len(line)
-            try:
-                entry = json.loads(line)
-                if not {"digest", "task", "text"} <= entry.keys():
-                    raise ValueError("keys are missing")
-            except (ValueError, AttributeError) as error:
-                fix = "remove this line: its request is then asked again"
-                raise RecordError(path, f"line {number}", f"is damaged: {error}", fix) from None
-            yield offset, entry
+            yield offset, _entry(path, number, line)
+
+
+def _entry(path: Path, number: int, line: bytes) -> dict[str, Any]:
+    try:
+        entry = json.loads(line)
+        complete = isinstance(entry, dict) and _KEYS == entry.keys()
+    except ValueError:
+        complete = False
+    if not complete:
+        fix = "remove this line: its request is then asked again"
+        raise RecordError(path, f"line {number}", "is damaged", fix)
+    return dict(entry)
+
+
+_KEYS = {"digest", "task", *(field.name for field in fields(Reply))}

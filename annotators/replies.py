@@ -21,52 +21,10 @@ REFUSALS = re.compile(
     re.IGNORECASE,
 )
 FUNCTION_WORDS = frozenset(
-    [
-        "a",
-        "an",
-        "the",
-        "of",
-        "in",
-        "on",
-        "at",
-        "to",
-        "and",
-        "or",
-        "is",
-        "are",
-        "it",
-        "its",
-        "with",
-        "by",
-        "for",
-        "from",
-        "as",
-        "that",
-        "this",
-        "which",
-        "near",
-        "while",
-        "over",
-        "under",
-        "into",
-        "behind",
-        "beside",
-        "has",
-        "have",
-        "his",
-        "her",
-        "their",
-        "he",
-        "she",
-        "they",
-        "has",
-        "not",
-        "one",
-        "two",
-        "be",
-        "was",
-        "other",
-    ]
+    (
+        "a an the of in on at to and or is are it its with by for from as that this which near while over under into "
+        "behind beside has have his her their he she they not one two be was other"
+    ).split()  # noqa: SIM905 - a table of fifty quoted words reads worse
 )
 PREFACE = re.compile(r"^(sure|certainly|of course|okay|ok|here is|here's)[^:.\n]{0,80}[:!]\s*", re.IGNORECASE)
 

@@ -8,7 +8,7 @@ from typing import Literal, Protocol, TypeVar
 from pydantic import Field
 
 from refsav.annotators.engine import ChatRequest, Reply, Sampling, Task
-from refsav.annotators.prompts import SHIPPED, Prompt, load_prompts
+from refsav.annotators.prompting import SHIPPED, Prompt, load_prompts
 from refsav.annotators.replies import ReplyError, read_description
 from refsav.annotators.views import ObjectViews
 from refsav.config import Config
