@@ -6,7 +6,7 @@ from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any
 
-from refsav.annotators.engine import STAGE_OF_TASK, ChatRequest, Reply
+from refsav.annotators.engine import STAGE_OF_TASK, Reply, Task
 from refsav.errors import RecordError
 from refsav.files import DiskError
 
@@ -34,19 +34,19 @@ class Journal:
         except OSError as error:
             raise DiskError(path, error) from error
 
-    def find(self, request: ChatRequest) -> Reply | None:
-        """The reply to this very request, if it was paid for before."""
-        return self._replies.get(request.digest)
+    def find(self, digest: str) -> Reply | None:
+        """The reply to the request of this digest, if it was paid for before."""
+        return self._replies.get(digest)
 
-    def append(self, request: ChatRequest, reply: Reply) -> None:
+    def append(self, digest: str, task: Task, reply: Reply) -> None:
         """Keep a reply. Raises DiskError."""
-        entry = {"digest": request.digest, "task": request.task, **asdict(reply)}
+        entry = {"digest": digest, "task": task, **asdict(reply)}
         try:
             self._stream.write(json.dumps(entry, ensure_ascii=False).encode() + b"\n")
             self._stream.flush()
         except OSError as error:
             raise DiskError(self._path, error) from error
-        self._replies[request.digest] = reply
+        self._replies[digest] = reply
 
     def close(self) -> None:
         """Close the file."""

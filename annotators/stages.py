@@ -67,7 +67,10 @@ Out = TypeVar("Out", covariant=True)
 class Stage(Protocol[In, Out]):
     """One question about one object."""
 
-    task: Task
+    @property
+    def task(self) -> Task:
+        """What is asked for."""
+        ...
 
     def ask(self, item: In) -> Question:
         """Put the question."""

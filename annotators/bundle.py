@@ -1,0 +1,174 @@
+"""One bundle: read its videos, draw the views, describe every object, leave nothing untold.
+
+Requests of many objects are in flight while the next objects are drawn; memory holds only those in flight.
+"""
+
+import asyncio
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
+from typing import Literal, Protocol
+
+from refsav.annotators.describe import Annotator, StageFailedError
+from refsav.annotators.engine import ServersDownError
+from refsav.annotators.stages import Subject
+from refsav.annotators.views import ViewsConfig, render
+from refsav.datasets.records import (
+    Dropped,
+    Expression,
+    Failed,
+    ObjectKey,
+    ObjectTrack,
+    Stage,
+    Unreadable,
+    VideoFile,
+)
+from refsav.datasets.sav import SourceConfig, read_video
+from refsav.errors import RecordError
+from refsav.files import DiskError
+
+
+class Progress(Protocol):
+    """Who wants to know how a build gets on. Called from the thread that works on a bundle."""
+
+    def video_read(self, objects: int) -> None:
+        """A video's annotations have been read; so many of its objects go through the stages."""
+        ...
+
+    def stage_done(self, stage: Stage) -> None:
+        """An object has come through a stage."""
+        ...
+
+    def object_done(self, outcome: Literal["kept", "dropped", "failed"]) -> None:
+        """An object is finished, one way or another."""
+        ...
+
+
+@dataclass(kw_only=True, slots=True)
+class BundleOutcome:
+    """What became of every object of a bundle; filled while it is worked on, sorted when it is written."""
+
+    expressions: list[Expression] = field(default_factory=list)
+    dropped: list[Dropped] = field(default_factory=list)
+    failed: list[Failed] = field(default_factory=list)
+    unreadable: list[Unreadable] = field(default_factory=list)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class BundleWork:
+    """How to work on a bundle."""
+
+    annotator: Annotator
+    source: SourceConfig
+    views: ViewsConfig
+    objects_at_once: int
+    """Objects drawn and waiting for replies at the same time; each holds its views, some 1 MB."""
+    progress: Progress
+
+    async def annotate(
+        self,
+        videos: Collection[VideoFile],
+        *,
+        finished: Collection[ObjectKey] = (),
+        rounds: Mapping[ObjectKey, int] | None = None,
+    ) -> BundleOutcome:
+        """Describe the objects of some videos.
+
+        Args:
+            videos: The bundle's videos.
+            finished: Objects that need no work: an earlier round has described or dropped them.
+            rounds: How often an object was tried in vain before.
+
+        Raises:
+            ServersDownError: If no server answers; what was paid for is in the journal.
+            DiskError: If the journal cannot be written.
+        """
+        outcome = BundleOutcome()
+        slots = asyncio.Semaphore(self.objects_at_once)
+        try:
+            async with asyncio.TaskGroup() as group:
+                for video in videos:
+                    await self._annotate_video(video, frozenset(finished), rounds or {}, outcome, slots, group)
+        except BaseExceptionGroup as errors:
+            raise errors.exceptions[0] from None
+        return outcome
+
+    async def _annotate_video(
+        self,
+        video: VideoFile,
+        finished: frozenset[ObjectKey],
+        rounds: Mapping[ObjectKey, int],
+        outcome: BundleOutcome,
+        slots: asyncio.Semaphore,
+        group: asyncio.TaskGroup,
+    ) -> None:
+        objects = await asyncio.to_thread(read_video, video, self.source)
+        waiting = {track.key: track for track in objects.tracks if track.key not in finished}
+        outcome.unreadable += objects.unreadable
+        self.progress.video_read(len(waiting))
+        for filtered in objects.dropped:
+            if filtered.track.key not in finished:
+                self._finish(outcome, filtered)
+        for broken in objects.failed:
+            self._finish(outcome, broken)
+        drawn = render(video, list(waiting.values()), self.views)
+        while waiting:
+            await slots.acquire()
+            try:
+                track, views = await asyncio.to_thread(next, drawn)
+            except RecordError as error:
+                slots.release()
+                for track in waiting.values():
+                    self._finish(outcome, _failed(track, "views", error.line, "", rounds))
+                return
+            del waiting[track.key]
+            group.create_task(self._describe(Subject(track=track, views=views), rounds, outcome, slots))
+
+    async def _describe(
+        self,
+        subject: Subject,
+        rounds: Mapping[ObjectKey, int],
+        outcome: BundleOutcome,
+        slots: asyncio.Semaphore,
+    ) -> None:
+        track = subject.track
+        try:
+            described = await self.annotator.describe(subject, asked_before=rounds.get(track.key, 0))
+        except StageFailedError as error:
+            self._finish(outcome, _failed(track, error.stage, str(error), error.request_digest, rounds))
+        except (ServersDownError, DiskError):
+            raise
+        except Exception as error:  # noqa: BLE001 - one object's accident is recorded, the others go on
+            self._finish(outcome, _failed(track, "object", f"{type(error).__name__}: {error}", "", rounds))
+        else:
+            self._finish(outcome, described)
+        finally:
+            slots.release()
+
+    def _finish(self, outcome: BundleOutcome, result: Expression | Dropped | Failed) -> None:
+        match result:
+            case Expression():
+                outcome.expressions.append(result)
+                self.progress.object_done("kept")
+            case Dropped():
+                outcome.dropped.append(result)
+                self.progress.object_done("dropped")
+            case Failed():
+                outcome.failed.append(result)
+                self.progress.object_done("failed")
+
+
+def _failed(
+    track: ObjectTrack,
+    stage: Literal["views", "object", "judge", "scene", "video"],
+    error: str,
+    request_digest: str,
+    rounds: Mapping[ObjectKey, int],
+) -> Failed:
+    return Failed(
+        key=track.key,
+        column=track.column,
+        stage=stage,
+        error=error.replace("\n", " "),
+        request_digest=request_digest,
+        round=rounds.get(track.key, 0),
+    )

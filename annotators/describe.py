@@ -1,0 +1,132 @@
+"""Section 3.3 for one object: two descriptions, the judge, the scene, the video."""
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TypeVar
+
+from refsav.annotators.engine import STAGE_OF_TASK, Engine, EngineError, Task
+from refsav.annotators.journal import Journal
+from refsav.annotators.replies import ReplyError
+from refsav.annotators.stages import (
+    CROP,
+    JUDGE,
+    JUDGE_REASON,
+    MASKED,
+    SCENE,
+    VIDEO,
+    RequestMaker,
+    Stage,
+    Subject,
+)
+from refsav.datasets.records import Dropped, Expression, ObjectCaptions, Provenance, Verdict
+from refsav.datasets.records import Stage as StageName
+from refsav.errors import RefSavError
+
+In = TypeVar("In")
+Out = TypeVar("Out")
+
+
+class StageFailedError(RefSavError):
+    """An object cannot go on: a request failed for good, or no attempt brought a usable reply."""
+
+    def __init__(self, task: Task, problem: str, request_digest: str) -> None:
+        self.stage: StageName = STAGE_OF_TASK[task]
+        self.request_digest = request_digest
+        super().__init__(f"{task}: {problem}")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Annotator:
+    """Describes objects: asks the engines, and keeps every reply in the journal before it is used."""
+
+    maker: RequestMaker
+    vlm: Engine
+    judge: Engine
+    journal: Journal
+    provenance: Provenance
+    done: Callable[[StageName], None]
+    """Called when an object has come through a stage."""
+
+    async def describe(self, subject: Subject, *, asked_before: int = 0) -> Expression | Dropped:
+        """Take one object through all stages.
+
+        Args:
+            subject: The object and its views.
+            asked_before: Rounds of attempts that failed in earlier runs; their seeds are not used again.
+
+        Raises:
+            StageFailedError: If a stage fails for good.
+            ServersDownError: If no server answers any more.
+            DiskError: If the journal cannot be written.
+        """
+        turn = _Turn(
+            annotator=self, route=subject.track.video_id, first_attempt=asked_before * self.maker.config.attempts
+        )
+        crop, masked = await asyncio.gather(turn.ask(CROP, subject), turn.ask(MASKED, subject))
+        captions = ObjectCaptions(crop=crop, masked=masked)
+        self.done("object")
+        verdict = await turn.judge(captions)
+        self.done("judge")
+        if not verdict.consistent:
+            return Dropped(
+                track=subject.track,
+                stage="judge",
+                reason=verdict.reason,
+                crop_caption=captions.crop,
+                masked_caption=captions.masked,
+                confidence=verdict.confidence,
+            )
+        scene = await turn.ask(SCENE, (subject, captions))
+        self.done("scene")
+        video = await turn.ask(VIDEO, (subject, scene))
+        self.done("video")
+        return Expression(
+            track=subject.track,
+            captions=captions,
+            verdict=verdict,
+            scene=scene,
+            video=video,
+            provenance=self.provenance,
+        )
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Turn:
+    """One object's turn with the engines."""
+
+    annotator: Annotator
+    route: str
+    first_attempt: int
+
+    async def ask(self, stage: Stage[In, Out], item: In) -> Out:
+        maker = self.annotator.maker
+        question = stage.ask(item)
+        problem, digest = "", ""
+        for attempt in range(self.first_attempt, self.first_attempt + maker.config.attempts):
+            request = maker.request(stage.task, question, attempt=attempt, route=self.route)
+            digest = request.digest
+            reply = self.annotator.journal.find(digest)
+            try:
+                if reply is None:
+                    reply = await self._engine(stage.task).answer(request)
+                    self.annotator.journal.append(digest, stage.task, reply)
+                return stage.read(reply, maker.config)
+            except EngineError as error:
+                raise StageFailedError(stage.task, str(error), digest) from error
+            except ReplyError as error:
+                problem = str(error)
+        raise StageFailedError(stage.task, f"{maker.config.attempts} attempts, the last: {problem}", digest)
+
+    async def judge(self, captions: ObjectCaptions) -> Verdict:
+        consistent, confidence = await self.ask(JUDGE, captions)
+        if consistent:
+            return Verdict(consistent=True, confidence=confidence, reason="")
+        try:
+            reason = await self.ask(JUDGE_REASON, captions)
+        except StageFailedError as error:  # the verdict stands without it
+            reason = f"no reason given ({error})"
+        return Verdict(consistent=False, confidence=confidence, reason=reason)
+
+    def _engine(self, task: Task) -> Engine:
+        return self.annotator.judge if STAGE_OF_TASK[task] == "judge" else self.annotator.vlm
