@@ -41,6 +41,16 @@ class RunDirectory:
         return self.root / "failed"
 
     @property
+    def unreadable(self) -> Path:
+        """Parquet parts of files of which not even the objects could be listed."""
+        return self.root / "unreadable"
+
+    @property
+    def measures(self) -> Path:
+        """Parquet parts of what was measured in each video's frames."""
+        return self.root / "measures"
+
+    @property
     def splits(self) -> Path:
         """Video to train or val."""
         return self.root / "splits.parquet"

@@ -1,0 +1,91 @@
+"""Expressions without a model: the real videos' own objects, with texts that say which object they belong to."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from refsav.datasets.masks import encode
+from refsav.datasets.records import (
+    Expression,
+    ObjectCaptions,
+    ObjectTrack,
+    Provenance,
+    Rle,
+    SceneCaption,
+    Source,
+    Verdict,
+    VideoCaption,
+    VideoFile,
+)
+from refsav.datasets.sav import SourceConfig, VideoObjects, discover, read_video
+
+MakeTrack = Callable[..., ObjectTrack]
+MakeExpression = Callable[..., Expression]
+
+
+def box_mask(size: tuple[int, int], box: tuple[int, int, int, int] | None) -> Rle | None:
+    """A filled box (x0, y0, x1, y1), half-open; None for a hidden object."""
+    if box is None:
+        return None
+    mask = np.zeros(size, dtype=np.bool_)
+    mask[box[1] : box[3], box[0] : box[2]] = True
+    return encode(mask)
+
+
+@pytest.fixture(scope="session")
+def make_track() -> MakeTrack:
+    """Makes a track out of boxes, one per annotated frame, None where the object is hidden."""
+
+    def make(
+        boxes: tuple[tuple[int, int, int, int] | None, ...] = ((2, 2, 12, 12),),
+        *,
+        video_id: str = "sav_000001",
+        source: Source = "manual",
+        masklet_id: int = 0,
+        size: tuple[int, int] = (60, 80),
+    ) -> ObjectTrack:
+        return ObjectTrack(
+            video_id=video_id,
+            source=source,
+            masklet_id=masklet_id,
+            column=masklet_id,
+            size=size,
+            masks=tuple(box_mask(size, box) for box in boxes),
+            areas_px=tuple(0 if box is None else (box[2] - box[0]) * (box[3] - box[1]) for box in boxes),
+        )
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def make_expression(make_track: MakeTrack) -> MakeExpression:
+    """Makes an expression around a track; without one, around a small box."""
+
+    def make(track: ObjectTrack | None = None, text: str = "", **names: object) -> Expression:
+        track = track or make_track(**names)
+        return Expression(
+            track=track,
+            captions=ObjectCaptions(crop=f"crop of {track.key}", masked=f"masked {track.key}"),
+            verdict=Verdict(consistent=True, confidence=0.75, reason=""),
+            scene=SceneCaption(text=f"scene of {track.key}"),
+            video=VideoCaption(text=text or f"The object {track.key} moves through the whole video."),
+            provenance=Provenance(vlm="attributes:1", judge="attributes:1", prompts="0" * 64),
+        )
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def real_videos(sav_data: Path) -> dict[str, VideoObjects]:
+    """The three complete real videos with their objects, by video id."""
+    files = [found for found in discover(sav_data, SourceConfig()) if isinstance(found, VideoFile)]
+    whole = [file for file in files if file.folder == ""]
+    return {file.video_id: read_video(file, SourceConfig()) for file in whole}
+
+
+@pytest.fixture(scope="session")
+def real_expressions(real_videos: dict[str, VideoObjects], make_expression: MakeExpression) -> list[Expression]:
+    """An expression for every object of the real videos."""
+    return [make_expression(track) for video in real_videos.values() for track in video.tracks]
