@@ -3,7 +3,7 @@
 A video is decoded once for all of its objects; the same input gives the same bytes.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import cv2
@@ -74,14 +74,38 @@ def render(
     Raises:
         RecordError: If a frame cannot be decoded.
     """
+    rows = needed_rows(tracks, config)
+    return draw(decode_rows(video, rows, tracks[0].frame_step if tracks else 1), tracks, config)
+
+
+def needed_rows(tracks: Sequence[ObjectTrack], config: ViewsConfig) -> set[int]:
+    """Annotated frames in which some object has a view."""
+    return {row for track in tracks for row in _rows_of(track, config)}
+
+
+def decode_rows(video: VideoFile, rows: Collection[int], frame_step: int) -> Iterator[tuple[int, Image]]:
+    """Yield (row, uint8 RGB [H, W, 3]) for annotated frames, in increasing order. Raises RecordError."""
+    for index, frame in decode(video.media, [row * frame_step for row in rows]):
+        yield index // frame_step, frame
+
+
+def draw(
+    frames: Iterable[tuple[int, Image]], tracks: Sequence[ObjectTrack], config: ViewsConfig
+) -> Iterator[tuple[ObjectTrack, ObjectViews]]:
+    """Draw views on frames that come by as (row, image), in increasing order; rows that no view needs do no harm."""
     drawings = [_Drawing(track, config) for track in tracks]
-    needed = sorted({row for drawing in drawings for row in drawing.rows})
-    step = tracks[0].frame_step if tracks else 1
-    for index, frame in decode(video.media, [row * step for row in needed]):
-        fitted = _fit(frame, config.longest_side_px)
+    needed = needed_rows(tracks, config)
+    for row, frame in frames:
+        if row not in needed:
+            continue
+        fitted = fit(frame, config.longest_side_px)
         for drawing in drawings:
-            if drawing.take(index // step, fitted):
+            if drawing.take(row, fitted):
                 yield drawing.track, drawing.finish()
+
+
+def _rows_of(track: ObjectTrack, config: ViewsConfig) -> set[int]:
+    return {track.largest_row, *sampled_rows(len(track.masks), config.frames)}
 
 
 class _Drawing:
@@ -91,7 +115,7 @@ class _Drawing:
         self.track = track
         self._config = config
         self._video_rows = sampled_rows(len(track.masks), config.frames)
-        self.rows = {track.largest_row, *self._video_rows}
+        self.rows = _rows_of(track, config)
         self._last_row = max(self.rows)
         self._stills: tuple[bytes, bytes, bytes] = (b"", b"", b"")
         self._video: list[bytes] = []
@@ -102,11 +126,11 @@ class _Drawing:
             return False
         rle = self.track.masks[row]
         shape = _Shape.of(rle, frame) if rle else None
-        outlined = self._encode(_outlined(frame, shape, self._config.outline_share) if shape else frame)
+        scene = self._encode(_outlined(frame, shape, self._config.outline_share) if shape else frame)
         if row == self.track.largest_row and shape:
             crop, masked = _cropped(frame, shape, self._config.crop_margin), _painted_over(frame, shape)
-            self._stills = (self._encode(crop), self._encode(masked), outlined)
-        self._video += [outlined] * self._video_rows.count(row)
+            self._stills = (self._encode(crop), self._encode(masked), scene)
+        self._video += [scene] * self._video_rows.count(row)
         return row == self._last_row
 
     def finish(self) -> ObjectViews:
@@ -159,7 +183,8 @@ class _Shape:
         return cls(left, top, (small >= min(128, int(small.max()))).astype(np.uint8))
 
 
-def _fit(frame: Image, longest_side_px: int) -> Image:
+def fit(frame: Image, longest_side_px: int) -> Image:
+    """Make an image smaller if it is larger than this; none is made larger."""
     height, width = frame.shape[:2]
     scale = longest_side_px / max(height, width)
     if scale >= 1:
@@ -184,13 +209,18 @@ def _painted_over(frame: Image, shape: _Shape) -> Image:
     return painted
 
 
+def outlined(frame: Image, rle: Rle, share: float) -> Image:
+    """Copy a frame of any size, uint8 RGB [H, W, 3], with the outline of an object of which `rle` is the mask."""
+    return _outlined(frame, _Shape.of(rle, frame), share)
+
+
 def _outlined(frame: Image, shape: _Shape, share: float) -> Image:
     """Draw the outline just outside the mask, so that no pixel of the object is hidden."""
     width = max(2, round(share * max(frame.shape[:2])))
-    outlined = frame.copy()
+    drawn = frame.copy()
     height_px, width_px = shape.mask.shape
     contours, _ = cv2.findContours(shape.mask, cv2.RETR_LIST, cv2.CHAIN_APPROX_SIMPLE, offset=(shape.x0, shape.y0))
-    cv2.drawContours(outlined, contours, -1, OUTLINE_RGB, thickness=2 * width + 1)
+    cv2.drawContours(drawn, contours, -1, OUTLINE_RGB, thickness=2 * width + 1)
     window = np.s_[shape.y0 : shape.y0 + height_px, shape.x0 : shape.x0 + width_px]
-    cv2.copyTo(frame[window], shape.mask, outlined[window])
-    return outlined
+    cv2.copyTo(frame[window], shape.mask, drawn[window])
+    return drawn
