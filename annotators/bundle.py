@@ -30,8 +30,8 @@ from refsav.files import DiskError
 class Progress(Protocol):
     """Who wants to know how a build gets on. Called from the thread that works on a bundle."""
 
-    def video_read(self, objects: int) -> None:
-        """A video's annotations have been read; so many of its objects go through the stages."""
+    def video_read(self, objects: int, left_out: int) -> None:
+        """A video's annotations have been read: objects that go through the stages, and those that do not."""
         ...
 
     def stage_done(self, stage: Stage) -> None:
@@ -39,7 +39,7 @@ class Progress(Protocol):
         ...
 
     def object_done(self, outcome: Literal["kept", "dropped", "failed"]) -> None:
-        """An object is finished, one way or another."""
+        """An object has left the stages, one way or another."""
         ...
 
 
@@ -104,12 +104,9 @@ class BundleWork:
         objects = await asyncio.to_thread(read_video, video, self.source)
         waiting = {track.key: track for track in objects.tracks if track.key not in finished}
         outcome.unreadable += objects.unreadable
-        self.progress.video_read(len(waiting))
-        for filtered in objects.dropped:
-            if filtered.track.key not in finished:
-                self._finish(outcome, filtered)
-        for broken in objects.failed:
-            self._finish(outcome, broken)
+        outcome.dropped += [entry for entry in objects.dropped if entry.track.key not in finished]
+        outcome.failed += objects.failed
+        self.progress.video_read(len(waiting), objects.object_count - len(waiting))
         drawn = render(video, list(waiting.values()), self.views)
         while waiting:
             await slots.acquire()

@@ -101,6 +101,10 @@ class Reply:
 class Engine(Protocol):
     """Anything that answers requests."""
 
+    async def check(self) -> str:
+        """Make sure that requests will be answered; give the model's name. Raises ServersDownError, ConfigError."""
+        ...
+
     async def answer(self, request: ChatRequest) -> Reply:
         """Answer one request. Raises EngineError, ServersDownError."""
         ...

@@ -1,0 +1,157 @@
+"""From a bundle's videos to its parts on disk: what one task of a build does, wherever it runs."""
+
+import asyncio
+from pathlib import Path
+
+from pydantic import Field
+
+from refsav.annotators.bundle import BundleOutcome, BundleWork, Progress
+from refsav.annotators.describe import Annotator
+from refsav.annotators.engine_config import EngineConfig
+from refsav.annotators.engines import make_engine, settled
+from refsav.annotators.journal import Journal
+from refsav.annotators.plan import read_bundle
+from refsav.annotators.prompting import prompts_digest
+from refsav.annotators.stages import RequestMaker, StagesConfig
+from refsav.annotators.views import ViewsConfig
+from refsav.config import Config
+from refsav.datasets.part_kinds import DROPPED, EXPRESSIONS, FAILED, UNREADABLE
+from refsav.datasets.parts import is_done, read_part, write_parts
+from refsav.datasets.records import Provenance
+from refsav.datasets.run import RunDirectory
+from refsav.datasets.sav import SourceConfig
+
+
+class AnnotationConfig(Config):
+    """Everything that the words of a dataset depend on."""
+
+    source: SourceConfig = Field(SourceConfig(), description="Which videos and objects.")
+    views: ViewsConfig = Field(ViewsConfig(), description="The images that are shown.")
+    stages: StagesConfig = Field(StagesConfig(), description="What is asked, and which replies are good enough.")
+    vlm: EngineConfig = Field(EngineConfig(), description="Who describes: object, scene and video stage.")
+    judge: EngineConfig = Field(EngineConfig(), description="Who judges whether two descriptions agree.")
+
+    @property
+    def provenance(self) -> Provenance:
+        """What every record says of its origin."""
+        return Provenance(
+            vlm=f"{self.vlm.kind}:{self.vlm.model}",
+            judge=f"{self.judge.kind}:{self.judge.model}",
+            prompts=prompts_digest(self.stages.load_prompts()),
+        )
+
+
+async def settle_engines(vlm: EngineConfig, judge: EngineConfig) -> tuple[EngineConfig, EngineConfig]:
+    """Make sure that both engines can work, and fill in their models' names.
+
+    Raises:
+        ServersDownError: If a server does not answer.
+        ConfigError: If a model is not served.
+    """
+    return await settled(vlm), await settled(judge)
+
+
+def annotate_to_parts(
+    run: RunDirectory, source: Path, bundle: str, config: AnnotationConfig, progress: Progress
+) -> None:
+    """Describe a bundle's objects and leave its parts; a bundle that has them is left alone.
+
+    Raises:
+        ServersDownError: If no server answers; run again to go on from the journal.
+        RecordError: If the plan, the journal or a prompt cannot be used.
+        DiskError: If something cannot be written.
+    """
+    retried = _retry_mark(run, bundle)
+    if is_done(run, bundle):
+        retried.unlink(missing_ok=True)
+        return
+    journal = Journal(run.journal / f"{bundle}.jsonl")
+    try:
+        outcome = asyncio.run(_annotate(run, source, bundle, config, progress, journal))
+    finally:
+        journal.close()
+    write_parts(
+        run,
+        bundle,
+        expressions=outcome.expressions,
+        dropped=outcome.dropped,
+        failed=outcome.failed,
+        unreadable=outcome.unreadable,
+    )
+    retried.unlink(missing_ok=True)
+
+
+def mark_for_retry(run: RunDirectory) -> int:
+    """Open every bundle that has failed objects or unreadable files again; return how many failed objects there are.
+
+    What was described stays; annotate_to_parts then takes up the rest, with seeds that were not used yet.
+    """
+    count = 0
+    for part in sorted(run.failed.glob("*.parquet")):
+        failed = sum(1 for _ in read_part(part, FAILED))
+        unreadable = any(True for _ in read_part(run.unreadable / part.name, UNREADABLE))
+        if failed or unreadable:
+            part.rename(_retry_mark(run, part.stem))
+        count += failed
+    return count
+
+
+def _retry_mark(run: RunDirectory, bundle: str) -> Path:
+    """The failed part of an earlier round, under another name while the bundle is worked on again."""
+    return run.failed / f"{bundle}.retry"
+
+
+async def _annotate(
+    run: RunDirectory, source: Path, name: str, config: AnnotationConfig, progress: Progress, journal: Journal
+) -> BundleOutcome:
+    bundle = read_bundle(run.bundles / f"{name}.json", source)
+    earlier = _earlier(run, name)
+    vlm, judge = make_engine(config.vlm), make_engine(config.judge)
+    annotator = Annotator(
+        maker=RequestMaker(
+            config=config.stages,
+            prompts=config.stages.load_prompts(),
+            vlm_model=config.vlm.model,
+            judge_model=config.judge.model,
+        ),
+        vlm=vlm,
+        judge=judge,
+        journal=journal,
+        provenance=config.provenance,
+        done=progress.stage_done,
+    )
+    work = BundleWork(
+        annotator=annotator,
+        source=config.source,
+        views=config.views,
+        objects_at_once=_objects_at_once(config.vlm),
+        progress=progress,
+    )
+    finished = {entry.track.key for entry in (*earlier.expressions, *earlier.dropped)}
+    rounds = {failed.key: failed.round + 1 for failed in earlier.failed}
+    try:
+        outcome = await work.annotate(bundle.videos, finished=finished, rounds=rounds)
+    finally:
+        await vlm.close()
+        await judge.close()
+    outcome.expressions += earlier.expressions
+    outcome.dropped += earlier.dropped
+    return outcome
+
+
+def _earlier(run: RunDirectory, bundle: str) -> BundleOutcome:
+    """What earlier rounds have left of a bundle that is taken up again; nothing for a bundle that is not."""
+    mark = _retry_mark(run, bundle)
+    if not mark.is_file():
+        return BundleOutcome()
+    part = f"{bundle}.parquet"
+    return BundleOutcome(
+        expressions=list(read_part(run.expressions / part, EXPRESSIONS)),
+        dropped=list(read_part(run.dropped / part, DROPPED)),
+        failed=list(read_part(mark, FAILED)),
+    )
+
+
+def _objects_at_once(vlm: EngineConfig) -> int:
+    """Twice what the servers take: while half of the objects wait for replies, the others are drawn."""
+    return 2 * vlm.in_flight_per_server * len(vlm.addresses) if vlm.kind == "vllm" else 8

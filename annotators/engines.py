@@ -1,0 +1,25 @@
+"""From a configuration to an engine that answers."""
+
+from refsav.annotators.attributes_engine import AttributesEngine
+from refsav.annotators.engine import Engine
+from refsav.annotators.engine_config import EngineConfig
+from refsav.annotators.vllm_engine import VllmEngine
+
+
+def make_engine(config: EngineConfig) -> Engine:
+    """Make the engine that a configuration names; no server is asked yet."""
+    return VllmEngine(config) if config.kind == "vllm" else AttributesEngine()
+
+
+async def settled(config: EngineConfig) -> EngineConfig:
+    """Make sure that an engine can work, and fill in the name of its model.
+
+    Raises:
+        ServersDownError: If no server answers.
+        ConfigError: If the model is not served there.
+    """
+    engine = make_engine(config)
+    try:
+        return config.model_copy(update={"model": await engine.check()})
+    finally:
+        await engine.close()

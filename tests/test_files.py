@@ -1,0 +1,61 @@
+"""Files appear whole or not at all; a run directory has one writer."""
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from refsav.files import DiskError, appearing, write_text
+from refsav.lock import LockedError, exclusive
+
+
+def test_a_file_that_fails_half_way_leaves_the_old_one_and_nothing_beside_it(tmp_path: Path) -> None:
+    path = tmp_path / "a.txt"
+    write_text(path, "old")
+    with pytest.raises(RuntimeError), appearing(path) as temporary:
+        temporary.write_text("half")
+        raise RuntimeError
+    assert path.read_text() == "old"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_place_that_cannot_be_written_is_named(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(DiskError, match=r"file/a\.txt: cannot be written"):
+        write_text(tmp_path / "file" / "a.txt", "x")
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs Linux's /dev/full")
+def test_a_full_disk_is_told_with_what_to_do(tmp_path: Path) -> None:
+    path = tmp_path / "a.txt"
+    with pytest.raises(DiskError, match="No space left on device") as caught, appearing(path) as temporary:
+        temporary.unlink()
+        temporary.symlink_to("/dev/full")
+        temporary.write_text("x")
+    assert "run the same command again" in str(caught.value)
+
+
+def test_a_second_writer_is_refused_and_told_who_holds_the_run(tmp_path: Path) -> None:
+    holder = subprocess.Popen(
+        [
+            sys.executable,
+            "-c",
+            "import sys, time; from pathlib import Path; from refsav.lock import exclusive\n"
+            "with exclusive(Path(sys.argv[1])): print('held', flush=True); time.sleep(60)",
+            str(tmp_path),
+        ],
+        stdout=subprocess.PIPE,
+    )
+    try:
+        assert holder.stdout is not None
+        assert holder.stdout.readline() == b"held\n"
+        with pytest.raises(LockedError, match=f"process {holder.pid} on"), exclusive(tmp_path):
+            pass
+    finally:
+        os.kill(holder.pid, signal.SIGKILL)
+        holder.wait()
+    with exclusive(tmp_path):  # the lock died with its holder
+        pass
