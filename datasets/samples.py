@@ -1,0 +1,194 @@
+"""One shard sample, a video: its annotated frames as one media file, and its objects, masks and texts as JSON."""
+
+import json
+import tarfile
+import tempfile
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import cv2
+import numpy as np
+
+from refsav.datasets.frames import Image, decode
+from refsav.datasets.records import ObjectKey, Provenance, Rle, Source
+from refsav.errors import RecordError
+
+MediaKind = Literal["mjpeg", "mp4"]
+"""mjpeg: annotated frames as JPEG files, one after the other; mp4: the source's own file."""
+
+TextKind = Literal["long", "short"]
+TextStatus = Literal["generated", "candidate", "accepted"]
+"""generated: for training, seen by no one; candidate: for validation, until people accept it."""
+
+
+@dataclass(frozen=True, slots=True)
+class FrameEntry:
+    """Where one annotated frame is."""
+
+    index: int
+    """Frame number in the source video."""
+    offset: int = 0
+    """First byte in the .mjpeg member; 0 for mp4."""
+    length: int = 0
+    """Number of bytes; 0 for mp4."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SampleText:
+    """One expression for one object."""
+
+    text: str
+    kind: TextKind
+    status: TextStatus
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SampleObject:
+    """One object of a sample."""
+
+    source: Source
+    masklet_id: int
+    column: int
+    masks: tuple[Rle | None, ...]
+    """One mask per entry of the sample's frames, None where the object is hidden."""
+    texts: tuple[SampleText, ...]
+    provenance: Provenance
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Sample:
+    """One video of a shard."""
+
+    video_id: str
+    size: tuple[int, int]
+    """(height, width) of frames and masks, in pixels."""
+    rate_hz: float
+    """Annotated frames per second."""
+    frames: tuple[FrameEntry, ...]
+    objects: tuple[SampleObject, ...]
+    media_kind: MediaKind
+    media: bytes
+
+    def keys(self) -> list[ObjectKey]:
+        """Name every object of the sample."""
+        return [ObjectKey(self.video_id, entry.source, entry.masklet_id) for entry in self.objects]
+
+
+def to_members(sample: Sample) -> dict[str, str | bytes]:
+    """Make the sample's tar members, keyed as webdataset wants them."""
+    description = {
+        "video_id": sample.video_id,
+        "size": list(sample.size),
+        "rate_hz": float(sample.rate_hz),
+        "media": sample.media_kind,
+        "frames": [_frame_json(entry, sample.media_kind) for entry in sample.frames],
+        "objects": [_object_json(entry) for entry in sample.objects],
+    }
+    text = json.dumps(description, ensure_ascii=False, sort_keys=True, separators=(",", ":"))
+    return {"__key__": sample.video_id, "json": text.encode(), sample.media_kind: sample.media}
+
+
+def encode_jpeg(image: Image, quality: int) -> bytes:
+    """Compress a uint8 RGB [H, W, 3] image; the same image gives the same bytes."""
+    done, content = cv2.imencode(".jpg", cv2.cvtColor(image, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, quality])
+    if not done:
+        raise ValueError(f"an image of shape {image.shape} cannot be made a JPEG")
+    return content.tobytes()
+
+
+def iterate(shards: Iterable[Path]) -> Iterator[Sample]:
+    """Read shards from front to back, one sample in memory.
+
+    Raises:
+        RecordError: If a shard cannot be read or does not hold what `write_shard` writes.
+    """
+    for shard in shards:
+        try:
+            yield from _samples_of(shard)
+        except (OSError, tarfile.TarError, KeyError, TypeError, ValueError) as error:
+            fix = "delete it and write the shards again; index.json holds its SHA-256"
+            raise RecordError(shard, "", f"is not a readable shard: {error!r}", fix) from error
+
+
+def read_frames(sample: Sample, rows: Sequence[int]) -> Iterator[Image]:
+    """Decode some annotated frames of a sample, in the order of `rows`, as uint8 RGB [H, W, 3].
+
+    An mp4 is decoded from the start and its rows must increase; JPEG frames are read in any order.
+
+    Raises:
+        RecordError: If a frame cannot be decoded.
+    """
+    if sample.media_kind == "mp4":
+        with tempfile.NamedTemporaryFile(suffix=".mp4") as file:
+            file.write(sample.media)
+            file.flush()
+            yield from (image for _, image in decode(Path(file.name), [sample.frames[row].index for row in rows]))
+        return
+    for row in rows:
+        entry = sample.frames[row]
+        content = np.frombuffer(sample.media, np.uint8, entry.length, entry.offset)
+        image = cv2.imdecode(content, cv2.IMREAD_COLOR_RGB)
+        if image is None:
+            fix = "delete the shard and write it again"
+            raise RecordError(Path(f"{sample.video_id}.mjpeg"), f"frame {entry.index}", "is not a readable JPEG", fix)
+        yield image.astype(np.uint8, copy=False)
+
+
+def _samples_of(shard: Path) -> Iterator[Sample]:
+    with tarfile.open(shard, "r|") as archive:
+        description: dict[str, Any] = {}
+        for member in archive:
+            stream = archive.extractfile(member)
+            if stream is None:
+                continue
+            content = stream.read()
+            if member.name.endswith(".json"):
+                description = json.loads(content)
+            else:
+                yield _sample(description, content)
+
+
+def _sample(description: Mapping[str, Any], media: bytes) -> Sample:
+    height, width = description["size"]
+    return Sample(
+        video_id=description["video_id"],
+        size=(height, width),
+        rate_hz=description["rate_hz"],
+        frames=tuple(FrameEntry(**entry) for entry in description["frames"]),
+        objects=tuple(_object(entry) for entry in description["objects"]),
+        media_kind=description["media"],
+        media=media,
+    )
+
+
+def _object(entry: Mapping[str, Any]) -> SampleObject:
+    return SampleObject(
+        source=entry["source"],
+        masklet_id=entry["masklet_id"],
+        column=entry["column"],
+        masks=tuple(
+            None if mask is None else Rle((mask["size"][0], mask["size"][1]), mask["counts"]) for mask in entry["masks"]
+        ),
+        texts=tuple(SampleText(**text) for text in entry["expressions"]),
+        provenance=Provenance(**entry["provenance"]),
+    )
+
+
+def _frame_json(entry: FrameEntry, media_kind: MediaKind) -> dict[str, int]:
+    if media_kind == "mp4":
+        return {"index": entry.index}
+    return {"index": entry.index, "offset": entry.offset, "length": entry.length}
+
+
+def _object_json(entry: SampleObject) -> dict[str, object]:
+    made = entry.provenance
+    return {
+        "source": entry.source,
+        "masklet_id": entry.masklet_id,
+        "column": entry.column,
+        "masks": [None if mask is None else {"size": list(mask.size), "counts": mask.counts} for mask in entry.masks],
+        "expressions": [{"text": text.text, "kind": text.kind, "status": text.status} for text in entry.texts],
+        "provenance": {"vlm": made.vlm, "judge": made.judge, "prompts": made.prompts},
+    }

@@ -1,0 +1,91 @@
+"""What shards hold: an entry beside each shard, which marks it as finished, and an index for each set of them."""
+
+import json
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Literal
+
+from pydantic import TypeAdapter, ValidationError
+
+from refsav.datasets.run import RunDirectory
+from refsav.files import write_text
+
+ShardSet = Literal["train", "val-long"]
+"""A folder of shards. Short expressions are written by people and get a folder of their own when there are any."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SkippedVideo:
+    """A video whose frames could not be read when its shard was written."""
+
+    video_id: str
+    error: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ShardEntry:
+    """What one shard holds; kept beside it, and in the index."""
+
+    shards: ShardSet
+    name: str
+    samples: int
+    """Videos; a shard with none has no tar."""
+    objects: int
+    expressions: int
+    size_bytes: int
+    sha256: str
+    inputs: str
+    """Digest of all that the shard was made from."""
+    skipped: tuple[SkippedVideo, ...]
+
+
+def write_entry(shard: Path, entry: ShardEntry) -> None:
+    """Write the entry of a finished shard beside it. Raises DiskError."""
+    write_text(_beside(shard), json.dumps(asdict(entry), indent=1, sort_keys=True) + "\n")
+
+
+def finished_entry(shard: Path, inputs: str) -> ShardEntry | None:
+    """Give the entry of a shard that is there and was made from `inputs`; None if it has to be written."""
+    try:
+        entry = _ENTRY.validate_json(_beside(shard).read_bytes())
+    except (OSError, ValidationError):
+        return None
+    whole = not entry.samples or (shard.is_file() and shard.stat().st_size == entry.size_bytes)
+    return entry if whole and entry.inputs == inputs else None
+
+
+def write_index(run: RunDirectory, entries: Iterable[ShardEntry]) -> None:
+    """Write index.json for every set of shards, and remove shards that no entry names any more. Raises DiskError."""
+    by_set: dict[ShardSet, list[ShardEntry]] = {"train": [], "val-long": []}
+    for entry in entries:
+        by_set[entry.shards].append(entry)
+    for shards, members in by_set.items():
+        folder = run.shards / shards
+        written = sorted((entry for entry in members if entry.samples), key=lambda entry: entry.name)
+        kept = {entry.name for entry in written} | {_beside(folder / entry.name).name for entry in members}
+        for old in [*folder.glob("ref-sav-*.tar"), *folder.glob(".ref-sav-*.tar.json")]:
+            if old.name not in kept:
+                old.unlink()
+        if not members:
+            (folder / "index.json").unlink(missing_ok=True)
+            continue
+        index = {
+            "samples": sum(entry.samples for entry in written),
+            "objects": sum(entry.objects for entry in written),
+            "expressions": sum(entry.expressions for entry in written),
+            "shards": [
+                {name: value for name, value in asdict(entry).items() if name not in ("shards", "skipped")}
+                for entry in written
+            ],
+            "skipped": [asdict(skipped) for entry in members for skipped in entry.skipped],
+        }
+        write_text(folder / "index.json", json.dumps(index, indent=1, sort_keys=True) + "\n")
+
+
+def _beside(shard: Path) -> Path:
+    """Hidden, so that a pattern over the folder finds shards only."""
+    return shard.with_name(f".{shard.name}.json")
+
+
+_ENTRY = TypeAdapter(ShardEntry)

@@ -1,0 +1,209 @@
+"""WebDataset shards: plan them, write one at a time, index them (docs/formats.md). Same input, same bytes."""
+
+import hashlib
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import chain, groupby
+from pathlib import Path
+from typing import BinaryIO, Literal, TypeVar
+
+from pydantic import Field
+from webdataset.writer import TarWriter
+
+from refsav.config import Config
+from refsav.datasets.frames import decode
+from refsav.datasets.parts import expression_parts, expressions_of, videos_in
+from refsav.datasets.records import Expression, VideoFile
+from refsav.datasets.run import RunDirectory
+from refsav.datasets.samples import FrameEntry, Sample, SampleObject, SampleText, TextStatus, encode_jpeg, to_members
+from refsav.datasets.shard_index import ShardEntry, ShardSet, SkippedVideo, finished_entry, write_entry, write_index
+from refsav.datasets.splits import Assignment, Split
+from refsav.errors import ConfigError, RecordError
+from refsav.files import appearing, sha256_of
+
+Member = TypeVar("Member")
+
+SET_OF: Mapping[Split, ShardSet] = {"train": "train", "val": "val-long"}
+STATUS_OF: Mapping[ShardSet, TextStatus] = {"train": "generated", "val-long": "candidate"}
+FORMAT = 1
+"""Raised with every change of the layout, so that shards of an older version are written anew."""
+
+
+class ShardConfig(Config):
+    """What shards hold and how large they get."""
+
+    frames: Literal["jpeg", "mp4"] = Field(
+        "jpeg", description="jpeg: the annotated frames (6 a second), quick to load; mp4: the source's own file."
+    )
+    jpeg_quality: int = Field(85, ge=1, le=100, description="JPEG quality of the frames; 85 needs 1.3 times the mp4.")
+    videos_per_shard: int = Field(100, ge=1, description="Videos in one shard: 100 of SA-V are about 0.5 GB.")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ShardPlan:
+    """One shard to write: one unit of work."""
+
+    shards: ShardSet
+    number: int
+    videos: tuple[VideoFile, ...]
+    parts: tuple[Path, ...]
+    """Parts that hold their expressions, in the order of the videos."""
+
+    @property
+    def name(self) -> str:
+        """The tar's file name."""
+        return f"ref-sav-{self.shards}-{self.number:06d}.tar"
+
+
+def plan_shards(
+    run: RunDirectory, splits: Mapping[str, Assignment], videos: Mapping[str, VideoFile], config: ShardConfig
+) -> list[ShardPlan]:
+    """Cut the videos that have expressions into shards: in the order of the parts, so that a grown run adds at the end.
+
+    Raises:
+        ConfigError: If mp4 members are wanted of a source that has no mp4 files.
+        RecordError: If a part cannot be read, or two hold the same video.
+    """
+    waiting: dict[ShardSet, list[tuple[VideoFile, Path]]] = {"train": [], "val-long": []}
+    part_of: dict[str, Path] = {}
+    for part in expression_parts(run):
+        for video_id in videos_in(part):
+            if video_id in part_of:
+                problem = f"holds {video_id}, as {part_of[video_id].name} does"
+                raise RecordError(part, video_id, problem, "keep a video in one part: delete one of the two bundles")
+            part_of[video_id] = part
+            video = videos[video_id]
+            if config.frames == "mp4" and video.media.is_dir():
+                raise ConfigError(
+                    f"{video.media}: is a folder of frames, so frames cannot be mp4\n  fix: set shards.frames = 'jpeg'"
+                )
+            waiting[SET_OF[splits[video_id].split]].append((video, part))
+    return [
+        ShardPlan(
+            shards=shards,
+            number=number,
+            videos=tuple(video for video, _ in group),
+            parts=tuple(dict.fromkeys(part for _, part in group)),
+        )
+        for shards, members in waiting.items()
+        for number, group in enumerate(_cut(members, config.videos_per_shard))
+    ]
+
+
+def write_shard(run: RunDirectory, plan: ShardPlan, config: ShardConfig) -> ShardEntry:
+    """Write one shard, unless it is there already and was made from the same input; one video in memory.
+
+    A video whose frames cannot be read is left out and told in the entry.
+
+    Raises:
+        DiskError: If the shard cannot be written.
+        RecordError: If a part cannot be read.
+    """
+    path = run.shards / plan.shards / plan.name
+    inputs = _digest_of_inputs(plan, config)
+    if there := finished_entry(path, inputs):
+        return there
+    skipped: list[SkippedVideo] = []
+    samples = _samples(plan, config, skipped)
+    first = next(samples, None)
+    counts = [0, 0, 0]
+    if first is not None:
+        with appearing(path) as temporary, temporary.open("wb") as stream, _tar(stream) as tar:
+            for sample in chain([first], samples):
+                tar.write(to_members(sample))
+                texts = sum(len(entry.texts) for entry in sample.objects)
+                counts = [counts[0] + 1, counts[1] + len(sample.objects), counts[2] + texts]
+    entry = ShardEntry(
+        shards=plan.shards,
+        name=plan.name,
+        samples=counts[0],
+        objects=counts[1],
+        expressions=counts[2],
+        size_bytes=path.stat().st_size if first else 0,
+        sha256=sha256_of(path) if first else "",
+        inputs=inputs,
+        skipped=tuple(skipped),
+    )
+    write_entry(path, entry)
+    return entry
+
+
+def write_shards(
+    run: RunDirectory, splits: Mapping[str, Assignment], videos: Mapping[str, VideoFile], config: ShardConfig
+) -> list[ShardEntry]:
+    """Plan, write and index all shards of a run, one after the other. Raises as the three do."""
+    entries = [write_shard(run, plan, config) for plan in plan_shards(run, splits, videos, config)]
+    write_index(run, entries)
+    return entries
+
+
+def _tar(stream: BinaryIO) -> TarWriter:
+    return TarWriter(stream, user="refsav", group="refsav", mode=0o644, mtime=0, encoder=False)
+
+
+def _samples(plan: ShardPlan, config: ShardConfig, skipped: list[SkippedVideo]) -> Iterator[Sample]:
+    files = {video.video_id: video for video in plan.videos}
+    expressions = chain.from_iterable(expressions_of(part, files.keys()) for part in plan.parts)
+    for video_id, group in groupby(expressions, key=lambda expression: expression.track.video_id):
+        try:
+            yield _sample(files[video_id], list(group), STATUS_OF[plan.shards], config)
+        except RecordError as error:
+            skipped.append(SkippedVideo(video_id=video_id, error=error.line))
+
+
+def _sample(video: VideoFile, expressions: list[Expression], status: TextStatus, config: ShardConfig) -> Sample:
+    track = expressions[0].track
+    indexes = [row * track.frame_step for row in range(max(len(entry.track.masks) for entry in expressions))]
+    media, frames = _media(video.media, indexes, config)
+    return Sample(
+        video_id=video.video_id,
+        size=track.size,
+        rate_hz=track.rate_hz,
+        frames=frames,
+        objects=tuple(
+            SampleObject(
+                source=entry.track.source,
+                masklet_id=entry.track.masklet_id,
+                column=entry.track.column,
+                masks=entry.track.masks,
+                texts=(SampleText(text=entry.text, kind="long", status=status),),
+                provenance=entry.provenance,
+            )
+            for entry in expressions
+        ),
+        media_kind="mp4" if config.frames == "mp4" else "mjpeg",
+        media=media,
+    )
+
+
+def _media(media: Path, indexes: list[int], config: ShardConfig) -> tuple[bytes, tuple[FrameEntry, ...]]:
+    if config.frames == "mp4":
+        try:
+            return media.read_bytes(), tuple(FrameEntry(index) for index in indexes)
+        except OSError as error:
+            raise RecordError(media, "", f"cannot be read: {error.strerror}", "restore the file") from error
+    files = [encode_jpeg(image, config.jpeg_quality) for _, image in decode(media, indexes)]
+    ends = [0]
+    for file in files:
+        ends.append(ends[-1] + len(file))
+    entries = zip(indexes, ends, (len(file) for file in files), strict=False)
+    return b"".join(files), tuple(FrameEntry(*entry) for entry in entries)
+
+
+def _digest_of_inputs(plan: ShardPlan, config: ShardConfig) -> str:
+    """Digest the parts' bytes and the media's names and sizes: what may change between two runs of a build."""
+    media = [(video.video_id, _size_bytes(video.media)) for video in plan.videos]
+    content = [FORMAT, plan.name, config.model_dump(), media, [sha256_of(part) for part in plan.parts]]
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+
+
+def _size_bytes(media: Path) -> int:
+    try:
+        return sum(file.stat().st_size for file in media.iterdir()) if media.is_dir() else media.stat().st_size
+    except OSError:
+        return -1  # told when its frames are asked for
+
+
+def _cut(members: Sequence[Member], size: int) -> Iterator[Sequence[Member]]:
+    return (members[start : start + size] for start in range(0, len(members), size))
