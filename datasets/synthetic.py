@@ -1,6 +1,6 @@
 """Synthetic scenes written as SA-V's training layout, with their truth beside them.
 
-    OUT/synth.json                          the settings, so that a folder never mixes two kinds of scenes
+    OUT/synth.json                          the settings: a folder never mixes two kinds of scenes
     OUT/sav_000/synth_000000.mp4            H.264, yuv420p, 24 frames a second
     OUT/sav_000/synth_000000_manual.json    SA-V annotations, every fourth frame
     OUT/sav_000/synth_000000_auto.json      the same for the objects listed there; missing where there are none
@@ -32,6 +32,8 @@ from refsav.errors import ConfigError, RecordError
 from refsav.files import DiskError, write_bytes, write_text
 
 SETTINGS = "synth.json"
+SCENES_VERSION = 1
+"""Raised when the same settings come to mean other scenes."""
 VIDEOS_PER_FOLDER = 1000
 MOST_DRAWS = 300
 LARGE_PX, MEDIUM_PX = 96**2, 32**2
@@ -138,8 +140,11 @@ def encode_video(painter: Painter) -> bytes:
 
 def _write_video(folder: Path, painter: Painter, rows: Sequence[Layers], truth: SceneTruth) -> None:
     video_id = painter.scene.video_id
-    for leftover in folder.glob(f".{video_id}*.part"):
-        leftover.unlink()
+    try:
+        for leftover in folder.glob(f".{video_id}*.part"):
+            leftover.unlink()
+    except OSError as error:
+        raise DiskError(folder, error) from error
     write_bytes(folder / f"{video_id}.mp4", encode_video(painter))
     sources: tuple[Source, ...] = ("auto", "manual")
     for source in sources:
@@ -155,7 +160,8 @@ def _is_complete(folder: Path, video_id: str) -> bool:
 
 def _claim(out: Path, config: SynthConfig) -> None:
     """Make `out` a folder of these settings, or check that it is one."""
-    settings = json.dumps(config.model_dump(exclude={"videos"}), indent=1, sort_keys=True) + "\n"
+    values = {"scenes": SCENES_VERSION, **config.model_dump(exclude={"videos"})}
+    settings = json.dumps(values, indent=1, sort_keys=True) + "\n"
     marker = out / SETTINGS
     if out.exists() and not out.is_dir():
         raise RecordError(out, "", "is a file, not a folder", "give another folder for the scenes")

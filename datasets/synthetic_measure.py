@@ -24,17 +24,20 @@ from refsav.datasets.synthetic_truth import (
     place_of,
 )
 
-PLACE_WORDS: Mapping[tuple[Across, Down], str] = {
-    ("left", "top"): "at the top left",
-    ("centre", "top"): "at the top",
-    ("right", "top"): "at the top right",
-    ("left", "middle"): "on the left",
-    ("centre", "middle"): "in the centre",
-    ("right", "middle"): "on the right",
-    ("left", "bottom"): "at the bottom left",
-    ("centre", "bottom"): "at the bottom",
-    ("right", "bottom"): "at the bottom right",
+Third = tuple[Across, Down]
+
+REGIONS: Mapping[str, frozenset[Third]] = {
+    "at the top left": frozenset({("left", "top")}),
+    "at the top right": frozenset({("right", "top")}),
+    "at the bottom left": frozenset({("left", "bottom")}),
+    "at the bottom right": frozenset({("right", "bottom")}),
+    "in the centre": frozenset({("centre", "middle")}),
+    "on the left": frozenset({("left", "top"), ("left", "middle"), ("left", "bottom")}),
+    "on the right": frozenset({("right", "top"), ("right", "middle"), ("right", "bottom")}),
+    "at the top": frozenset({("left", "top"), ("centre", "top"), ("right", "top")}),
+    "at the bottom": frozenset({("left", "bottom"), ("centre", "bottom"), ("right", "bottom")}),
 }
+"""Words of place and the thirds of the frame that they mean, the narrow ones first."""
 
 MOTION_WORDS: Mapping[Direction, str] = {
     "still": "that stays still",
@@ -153,9 +156,12 @@ def _expressions(thing: ObjectTruth, scene: SceneTruth) -> Iterator[ShortExpress
         yield ShortExpression(kind="size", text=f"the {thing.size} object")
     elif alike and all(other.size != thing.size for other in alike):
         yield ShortExpression(kind="size", text=f"the {thing.size} {thing.colour} object")
-    thirds = _thirds(thing, scene)
-    if len(thirds) == 1 and not any(thirds & _thirds(other, scene) for other in others):
-        yield ShortExpression(kind="place", text=f"the object {PLACE_WORDS[thirds.pop()]}")
+    thirds, elsewhere = _thirds(thing, scene), [_thirds(other, scene) for other in others]
+    fitting = [
+        words for words, region in REGIONS.items() if thirds <= region and not any(map(region.intersection, elsewhere))
+    ]
+    if fitting:
+        yield ShortExpression(kind="place", text=f"the object {fitting[0]}")
     steady = scene.camera_motion.direction == "still"
     if steady and thing.visible_enough and all(other.visible_enough for other in others):
         direction = thing.motion.direction
@@ -165,7 +171,7 @@ def _expressions(thing: ObjectTruth, scene: SceneTruth) -> Iterator[ShortExpress
             yield ShortExpression(kind="motion", text=f"the {thing.colour} object {MOTION_WORDS[direction]}")
 
 
-def _thirds(thing: ObjectTruth, scene: SceneTruth) -> set[tuple[Across, Down]]:
+def _thirds(thing: ObjectTruth, scene: SceneTruth) -> set[Third]:
     """Every third of the frame in which the object is in some row."""
     centres = [centre for centre, area in zip(thing.seen_centres_px, thing.areas_px, strict=True) if area]
     return {place_of(centre, scene.height, scene.width)[:2] for centre in centres}
