@@ -73,6 +73,9 @@ def plan_shards(
                 problem = f"holds {video_id}, as {part_of[video_id].name} does"
                 raise RecordError(part, video_id, problem, "keep a video in one part: delete one of the two bundles")
             part_of[video_id] = part
+            if video_id not in videos:
+                fix = "delete the run directory and build again"
+                raise RecordError(part, video_id, "no bundle of this run names this video", fix)
             video = videos[video_id]
             if config.frames == "mp4" and video.media.is_dir():
                 raise ConfigError(

@@ -6,11 +6,11 @@ import tarfile
 
 import av
 import cv2
+import datasets as hugging_face
 import numpy as np
 import pytest
 import webdataset
 
-import datasets as hugging_face
 from refsav.datasets.frames import decode
 from refsav.datasets.parts import write_parts
 from refsav.datasets.records import VideoFile
@@ -210,13 +210,20 @@ def test_a_video_in_two_parts_is_told(tmp_path, make_expression):
     for bundle in ("bundle-000000", "bundle-000001"):
         add_parts(run, [make_expression(video_id="v1")], bundle)
     video = VideoFile(video_id="v1", media=tmp_path, annotations=(), folder="")
-    with pytest.raises(RecordError, match=r"bundle-000001.parquet:v1: holds v1, as bundle-000000.parquet does"):
+    with pytest.raises(RecordError, match=r"bundle-000001\.parquet:v1: holds v1, as bundle-000000\.parquet does"):
         plan_shards(run, assign(["v1"], SplitConfig()), {"v1": video}, ShardConfig())
+
+
+def test_a_video_that_no_bundle_names_is_told(tmp_path, make_expression):
+    run = RunDirectory(tmp_path / "run")
+    add_parts(run, [make_expression(video_id="v1")])
+    with pytest.raises(RecordError, match="v1: no bundle of this run names this video"):
+        plan_shards(run, assign(["v1"], SplitConfig()), {}, ShardConfig())
 
 
 def test_a_damaged_shard_is_named(built, tmp_path):
     (whole,) = built.shards.glob("val-long/*.tar")
     shard = tmp_path / whole.name
     shard.write_bytes(whole.read_bytes()[:-200_000])
-    with pytest.raises(RecordError, match="ref-sav-val-long-000000.tar: is not a readable shard"):
+    with pytest.raises(RecordError, match=r"ref-sav-val-long-000000\.tar: is not a readable shard"):
         list(iterate([shard]))
