@@ -1,0 +1,223 @@
+"""The gallery's pages of one bundle: its pictures and films, and what is to be said of every object.
+
+A page that is opened as a file can load scripts, but fetch nothing: details lie in one script per bundle.
+"""
+
+import hashlib
+import heapq
+import json
+import shutil
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import groupby
+from pathlib import Path
+
+from pydantic import Field
+
+from refsav.annotators.gallery_entries import Pictures, Record, chosen_for_pictures, entry_of, key_of
+from refsav.annotators.plan import Bundle
+from refsav.annotators.preview import encode_mp4, outlined_frames
+from refsav.annotators.views import ObjectViews, ViewsConfig, decode_rows, draw, fit, needed_rows
+from refsav.config import Config
+from refsav.datasets.frames import Image
+from refsav.datasets.part_kinds import DROPPED, EXPRESSIONS, FAILED
+from refsav.datasets.parts import read_part
+from refsav.datasets.records import Failed, ObjectKey, ObjectTrack, VideoFile
+from refsav.datasets.run import RunDirectory
+from refsav.datasets.sav import SourceConfig, read_video
+from refsav.errors import RecordError
+from refsav.files import appearing, sha256_of, write_bytes
+
+FORMAT = 1
+"""Raised when chunks change, so that older ones are written anew."""
+
+
+class ReportConfig(Config):
+    """What the gallery shows."""
+
+    max_objects: int = Field(
+        10_000, ge=0, description="Objects shown with pictures, about 1 MB each; all others are shown in words only."
+    )
+    preview: bool = Field(True, description="Make a short looping film of every pictured object.")
+    preview_longest_side_px: int = Field(320, ge=64, description="Size of the films.")
+    preview_seconds: float = Field(40.0, gt=0, description="Films are cut after so many seconds.")
+    page_objects: int = Field(24, ge=1, description="Objects on one page of the gallery.")
+
+
+def write_bundle(
+    run: RunDirectory, bundle: Bundle, views: ViewsConfig, source: SourceConfig, config: ReportConfig
+) -> None:
+    """Write what the gallery shows of one finished bundle: a folder of pictures an object, and one chunk of details.
+
+    The views are drawn again, with the bytes that the models were sent. A bundle whose chunk was made of the same
+    parts and settings is left alone. Holds one video's objects in memory.
+
+    Raises:
+        RecordError: If the bundle's parts cannot be read.
+        DiskError: If the report cannot be written.
+    """
+    chunk = chunk_path(run, bundle.name)
+    limit = -(-config.max_objects // max(1, sum(1 for _ in run.bundles.glob("bundle-*.json"))))
+    head = f'"format":{FORMAT},"inputs":"{_digest_of_inputs(run, bundle, views, source, config, limit)}"'
+    if _head_of(chunk) == _first_line(bundle.name, head):
+        return
+    chosen = chosen_for_pictures((key_of(record) for record in _records(run, bundle.name)), limit)
+    videos = {video.video_id: video for video in bundle.videos}
+    with appearing(chunk) as temporary, temporary.open("w", encoding="ascii") as stream:
+        stream.write(_first_line(bundle.name, head))
+        for video_id, group in groupby(_records(run, bundle.name), key=lambda record: key_of(record).video_id):
+            pictured = _PicturedVideo(run.report, videos.get(video_id), list(group), chosen)
+            for entry in pictured.entries(views, source, config):
+                stream.write(json.dumps(entry, allow_nan=False, separators=(",", ":")) + ",\n")
+        stream.write("]});\n")
+
+
+def chunk_path(run: RunDirectory, bundle: str) -> Path:
+    """The script that holds the details of one bundle."""
+    return run.report / "data" / f"{bundle}.js"
+
+
+def read_chunk(path: Path) -> Iterator[dict[str, object]]:
+    """Read the entries of a chunk, one at a time. Raises RecordError."""
+    try:
+        with path.open(encoding="ascii") as stream:
+            for number, line in enumerate(stream, start=1):
+                if number > 1 and line != "]});\n":
+                    yield json.loads(line.removesuffix(",\n"))
+    except (OSError, ValueError) as error:
+        raise RecordError(path, "", f"is damaged: {error}", "delete it and run `refsav report` again") from None
+
+
+class _PicturedVideo:
+    """The objects of one video and their pictures."""
+
+    def __init__(
+        self, report: Path, video: VideoFile | None, records: Sequence[Record], chosen: frozenset[ObjectKey]
+    ) -> None:
+        self._report = report
+        self._video = video
+        self._records = records
+        self._chosen = chosen
+
+    def entries(self, views: ViewsConfig, source: SourceConfig, config: ReportConfig) -> Iterator[dict[str, object]]:
+        """Draw the pictures, then yield the entry of every object."""
+        tracks = self._tracks(source)
+        wanted = [track for key, track in tracks.items() if key in self._chosen and track.visible_rows]
+        pictures, problem = self._draw(wanted, views, config)
+        self._remove_old({entry.folder for entry in pictures.values()})
+        for record in self._records:
+            key = key_of(record)
+            track = None if _told_by_source(record) else tracks.get(key)
+            shown = pictures.get(key) if track else None
+            note = "" if shown or _told_by_source(record) else self._why_none(key, track, problem, config)
+            yield entry_of(record, track, shown, note)
+
+    def _tracks(self, source: SourceConfig) -> dict[ObjectKey, ObjectTrack]:
+        tracks = {record.track.key: record.track for record in self._records if not isinstance(record, Failed)}
+        missing = {key_of(record) for record in self._records if not _told_by_source(record)} - tracks.keys()
+        if missing and self._video:
+            read = read_video(self._video, source).tracks
+            tracks |= {track.key: track for track in read if track.key in missing}
+        return tracks
+
+    def _draw(
+        self, tracks: Sequence[ObjectTrack], views: ViewsConfig, config: ReportConfig
+    ) -> tuple[dict[ObjectKey, Pictures], str]:
+        """Write the pictures of some objects, decoding the video once; tell what went wrong, "" if nothing did."""
+        done: dict[ObjectKey, Pictures] = {}
+        if not tracks or not self._video:
+            return done, ""
+        small: list[Image] = []
+        film_rows = round(config.preview_seconds * tracks[0].rate_hz) if config.preview else 0
+        rows = needed_rows(tracks, views) | set(range(min(film_rows, max(len(track.masks) for track in tracks))))
+        problem = ""
+        try:
+            frames = decode_rows(self._video, rows, tracks[0].frame_step)
+            frames = _keeping_small(frames, film_rows, config.preview_longest_side_px, small)
+            for track, drawn in draw(frames, tracks, views):
+                done[track.key] = self._write_stills(track, drawn, film=bool(film_rows))
+        except RecordError as error:
+            problem = error.line
+        for track in tracks:
+            if small and track.key in done:
+                film = encode_mp4(outlined_frames(small, track), small[0].shape[:2], track.rate_hz)
+                write_bytes(self._report / done[track.key].folder / "preview.mp4", film)
+        return done, problem
+
+    def _write_stills(self, track: ObjectTrack, drawn: ObjectViews, *, film: bool) -> Pictures:
+        folder = f"media/{track.video_id}/{track.source}-{track.masklet_id}"
+        stills = {"crop": drawn.crop, "masked": drawn.masked, "scene": drawn.scene}
+        stills |= {f"video-{place}": image for place, image in enumerate(drawn.video)}
+        for name, image in stills.items():
+            write_bytes(self._report / folder / f"{name}.jpg", image)
+        return Pictures(folder=folder, rows=drawn.video_rows, visible=drawn.video_visible, preview=film)
+
+    def _remove_old(self, kept: set[str]) -> None:
+        if self._video:
+            for folder in self._report.glob(f"media/{self._video.video_id}/*"):
+                if folder.relative_to(self._report).as_posix() not in kept:
+                    shutil.rmtree(folder, ignore_errors=True)
+
+    def _why_none(self, key: ObjectKey, track: ObjectTrack | None, problem: str, config: ReportConfig) -> str:
+        if self._video is None or track is None:
+            return "The object is not in the source any more."
+        if not track.visible_rows:
+            return "The object is never visible: there is nothing to show."
+        if key not in self._chosen:
+            return f"The report draws {config.max_objects} objects (report.max_objects); this one is in words only."
+        return f"The video cannot be drawn any more: {problem}"
+
+
+def _told_by_source(record: Record) -> bool:
+    """True for an object whose annotations could not be read: there is no mask to draw."""
+    return isinstance(record, Failed) and record.stage == "source"
+
+
+def _keeping_small(
+    frames: Iterable[tuple[int, Image]], film_rows: int, longest_side_px: int, small: list[Image]
+) -> Iterator[tuple[int, Image]]:
+    for row, frame in frames:
+        if row < film_rows:
+            small.append(fit(frame, longest_side_px))
+        yield row, frame
+
+
+def _records(run: RunDirectory, bundle: str) -> Iterator[Record]:
+    """Read all that became of a bundle's objects, sorted by video."""
+    name = f"{bundle}.parquet"
+    kept = read_part(run.expressions / name, EXPRESSIONS)
+    dropped = read_part(run.dropped / name, DROPPED)
+    failed = read_part(run.failed / name, FAILED)
+    return heapq.merge(kept, dropped, failed, key=key_of)
+
+
+def _digest_of_inputs(
+    run: RunDirectory, bundle: Bundle, views: ViewsConfig, source: SourceConfig, config: ReportConfig, limit: int
+) -> str:
+    name = f"{bundle.name}.parquet"
+    parts = [folder / name for folder in (run.expressions, run.dropped, run.failed)]
+    inputs = [
+        [sha256_of(part) if part.is_file() else "" for part in parts],
+        [[video.video_id, _size_of(video.media)] for video in bundle.videos],
+        [settings.model_dump(mode="json", exclude={"page_objects"}) for settings in (views, source, config)],
+        limit,
+    ]
+    return hashlib.sha256(json.dumps(inputs).encode()).hexdigest()
+
+
+def _size_of(media: Path) -> int:
+    try:
+        return sum(1 for _ in media.iterdir()) if media.is_dir() else media.stat().st_size
+    except OSError:
+        return -1
+
+
+def _first_line(bundle: str, head: str) -> str:
+    return f'refsav.chunk({{"name":{json.dumps(bundle)},{head},"objects":[\n'
+
+
+def _head_of(chunk: Path) -> str:
+    try:
+        with chunk.open(encoding="ascii") as stream:
+            return stream.readline()
+    except (OSError, UnicodeDecodeError):
+        return ""

@@ -1,0 +1,141 @@
+"""What the gallery says of one object: plain JSON values, made from the record of what became of it."""
+
+import hashlib
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from refsav.datasets.records import Dropped, Expression, Failed, ObjectKey, ObjectTrack
+
+Record = Expression | Dropped | Failed
+
+LEAD_CHARACTERS = 120
+"""Of every text, so much stands in the index, for cards that are still waiting for the rest."""
+
+KIND_CHARACTERS = 70
+"""A longer text is no kind of reason, but the reason of one object."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Pictures:
+    """The images of one object, as they lie in a folder of the report."""
+
+    folder: str
+    """Relative to the report."""
+    rows: tuple[int, ...]
+    """Annotated frame of each image of the video stage."""
+    visible: tuple[bool, ...]
+    """Whether the object can be seen in each image of the video stage."""
+    preview: bool
+    """Whether there is a film."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Line:
+    """One object in the index: what filters, search and a waiting card need."""
+
+    masklet_id: int
+    source: str
+    status: str
+    stage: str
+    why: str
+    """Kind of reason, without names and numbers: the same for many objects; empty for kept ones."""
+    pictured: bool
+    lead: str
+    search: str
+    """Lower-case text that a search looks through."""
+
+
+def key_of(record: Record) -> ObjectKey:
+    """The object's name in the dataset."""
+    return record.key if isinstance(record, Failed) else record.track.key
+
+
+def chosen_for_pictures(keys: Iterable[ObjectKey], limit: int) -> frozenset[ObjectKey]:
+    """Draw at most `limit` objects by a hash of their names, so that the next run draws the same."""
+    return frozenset(sorted(keys, key=lambda key: hashlib.sha256(str(key).encode()).digest())[:limit])
+
+
+def entry_of(record: Record, track: ObjectTrack | None, pictures: Pictures | None, note: str) -> dict[str, Any]:
+    """Make the gallery's entry of one object.
+
+    Args:
+        record: What became of it.
+        track: Its masks, where they are known.
+        pictures: Its images, if they were drawn.
+        note: Why there are none; "" if there are, or if the record says it.
+    """
+    key = key_of(record)
+    entry: dict[str, Any] = {"video": key.video_id, "source": key.source, "masklet": key.masklet_id, "note": note}
+    if track:
+        entry |= _track_fields(track)
+    if pictures:
+        entry["pictures"] = {
+            "folder": pictures.folder,
+            "rows": pictures.rows,
+            "visible": pictures.visible,
+            "preview": pictures.preview,
+        }
+    match record:
+        case Expression():
+            entry |= {"status": "kept", "stage": "video", "why": "", "expression": record.text}
+            entry |= {"crop": record.captions.crop, "masked": record.captions.masked, "scene": record.scene.text}
+            entry["verdict"] = {"consistent": True, "confidence": _fraction(record.verdict.confidence), "reason": ""}
+            made_by = record.provenance
+            entry["provenance"] = {"vlm": made_by.vlm, "judge": made_by.judge, "prompts": made_by.prompts}
+        case Dropped():
+            entry |= {"status": "dropped", "stage": record.stage, "why": _kind(record), "reason": record.reason}
+            if record.stage == "judge":
+                entry |= {"crop": record.crop_caption, "masked": record.masked_caption}
+                confidence = _fraction(record.confidence)
+                entry["verdict"] = {"consistent": False, "confidence": confidence, "reason": record.reason}
+        case Failed():
+            entry |= {"status": "failed", "stage": record.stage, "why": _kind(record), "error": record.error}
+            entry |= {"column": record.column, "request": record.request_digest, "round": record.round}
+    return entry
+
+
+def line_of(entry: dict[str, Any]) -> Line:
+    """Make the index line of an entry."""
+    told = " ".join(str(entry.get(name, "")) for name in ("expression", "reason", "error", "crop", "masked"))
+    if entry["status"] == "kept":
+        told = entry["expression"]
+    name = f"{entry['video']}/{entry['source']}/{entry['masklet']}"
+    return Line(
+        masklet_id=entry["masklet"],
+        source=entry["source"],
+        status=entry["status"],
+        stage=entry["stage"],
+        why=entry["why"],
+        pictured="pictures" in entry,
+        lead=" ".join(told.split())[:LEAD_CHARACTERS],
+        search=f"{name} {' '.join(told.split())}".lower(),
+    )
+
+
+def _track_fields(track: ObjectTrack) -> dict[str, Any]:
+    largest = max(track.areas_px, default=0)
+    return {
+        "column": track.column,
+        "size": track.size,
+        "rate": track.rate_hz,
+        "largest": {"row": track.largest_row if track.areas_px else 0, "px": largest},
+        "areas": [-(-100 * area // largest) if largest else 0 for area in track.areas_px],
+    }
+
+
+def _fraction(value: float) -> float:
+    return min(1.0, max(0.0, value))  # in this order "not a number" becomes 0: JSON has no word for it
+
+
+def _kind(record: Dropped | Failed) -> str:
+    """Name the kind of a reason: the problem, without the file that it is about, details after a colon, and numbers."""
+    if isinstance(record, Dropped) and record.stage == "judge":
+        return "the two descriptions contradict each other"
+    told = record.reason if isinstance(record, Dropped) else record.error
+    place, _, problem = told.partition("; fix: ")[0].partition(": ")
+    if re.search(r"[/\\]|\.\w", place):
+        place = problem.partition(": ")[0]
+    kind = re.sub(r"\d+", "…", place.strip())
+    return kind if 0 < len(kind) <= KIND_CHARACTERS else "other"

@@ -1,0 +1,115 @@
+"use strict";
+/* One object in full: what was sent to each stage, what came back, and what became of it. */
+const detail = (() => {
+  const { element, svg, picture, film, chip, percent, ratio } = make;
+  const STAGE = { source: "reading", filter: "the filter", views: "drawing", object: "the object stage",
+    judge: "the judge", scene: "the scene stage", video: "the video stage" };
+
+  function view(entry) {
+    const screen = element("div", { className: "screen", style: { "aspect-ratio": ratio(entry) } },
+      entry.pictures ? film(entry) : element("p", { className: "blank" }, entry.note || "There is no mask to draw."));
+    const tall = entry.size && entry.size[0] > entry.size[1];
+    return element("div", { className: `object ${tall ? "tall" : ""}` },
+      element("section", { className: "hero" },
+        element("div", { className: "film" }, screen, visibility(entry)),
+        element("div", { className: "said" }, ...outcome(entry), facts(entry))),
+      ...steps(entry));
+  }
+
+  function outcome(entry) {
+    if (entry.status === "kept") {
+      return [element("h3", {}, "Expression"), element("p", { className: "expression" }, entry.expression),
+        element("p", { className: "quiet words-count" }, `${entry.expression.split(/\s+/).length} words`)];
+    }
+    if (entry.status === "dropped") {
+      return [element("h3", {}, chip("Dropped", "dropped"), ` by ${STAGE[entry.stage]}`),
+        element("p", { className: "expression" }, entry.reason)];
+    }
+    const again = entry.round ? ` It has been tried again ${entry.round}×.` : "";
+    return [element("h3", {}, chip("Failed", "failed"), ` at ${STAGE[entry.stage]}`),
+      element("pre", { className: "error" }, entry.error),
+      element("p", { className: "quiet" }, `refsav retry takes it up again.${again}`)];
+  }
+
+  function step(number, name, ...content) {
+    return element("section", { className: "step" },
+      element("h3", {}, element("span", { className: "number" }, number), name),
+      element("div", { className: "content" }, ...content));
+  }
+
+  const said = (text, missing) =>
+    text ? element("p", { className: "text" }, text) : element("p", { className: "text quiet" }, missing);
+
+  /* The stages that an object went through, with the images of those that were sent. */
+  function steps(entry) {
+    const shown = entry.pictures;
+    if (!shown && !entry.crop) return [];
+    const name = refsav.idOf(entry);
+    const nothing = { kept: "", dropped: "The judge ended it before this stage.", failed: "Nothing is kept of a failed object’s texts." }[entry.status];
+    const filtered = entry.stage === "filter" ? "Not asked: a filter had dropped it." : nothing;
+    const made = [step("1", "Object",
+      element("div", { className: "two" },
+        element("div", {}, shown ? picture(entry, "crop", `Crop around ${name}`, "Crop, pixels kept") : null, said(entry.crop, filtered)),
+        element("div", {}, shown ? picture(entry, "masked", `${name}, all else painted grey`, "Full frame, all else painted over") : null, said(entry.masked, filtered))))];
+    if (entry.verdict) made.push(step("2", "Judge", verdict(entry.verdict)));
+    if (shown && entry.stage !== "filter" && entry.stage !== "judge") {
+      made.push(step("3", "Scene", element("div", { className: "beside" },
+        picture(entry, "scene", `Frame with ${name} outlined`, "Full frame, outlined"), said(entry.scene, filtered))));
+      made.push(step("4", "Video", strip(entry, name), entry.status === "kept" ? null : said("", filtered)));
+    } else if (entry.scene) {
+      made.push(step("3", "Scene", said(entry.scene, "")));
+    }
+    return made;
+  }
+
+  function verdict({ consistent, confidence, reason }) {
+    const word = consistent ? "Consistent" : "Conflict";
+    return element("div", { className: "verdict" },
+      chip(word, consistent ? "kept" : "dropped"),
+      element("meter", { min: 0, max: 1, value: confidence, title: "confidence", "aria-label": "confidence" }),
+      element("span", { className: "quiet" }, `${percent(confidence, 1)} sure`),
+      reason ? element("p", { className: "text" }, reason) : null);
+  }
+
+  function strip(entry, name) {
+    const { rows, visible } = entry.pictures;
+    return element("div", { className: "strip", style: { "--across": entry.size[0] > entry.size[1] ? 8 : 4 } }, rows.map((row, at) => {
+      const seconds = (row / entry.rate).toFixed(1);
+      const where = visible[at] ? "outlined" : "hidden here";
+      const made = picture(entry, `video-${at}`, `Picture ${at + 1} of ${rows.length}, at ${seconds} s: ${name} ${where}`,
+        `${at + 1} · ${seconds} s${visible[at] ? "" : " · hidden"}`);
+      made.classList.toggle("unseen", !visible[at]);
+      return made;
+    }));
+  }
+
+  /* How large the object is through the video; gaps where it is hidden, ticks at the pictures that were sent. */
+  function visibility(entry) {
+    if (!entry.areas || !entry.areas.some(Boolean)) return null;
+    const rows = entry.areas.length;
+    const bars = entry.areas.map((area, row) => (area ? `M${row} 100v${-Math.max(6, area)}h1V100z` : "")).join("");
+    const ticks = entry.pictures ? entry.pictures.rows.map((row) => `M${row + 0.5} 106v10`).join("") : "";
+    const seen = entry.areas.filter(Boolean).length;
+    const label = `visible in ${seen} of ${rows} annotated frames`;
+    const drawing = svg("svg", { viewBox: `0 0 ${rows} 118`, preserveAspectRatio: "none", class: "area", role: "img", "aria-label": label },
+      svg("path", { d: bars, class: "bars" }), svg("path", { d: ticks, class: "ticks", "vector-effect": "non-scaling-stroke" }));
+    return element("div", { className: "visibility" }, drawing, element("p", { className: "quiet" },
+      `Size through the video: ${label}`));
+  }
+
+  function facts(entry) {
+    const pairs = [["Column", entry.column]];
+    if (entry.size) {
+      pairs.push(["Video", `${entry.size[1]} × ${entry.size[0]} px, ${(entry.areas.length / entry.rate).toFixed(1)} s`]);
+      pairs.push(["Largest", `${make.count(entry.largest.px)} px, at ${(entry.largest.row / entry.rate).toFixed(1)} s`]);
+    }
+    if (entry.provenance) {
+      pairs.push(["Described by", entry.provenance.vlm], ["Judged by", entry.provenance.judge], ["Prompts", entry.provenance.prompts]);
+    }
+    if (entry.request) pairs.push(["Request", entry.request]);
+    return element("dl", { className: "facts" }, pairs.map(([name, value]) =>
+      element("div", {}, element("dt", {}, name), element("dd", {}, String(value ?? "–")))));
+  }
+
+  return { view };
+})();

@@ -1,0 +1,84 @@
+"use strict";
+/* Making elements. Whatever comes from data goes in as text or as an attribute, never as markup. */
+const make = (() => {
+  function element(name, properties = {}, ...children) {
+    const made = document.createElement(name);
+    for (const [key, value] of Object.entries(properties)) {
+      if (key === "data") Object.assign(made.dataset, value);
+      else if (key === "style") for (const [property, text] of Object.entries(value)) made.style.setProperty(property, text);
+      else if (key.startsWith("aria-") || key === "role" || key === "for") made.setAttribute(key, value);
+      else made[key] = value;
+    }
+    made.append(...children.flat().filter((child) => child !== null && child !== undefined));
+    return made;
+  }
+
+  function svg(name, attributes, ...children) {
+    const made = document.createElementNS("http://www.w3.org/2000/svg", name);
+    for (const [key, value] of Object.entries(attributes)) made.setAttribute(key, value);
+    made.append(...children);
+    return made;
+  }
+
+  const path = (entry, file) => `${encodeURI(entry.pictures.folder)}/${file}`;
+
+  /* An image as it was sent, in a box of known shape so that nothing jumps; a click shows it alone. */
+  function picture(entry, file, alt, caption) {
+    const image = element("img", { src: path(entry, `${file}.jpg`), alt, loading: "lazy", decoding: "async" });
+    const link = element("a", { href: image.src, target: "_blank", rel: "noopener", className: "frame" }, image);
+    link.style.aspectRatio = ratio(entry);
+    if (entry.size) link.style.maxWidth = `${Math.round((380 * entry.size[1]) / entry.size[0])}px`;
+    return element("figure", {}, link, caption ? element("figcaption", {}, caption) : null);
+  }
+
+  const ratio = (entry) => (entry.size ? `${entry.size[1]} / ${entry.size[0]}` : "4 / 3");
+
+  const still = window.matchMedia("(prefers-reduced-motion: reduce)").matches;
+
+  /* Films load and play only while they can be seen, and none behind an open object. */
+  const seen = new Set();
+  const dialog = () => document.getElementById("detail");
+  function playOrPause(film) {
+    const free = !dialog().open || dialog().contains(film);
+    if (!seen.has(film) || !free || still) film.pause();
+    else film.play().catch(() => {}); // a browser that may not play, or cannot, shows the poster
+  }
+  const watcher = new IntersectionObserver((changes) => {
+    for (const { target, isIntersecting } of changes) {
+      if (!isIntersecting) seen.delete(target);
+      else {
+        seen.add(target);
+        if (!target.poster) target.poster = target.dataset.poster;
+      }
+      playOrPause(target);
+    }
+  }, { rootMargin: "80px" });
+
+  function film(entry, controls = false) {
+    const poster = path(entry, "scene.jpg");
+    const label = `${refsav.idOf(entry)}, outlined in yellow`;
+    if (!entry.pictures.preview) return element("img", { src: poster, alt: label, loading: "lazy" });
+    const made = element("video", {
+      src: path(entry, "preview.mp4"), muted: true, loop: true, playsInline: true, preload: "none",
+      controls: controls || still, "aria-label": label, data: { poster },
+    });
+    watcher.observe(made);
+    return made;
+  }
+
+  function forget(root) {
+    for (const film of root.querySelectorAll("video")) {
+      watcher.unobserve(film);
+      seen.delete(film);
+      film.pause();
+    }
+  }
+
+  const refreshFilms = () => seen.forEach(playOrPause);
+
+  const chip = (text, kind = "") => element("span", { className: `chip ${kind}` }, text);
+  const count = (number) => Number(number).toLocaleString("en");
+  const percent = (part, whole) => (whole ? `${((100 * part) / whole).toFixed(part === whole ? 0 : 1)} %` : "–");
+
+  return { element, svg, picture, film, forget, refreshFilms, chip, count, percent, ratio };
+})();
