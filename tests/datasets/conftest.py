@@ -1,5 +1,6 @@
 """Expressions without a model: the real videos' own objects, with texts that say which object they belong to."""
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -20,6 +21,8 @@ from refsav.datasets.records import (
     VideoFile,
 )
 from refsav.datasets.sav import SourceConfig, VideoObjects, discover, read_video
+
+os.environ["HF_HUB_OFFLINE"] = "1"  # read once, when Hugging Face's libraries are imported
 
 MakeTrack = Callable[..., ObjectTrack]
 MakeExpression = Callable[..., Expression]

@@ -1,0 +1,59 @@
+"""docs/formats.md tells the truth: its examples run on a real run, its tables are the schemas."""
+
+import re
+from pathlib import Path
+
+import pyarrow as pa
+import pytest
+
+from refsav.datasets.measures import MEASURES
+from refsav.datasets.part_kinds import DROPPED, EXPRESSIONS, FAILED, UNREADABLE
+from refsav.datasets.parts import write_parts
+from refsav.datasets.run import RunDirectory
+from refsav.datasets.shards import ShardConfig, write_shards
+from refsav.datasets.splits import SplitConfig, split_by_video
+
+DOC = (Path(__file__).parents[2] / "docs/formats.md").read_text()
+EXAMPLES = re.findall(r"```python\n(.*?)```", DOC, re.DOTALL)
+TYPES = {
+    "string": pa.string(),
+    "int32": pa.int32(),
+    "int64": pa.int64(),
+    "double": pa.float64(),
+    "bool": pa.bool_(),
+    "list of string": pa.list_(pa.string()),
+    "list of int64": pa.list_(pa.int64()),
+}
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory, real_expressions, real_videos):
+    root = tmp_path_factory.mktemp("doc")
+    run = RunDirectory(root / "runs/demo")
+    write_parts(run, "bundle-000000", expressions=real_expressions, dropped=[], failed=[], unreadable=[])
+    videos = {video_id: objects.video for video_id, objects in real_videos.items()}
+    write_shards(run, split_by_video(run, SplitConfig()), videos, ShardConfig())
+    return root
+
+
+@pytest.mark.parametrize("example", EXAMPLES, ids=lambda example: re.findall(r"import (\S+)", example)[-1])
+def test_an_example_runs(example, folder, monkeypatch, capsys, tmp_path):
+    monkeypatch.chdir(folder)
+    monkeypatch.setattr("datasets.config.HF_DATASETS_CACHE", str(tmp_path))
+    exec(compile(example, "docs/formats.md", "exec"), {})  # noqa: S102 - the example is ours
+    assert "sav_000001_head" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("name", "kind"),
+    [("expressions", EXPRESSIONS), ("dropped", DROPPED), ("failed", FAILED), ("unreadable", UNREADABLE)],
+)
+def test_the_table_is_the_schema(name, kind):
+    rows = re.findall(r"^\| `(\w+)` \| ([\w ]+) \| ([\w, ]+) \|", DOC, re.MULTILINE)
+    told = {column: TYPES[type_name] for column, type_name, places in rows if name in places.split(", ")}
+    assert told == {field.name: field.type for field in kind.schema}
+
+
+def test_the_small_tables_are_named():
+    for field in MEASURES.schema:
+        assert f"`{field.name}`" in DOC
