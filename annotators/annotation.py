@@ -15,6 +15,7 @@ from refsav.annotators.prompting import prompts_digest
 from refsav.annotators.stages import RequestMaker, StagesConfig
 from refsav.annotators.views import ViewsConfig
 from refsav.config import Config
+from refsav.datasets.measures import MeasureConfig, write_measures
 from refsav.datasets.part_kinds import DROPPED, EXPRESSIONS, FAILED, UNREADABLE
 from refsav.datasets.parts import is_done, read_part, write_parts
 from refsav.datasets.records import Provenance
@@ -30,6 +31,7 @@ class AnnotationConfig(Config):
     stages: StagesConfig = Field(StagesConfig(), description="What is asked, and which replies are good enough.")
     vlm: EngineConfig = Field(EngineConfig(), description="Who describes: object, scene and video stage.")
     judge: EngineConfig = Field(EngineConfig(), description="Who judges whether two descriptions agree.")
+    measures: MeasureConfig = Field(MeasureConfig(), description="From where on a property of Table 3 holds.")
 
     @property
     def provenance(self) -> Provenance:
@@ -70,6 +72,7 @@ def annotate_to_parts(
         outcome = asyncio.run(_annotate(run, source, bundle, config, progress, journal))
     finally:
         journal.close()
+    write_measures(run, bundle, outcome.measures)
     write_parts(
         run,
         bundle,
@@ -124,10 +127,11 @@ async def _annotate(
         annotator=annotator,
         source=config.source,
         views=config.views,
+        measures=config.measures,
         objects_at_once=_objects_at_once(config.vlm),
         progress=progress,
     )
-    finished = {entry.track.key for entry in (*earlier.expressions, *earlier.dropped)}
+    finished = {one.track.key for one in earlier.expressions} | {one.track.key for one in earlier.dropped}
     rounds = {failed.key: failed.round + 1 for failed in earlier.failed}
     try:
         outcome = await work.annotate(bundle.videos, finished=finished, rounds=rounds)

@@ -4,14 +4,17 @@ Requests of many objects are in flight while the next objects are drawn; memory 
 """
 
 import asyncio
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
 from refsav.annotators.describe import Annotator, StageFailedError
 from refsav.annotators.engine import ServersDownError
 from refsav.annotators.stages import Subject
-from refsav.annotators.views import ViewsConfig, render
+from refsav.annotators.views import ViewsConfig, decode_rows, draw, fit, needed_rows
+from refsav.datasets.camera_motion import pair_rows
+from refsav.datasets.frames import Image
+from refsav.datasets.measures import MeasureConfig, VideoMeasures, measure_video
 from refsav.datasets.records import (
     Dropped,
     Expression,
@@ -51,6 +54,7 @@ class BundleOutcome:
     dropped: list[Dropped] = field(default_factory=list)
     failed: list[Failed] = field(default_factory=list)
     unreadable: list[Unreadable] = field(default_factory=list)
+    measures: list[VideoMeasures] = field(default_factory=list)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -60,6 +64,7 @@ class BundleWork:
     annotator: Annotator
     source: SourceConfig
     views: ViewsConfig
+    measures: MeasureConfig
     objects_at_once: int
     """Objects drawn and waiting for replies at the same time; each holds its views, some 1 MB."""
     progress: Progress
@@ -107,7 +112,8 @@ class BundleWork:
         outcome.dropped += [entry for entry in objects.dropped if entry.track.key not in finished]
         outcome.failed += objects.failed
         self.progress.video_read(len(waiting), objects.object_count - len(waiting))
-        drawn = render(video, list(waiting.values()), self.views)
+        frames = _SharedFrames(video, objects.tracks, self.views, self.measures)
+        drawn = draw(frames.decoded(), list(waiting.values()), self.views)
         while waiting:
             await slots.acquire()
             try:
@@ -116,9 +122,10 @@ class BundleWork:
                 slots.release()
                 for track in waiting.values():
                     self._finish(outcome, _failed(track, "views", error.line, "", rounds))
-                return
+                break
             del waiting[track.key]
             group.create_task(self._describe(Subject(track=track, views=views), rounds, outcome, slots))
+        outcome.measures.append(await asyncio.to_thread(frames.measure, objects.object_count))
 
     async def _describe(
         self,
@@ -152,6 +159,33 @@ class BundleWork:
             case Failed():
                 outcome.failed.append(result)
                 self.progress.object_done("failed")
+
+
+class _SharedFrames:
+    """One decode of a video, for its objects' views and for the camera's motion."""
+
+    def __init__(
+        self, video: VideoFile, tracks: Sequence[ObjectTrack], views: ViewsConfig, measures: MeasureConfig
+    ) -> None:
+        self._video = video
+        self._tracks = tracks
+        self._measures = measures
+        self._view_rows = needed_rows(tracks, views)
+        self._pair_rows = frozenset(pair_rows(len(tracks[0].masks), measures.frame_pairs)) if tracks else frozenset()
+        self._pairs: list[tuple[int, Image]] = []
+
+    def decoded(self) -> Iterator[tuple[int, Image]]:
+        """Yield the frames that views need; keep small copies of those that show the camera's motion."""
+        if not self._tracks:
+            return
+        for row, frame in decode_rows(self._video, self._view_rows | self._pair_rows, self._tracks[0].frame_step):
+            if row in self._pair_rows:
+                self._pairs.append((row, fit(frame, self._measures.longest_side_px)))
+            yield row, frame
+
+    def measure(self, objects: int) -> VideoMeasures:
+        """Measure the camera's motion on the frames that have come by."""
+        return measure_video(self._video.video_id, objects, self._pairs, self._tracks, self._measures)
 
 
 def _failed(

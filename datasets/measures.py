@@ -15,14 +15,13 @@ import pyarrow as pa
 from pydantic import Field
 
 from refsav.config import Config
-from refsav.datasets.camera_motion import background_shifts, pair_rows
-from refsav.datasets.frames import Image, decode
+from refsav.datasets.camera_motion import background_shifts
+from refsav.datasets.frames import Image
 from refsav.datasets.masks import box
 from refsav.datasets.part_kinds import PartKind, text
 from refsav.datasets.parts import read_part, write_part
-from refsav.datasets.records import ObjectTrack, VideoFile
+from refsav.datasets.records import ObjectTrack
 from refsav.datasets.run import RunDirectory
-from refsav.errors import RecordError
 
 COLLAPSED = 0.25
 """A mask under a quarter of what it was and will be again: most of the object is covered."""
@@ -76,9 +75,11 @@ class Occlusion:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class VideoMeasures:
-    """What was measured in one video's frames."""
+    """What was counted and measured in one video."""
 
     video_id: str
+    objects: int
+    """Objects that its annotations list, whatever became of them; all objects of a run are counted by these."""
     camera_speed: float | None
     """Share of the frame's diagonal per second; None where the background has nothing to follow."""
     pairs: int
@@ -121,34 +122,38 @@ def occlusion(track: ObjectTrack) -> Occlusion:
     return Occlusion(share=float(np.mean(hidden | np.array(collapsed))), disappearances=gone)
 
 
-def measure_video(video: VideoFile, tracks: Sequence[ObjectTrack], config: MeasureConfig) -> VideoMeasures:
-    """Measure the camera's motion in a few pairs of frames. Raises nothing: what cannot be measured is noted."""
-    if not tracks:
-        return VideoMeasures(video_id=video.video_id, camera_speed=None, pairs=0, note="no object was read")
-    step = tracks[0].frame_step
-    wanted = [row * step for row in pair_rows(len(tracks[0].masks), config.frame_pairs)]
-    try:
-        frames = ((index // step, image) for index, image in decode(video.media, wanted))
-        return camera_speed(video.video_id, frames, tracks, config)
-    except RecordError as error:
-        return VideoMeasures(video_id=video.video_id, camera_speed=None, pairs=0, note=error.line)
-
-
-def camera_speed(
-    video_id: str, frames: Iterable[tuple[int, Image]], tracks: Sequence[ObjectTrack], config: MeasureConfig
+def measure_video(
+    video_id: str,
+    objects: int,
+    frames: Iterable[tuple[int, Image]],
+    tracks: Sequence[ObjectTrack],
+    config: MeasureConfig,
 ) -> VideoMeasures:
-    """Measure the camera's motion on frames that someone else decodes: (annotated row, uint8 RGB), rows increasing."""
-    shifts = list(background_shifts(frames, tracks, config.longest_side_px))
+    """Measure the camera's motion in pairs of frames.
+
+    Args:
+        video_id: The video.
+        objects: Objects that its annotations list.
+        frames: (annotated row, uint8 RGB [H, W, 3]) for the rows of `pair_rows`, increasing; of any size.
+        tracks: Its objects: where they are is no background.
+        config: At what size to look.
+    """
+    shifts = list(background_shifts(frames, tracks, config.longest_side_px)) if tracks else []
     if not shifts:
-        note = "no pair of frames has a background that can be followed"
-        return VideoMeasures(video_id=video_id, camera_speed=None, pairs=0, note=note)
+        note = "no pair of frames has a background that can be followed" if tracks else "no object was read"
+        return VideoMeasures(video_id=video_id, objects=objects, camera_speed=None, pairs=0, note=note)
     speed = float(np.mean(shifts)) * tracks[0].rate_hz
-    return VideoMeasures(video_id=video_id, camera_speed=speed, pairs=len(shifts), note="")
+    return VideoMeasures(video_id=video_id, objects=objects, camera_speed=speed, pairs=len(shifts), note="")
 
 
 def write_measures(run: RunDirectory, bundle: str, measures: Iterable[VideoMeasures]) -> None:
     """Write what was measured in a bundle's videos. Raises DiskError."""
     write_part(run.measures / f"{bundle}.parquet", MEASURES, measures)
+
+
+def read_bundle_measures(run: RunDirectory, bundle: str) -> Iterator[VideoMeasures]:
+    """Read what was measured in one bundle. Raises RecordError."""
+    return read_part(run.measures / f"{bundle}.parquet", MEASURES)
 
 
 def read_measures(run: RunDirectory) -> Iterator[VideoMeasures]:
@@ -164,6 +169,7 @@ def _centre(box_px: tuple[int, int, int, int]) -> tuple[float, float]:
 def _row(measures: VideoMeasures) -> dict[str, object]:
     return {
         "video_id": text(measures.video_id),
+        "objects": measures.objects,
         "camera_speed": measures.camera_speed,
         "pairs": measures.pairs,
         "note": text(measures.note),
@@ -172,7 +178,11 @@ def _row(measures: VideoMeasures) -> dict[str, object]:
 
 def _measures(row: Mapping[str, Any]) -> VideoMeasures:
     return VideoMeasures(
-        video_id=row["video_id"], camera_speed=row["camera_speed"], pairs=row["pairs"], note=row["note"]
+        video_id=row["video_id"],
+        objects=row["objects"],
+        camera_speed=row["camera_speed"],
+        pairs=row["pairs"],
+        note=row["note"],
     )
 
 
@@ -180,6 +190,7 @@ MEASURES = PartKind(
     pa.schema(
         [
             pa.field("video_id", pa.string(), nullable=False),
+            pa.field("objects", pa.int64(), nullable=False),
             pa.field("camera_speed", pa.float64(), nullable=True),
             pa.field("pairs", pa.int64(), nullable=False),
             pa.field("note", pa.string(), nullable=False),

@@ -8,8 +8,16 @@ from pathlib import Path
 from typing import Literal
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, Task, TaskID, TextColumn
-from rich.progress import TimeRemainingColumn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    ProgressColumn,
+    Task,
+    TaskID,
+    TextColumn,
+    TimeRemainingColumn,
+)
 from rich.text import Text
 
 from refsav.datasets.records import STAGES, Stage
@@ -48,9 +56,7 @@ class LiveProgress:
             console=console,
             disable=not console.is_terminal,
         )
-        self._tasks: dict[Stage, TaskID] = {
-            stage: self._bars.add_task(stage, total=None, note="") for stage in STAGES
-        }
+        self._tasks: dict[Stage, TaskID] = {stage: self._bars.add_task(stage, total=None, note="") for stage in STAGES}
 
     def __enter__(self) -> "LiveProgress":
         self._bars.start()

@@ -83,7 +83,7 @@ def test_what_cannot_be_measured_is_noted(tmp_path, make_track):
 
 def test_measures_are_kept_in_parts(tmp_path):
     run = RunDirectory(tmp_path)
-    known = VideoMeasures(video_id="v1", camera_speed=0.125, pairs=8, note="")
-    unknown = VideoMeasures(video_id="v2", camera_speed=None, pairs=0, note="no video")
+    known = VideoMeasures(video_id="v1", objects=1, camera_speed=0.125, pairs=8, note="")
+    unknown = VideoMeasures(video_id="v2", objects=1, camera_speed=None, pairs=0, note="no video")
     write_measures(run, "bundle-000000", [unknown, known])
     assert list(read_measures(run)) == [known, unknown]

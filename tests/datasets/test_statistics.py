@@ -106,8 +106,8 @@ def test_table_3_properties_are_shares_of_what_was_measured(run):
         run,
         "bundle-000000",
         [
-            VideoMeasures(video_id="v1", camera_speed=0.3, pairs=8, note=""),
-            VideoMeasures(video_id="v2", camera_speed=None, pairs=0, note="nothing to follow"),
+            VideoMeasures(video_id="v1", objects=1, camera_speed=0.3, pairs=8, note=""),
+            VideoMeasures(video_id="v2", objects=1, camera_speed=None, pairs=0, note="nothing to follow"),
         ],
     )
     found = {one.name: (one.of, one.count, one.measured) for one in stats_of(run).splits[ALL].properties}

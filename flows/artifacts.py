@@ -1,0 +1,61 @@
+"""What Prefect's page shows of a build: how far it is, and what came out."""
+
+import re
+from typing import cast
+from uuid import UUID
+
+from prefect.artifacts import (
+    create_markdown_artifact,
+    create_progress_artifact,
+    create_table_artifact,
+    update_progress_artifact,
+)
+
+from refsav.annotators.gallery_tables import tables_of
+from refsav.datasets.run import RunDirectory
+from refsav.datasets.statistics import Statistics
+
+
+class ProgressArtifact:
+    """A bar on Prefect's page. Updated by whole percents only: each update is a request to its server."""
+
+    def __init__(self, description: str) -> None:
+        made = create_progress_artifact(progress=0.0, key=_key(description), description=description)
+        self._artifact_id = cast(UUID, made)  # outside of asynchronous code Prefect gives the id itself
+        self._shown = 0
+
+    def update(self, share: float) -> None:
+        """Show a share, fraction 0-1."""
+        percent = int(100 * share)
+        if percent > self._shown:
+            self._shown = percent
+            update_progress_artifact(self._artifact_id, progress=percent)
+
+
+def publish_summary(run: RunDirectory, statistics: Statistics) -> None:
+    """Put the outcome of a build on Prefect's page: what became of the objects as a table, the rest as a page."""
+    outcomes = [{"outcome": "expressions", "stage": "", "reason": "", "objects": statistics.expressions}]
+    for outcome, losses in (("dropped", statistics.dropped_by), ("failed", statistics.failed_by)):
+        outcomes += [
+            {"outcome": outcome, "stage": loss.stage, "reason": loss.reason, "objects": loss.count} for loss in losses
+        ]
+    create_table_artifact(
+        table=outcomes, key=_key(f"{run.root.name} objects"), description="What became of all objects"
+    )
+    lines = [
+        f"# {run.root.name}",
+        f"{statistics.objects_read} objects = {statistics.expressions} expressions + {statistics.dropped} dropped "
+        f"+ {statistics.failed} failed",
+        f"Gallery: `{run.report / 'index.html'}`  \nShards: `{run.shards}`",
+    ]
+    for table in tables_of(statistics):
+        rows = [
+            "| " + " | ".join(cells) + " |" for cells in (table["head"], ["---"] * len(table["head"]), *table["rows"])
+        ]
+        lines += [f"## {table['title']}", "\n".join(rows), table["note"]]
+    create_markdown_artifact(markdown="\n\n".join(lines), key=_key(f"{run.root.name} summary"))
+
+
+def _key(text: str) -> str:
+    """Prefect's keys are lower-case letters, digits and dashes."""
+    return re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-")

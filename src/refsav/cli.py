@@ -1,0 +1,190 @@
+"""The command line: `refsav build SOURCE RUN` and what belongs to it. Prints results and errors a person can act on."""
+
+import os
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, TypeAlias
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+
+from refsav import __version__
+from refsav.config import with_overrides
+from refsav.datasets.synthetic_scene import SynthConfig
+from refsav.errors import RefSavError
+from refsav.flows.build_config import BuildConfig
+from refsav.options import takes_options_of
+
+# Prefect takes two seconds to load, so what needs it is imported where it is used: --help answers at once.
+
+app = typer.Typer(
+    name="refsav",
+    help="Turn videos with object masks into Ref-SAV: an expression for every object, checked, sharded, to look at.",
+    epilog="Begin with: refsav demo",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode="rich",
+    pretty_exceptions_enable=False,
+)
+
+QUIET_PREFECT = {
+    "PREFECT_LOGGING_LEVEL": "CRITICAL",
+    "PREFECT_SERVER_LOGGING_LEVEL": "CRITICAL",
+    "PREFECT_LOGGING_TO_API_ENABLED": "false",
+    "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
+    "PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS": "120",
+    "DO_NOT_TRACK": "1",
+}
+"""Prefect's own lines would tear the progress bars; on a Prefect server of one's own its logs are kept as usual."""
+
+Source = Annotated[Path, typer.Argument(help="Folder of videos and masklets, in one of SA-V's layouts.")]
+Run = Annotated[Path, typer.Argument(help="Run directory: made if new, completed if not.")]
+OldRun = Annotated[Path, typer.Argument(help="Run directory of an earlier build.")]
+ConfigFile = Annotated[
+    Path | None, typer.Option("--config", help="TOML file; options on the command line win over it.")
+]
+
+
+Overrides: TypeAlias = Mapping[str, Any]
+out, err = Console(highlight=False, soft_wrap=True), Console(stderr=True, highlight=False, soft_wrap=True)
+
+
+@app.command()
+def demo(
+    run: Annotated[Path, typer.Argument(help="Run directory.")] = Path("runs/demo"),
+    videos: Annotated[int, typer.Option(help="How many scenes to make.", min=1)] = 12,
+) -> None:
+    """Build a small dataset from made scenes: no model, no network, about a minute."""
+    scenes = run.parent / f"{run.name}-scenes"
+    _make_scenes(scenes, SynthConfig(videos=videos))
+    _build(scenes, run, BuildConfig.from_mapping({"split": {"val_share": 0.2}}, "demo"))
+    out.print(
+        "\nNext, with videos of your own in SA-V's layout (docs/own-data.md):"
+        "\n  [bold]refsav build VIDEOS runs/mine[/]          the same, with the embedded annotator"
+        "\n  [bold]refsav serve vlm --profile one-gpu[/]     start a model; it prints the options for build"
+    )
+
+
+@app.command()
+@takes_options_of(BuildConfig)
+def build(source: Source, run: Run, overrides: Overrides, config: ConfigFile = None) -> None:
+    """Describe every object of SOURCE and leave shards, exports, statistics and a gallery in RUN.
+
+    Killed or failed, the same command goes on where it stopped; no reply is paid for twice.
+    """
+    _build(source, run, _build_config(config, overrides))
+
+
+@app.command()
+def retry(run: OldRun) -> None:
+    """Take up the failed objects of a run again, and only those."""
+    from refsav.annotators.annotation import mark_for_retry
+    from refsav.datasets.run import RunDirectory
+    from refsav.flows.build_config import read_settings
+    from refsav.lock import exclusive
+
+    source, config = read_settings(RunDirectory(run))
+    with exclusive(run):
+        failed = mark_for_retry(RunDirectory(run))
+    out.print(f"{failed} failed objects are taken up again")
+    _build(source, run, config)
+
+
+@app.command()
+def report(run: OldRun) -> None:
+    """Draw the gallery of a run again, with the [[report]] settings of its run.toml."""
+    _quiet_prefect()
+    from refsav.flows.build import redraw_gallery
+
+    out.print(f"gallery: {redraw_gallery(run.resolve())}")
+
+
+@app.command()
+def stats(run: OldRun) -> None:
+    """Count and measure a run: its size and properties beside the published figures."""
+    from refsav.datasets.run import RunDirectory
+    from refsav.flows.build_config import read_settings
+    from refsav.flows.measure import write_statistics
+    from refsav.summary import print_statistics
+
+    directory = RunDirectory(run)
+    print_statistics(out, write_statistics(directory, read_settings(directory)[1]))
+    out.print(f"statistics: {directory.stats}")
+
+
+@app.command()
+@takes_options_of(SynthConfig)
+def synth(
+    folder: Annotated[Path, typer.Argument(metavar="OUT", help="Folder to write; scenes that it holds are kept.")],
+    overrides: Overrides,
+) -> None:
+    """Make videos of moving shapes in SA-V's format, with their truth beside them."""
+    _make_scenes(folder, SynthConfig.from_mapping(with_overrides({}, overrides), "command line"))
+
+
+@app.command(name="import")
+@takes_options_of(BuildConfig)
+def import_(
+    annotations: Annotated[Path, typer.Argument(help="A Ref-SAV.json, for example the published one.")],
+    source: Annotated[Path, typer.Argument(help="Folder that its paths start from: SA-V's videos.")],
+    run: Run,
+    overrides: Overrides,
+    config: ConfigFile = None,
+) -> None:
+    """Make a run of an existing Ref-SAV.json: to shard, measure, look at and train on it."""
+    _quiet_prefect()
+    from refsav.flows.import_official import import_ref_sav
+    from refsav.summary import print_outcome
+
+    settings = _build_config(config, overrides)
+    print_outcome(out, run, import_ref_sav(annotations.resolve(), source.resolve(), run.resolve(), settings))
+
+
+@app.command()
+def version() -> None:
+    """Print the version."""
+    out.print(f"refsav {__version__}")
+
+
+def main() -> None:
+    """Run the command line; errors of RefSAV become one clear message and exit code 1."""
+    try:
+        app()
+    except RefSavError as error:
+        err.print(f"[bold red]error:[/] {escape(str(error))}")
+        sys.exit(1)
+    except KeyboardInterrupt:
+        err.print("\nstopped; the same command goes on from here")
+        sys.exit(130)
+
+
+def _build_config(path: Path | None, overrides: Overrides) -> BuildConfig:
+    if path:
+        return BuildConfig.from_toml(path, overrides)
+    return BuildConfig.from_mapping(with_overrides({}, overrides), "command line")
+
+
+def _build(source: Path, run: Path, config: BuildConfig) -> None:
+    _quiet_prefect()
+    from refsav.flows.build import build_on_this_machine
+    from refsav.summary import print_outcome
+
+    print_outcome(out, run, build_on_this_machine(source.resolve(), run.resolve(), config))
+
+
+def _make_scenes(folder: Path, config: SynthConfig) -> None:
+    from rich.progress import track
+
+    from refsav.datasets.synthetic import write_scenes
+
+    scenes = write_scenes(folder, config)
+    for _ in track(scenes, "making scenes", total=config.videos, console=err, disable=not err.is_terminal):
+        pass
+    out.print(f"scenes: {config.videos} videos in {folder}")
+
+
+def _quiet_prefect() -> None:
+    for name, value in QUIET_PREFECT.items():
+        os.environ.setdefault(name, value)

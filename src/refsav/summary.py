@@ -1,0 +1,65 @@
+"""What the terminal shows of a finished run: counts, tables, and where everything lies."""
+
+from pathlib import Path
+
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table as RichTable
+
+from refsav.annotators.gallery_tables import Table, tables_of
+from refsav.datasets.official import EVALUATION_FOLDER, TRAINING_FILE
+from refsav.datasets.run import RunDirectory
+from refsav.datasets.statistics import Statistics
+
+
+def print_outcome(console: Console, run: Path, statistics: Statistics) -> None:
+    """Say what a build has made, what was lost and why, and what to open."""
+    print_counts(console, statistics)
+    directory = RunDirectory(run)
+    places = {
+        "gallery": directory.report / "index.html",
+        "shards": directory.shards,
+        "statistics": directory.stats,
+        "training": directory.exports / TRAINING_FILE,
+        "evaluation": directory.exports / EVALUATION_FOLDER,
+        "failed": directory.failed,
+    }
+    for name, path in places.items():
+        if name == "failed" and not statistics.failed:
+            continue
+        if path.exists():
+            note = f"   take them up again: refsav retry {run}" if name == "failed" else ""
+            console.print(f"  {name:<11}{escape(str(path))}{note}")
+
+
+def print_statistics(console: Console, statistics: Statistics) -> None:
+    """Show the size and properties of a run beside the published figures, and what it cost."""
+    print_counts(console, statistics)
+    for table in tables_of(statistics):
+        console.print(_as_rich(table))
+
+
+def print_counts(console: Console, statistics: Statistics) -> None:
+    """One line of counts that add up, and a line for every cause of a loss."""
+    console.print(
+        f"[bold]{statistics.objects_read} objects[/] = [green]{statistics.expressions} expressions[/]"
+        f" + {statistics.dropped} dropped + {_red(statistics.failed)} failed"
+    )
+    for what, losses in (("dropped", statistics.dropped_by), ("failed", statistics.failed_by)):
+        for loss in losses:
+            console.print(f"  {loss.count:>6} {what} at {loss.stage}: {escape(loss.reason)}")
+    if statistics.unreadable_files:
+        console.print(f"  {statistics.unreadable_files:>6} files of which no object could be listed")
+
+
+def _red(count: int) -> str:
+    return f"[red]{count}[/]" if count else "0"
+
+
+def _as_rich(table: Table) -> RichTable:
+    drawn = RichTable(title=table["title"], caption=table["note"] or None, title_justify="left", caption_justify="left")
+    for number, heading in enumerate(table["head"]):
+        drawn.add_column(heading, justify="left" if number == 0 else "right")
+    for row in table["rows"]:
+        drawn.add_row(*row)
+    return drawn
