@@ -1,0 +1,53 @@
+"""Which engine answers, and how it is asked."""
+
+from typing import Literal
+from urllib.parse import urlsplit
+
+from pydantic import Field, field_validator
+
+from refsav.config import Config
+
+
+class EngineConfig(Config):
+    """One engine: the embedded one, or servers with OpenAI's protocol."""
+
+    kind: Literal["attributes", "vllm"] = Field(
+        "attributes",
+        description="attributes: embedded, classical vision, no model. vllm: servers with OpenAI's protocol.",
+    )
+    model: str = Field("", description="Model name as the servers list it; empty: the only one that they serve.")
+    addresses: tuple[str, ...] = Field(
+        ("http://127.0.0.1:8000/v1",), min_length=1, description="Servers of the model; given once for each server."
+    )
+    in_flight_per_server: int = Field(32, ge=1, description="Requests that one server works on at the same time.")
+    timeout_s: float = Field(
+        120.0, gt=0, description="Seconds to wait for one reply before the request is tried again."
+    )
+    tries: int = Field(6, ge=1, description="How often a request is sent before it fails for good.")
+    backoff_s: float = Field(
+        0.5, ge=0, description="Longest pause before the second try; it doubles with every try, its length is random."
+    )
+    backoff_max_s: float = Field(
+        60.0, ge=0, description="No pause between two tries is longer, whatever a server asks for."
+    )
+    give_up_after: int = Field(
+        16,
+        ge=1,
+        description="Requests in a row that fail for good, without any reply between them, before a build stops.",
+    )
+    api_key_variable: str = Field(
+        "REFSAV_API_KEY",
+        pattern=r"^[A-Za-z_][A-Za-z0-9_]*$",
+        description="Environment variable that holds the servers' API key; the key itself is written nowhere.",
+    )
+
+    @field_validator("addresses")
+    @classmethod
+    def _are_base_urls(cls, addresses: tuple[str, ...]) -> tuple[str, ...]:
+        for address in addresses:
+            parts = urlsplit(address)
+            if parts.scheme not in ("http", "https") or not parts.hostname:
+                raise ValueError("give each address as http://HOST:PORT/v1")
+            if "@" in parts.netloc or parts.query:
+                raise ValueError("an address holds no key or password: put the key into the api_key_variable")
+        return tuple(address.rstrip("/") for address in addresses)
