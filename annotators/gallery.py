@@ -10,10 +10,11 @@ import shutil
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import groupby
 from pathlib import Path
+from typing import Any
 
 from pydantic import Field
 
-from refsav.annotators.gallery_entries import Pictures, Record, chosen_for_pictures, entry_of, key_of
+from refsav.annotators.gallery_entries import Pictures, Record, chosen_for_pictures, entry_of, jpeg_size, key_of
 from refsav.annotators.plan import Bundle
 from refsav.annotators.preview import encode_mp4, outlined_frames
 from refsav.annotators.views import ObjectViews, ViewsConfig, decode_rows, draw, fit, needed_rows
@@ -76,7 +77,7 @@ def chunk_path(run: RunDirectory, bundle: str) -> Path:
     return run.report / "data" / f"{bundle}.js"
 
 
-def read_chunk(path: Path) -> Iterator[dict[str, object]]:
+def read_chunk(path: Path) -> Iterator[dict[str, Any]]:
     """Read the entries of a chunk, one at a time. Raises RecordError."""
     try:
         with path.open(encoding="ascii") as stream:
@@ -98,7 +99,7 @@ class _PicturedVideo:
         self._records = records
         self._chosen = chosen
 
-    def entries(self, views: ViewsConfig, source: SourceConfig, config: ReportConfig) -> Iterator[dict[str, object]]:
+    def entries(self, views: ViewsConfig, source: SourceConfig, config: ReportConfig) -> Iterator[dict[str, Any]]:
         """Draw the pictures, then yield the entry of every object."""
         tracks = self._tracks(source)
         wanted = [track for key, track in tracks.items() if key in self._chosen and track.visible_rows]
@@ -149,7 +150,13 @@ class _PicturedVideo:
         stills |= {f"video-{place}": image for place, image in enumerate(drawn.video)}
         for name, image in stills.items():
             write_bytes(self._report / folder / f"{name}.jpg", image)
-        return Pictures(folder=folder, rows=drawn.video_rows, visible=drawn.video_visible, preview=film)
+        return Pictures(
+            folder=folder,
+            crop_size=jpeg_size(drawn.crop),
+            rows=drawn.video_rows,
+            visible=drawn.video_visible,
+            preview=film,
+        )
 
     def _remove_old(self, kept: set[str]) -> None:
         if self._video:

@@ -23,6 +23,8 @@ class Pictures:
 
     folder: str
     """Relative to the report."""
+    crop_size: tuple[int, int]
+    """(height, width) of the crop, in pixels."""
     rows: tuple[int, ...]
     """Annotated frame of each image of the video stage."""
     visible: tuple[bool, ...]
@@ -73,6 +75,7 @@ def entry_of(record: Record, track: ObjectTrack | None, pictures: Pictures | Non
     if pictures:
         entry["pictures"] = {
             "folder": pictures.folder,
+            "crop": pictures.crop_size,
             "rows": pictures.rows,
             "visible": pictures.visible,
             "preview": pictures.preview,
@@ -112,6 +115,14 @@ def line_of(entry: dict[str, Any]) -> Line:
         lead=" ".join(told.split())[:LEAD_CHARACTERS],
         search=f"{name} {' '.join(told.split())}".lower(),
     )
+
+
+def jpeg_size(jpeg: bytes) -> tuple[int, int]:
+    """Read (height, width) in pixels from a JPEG file's header."""
+    at = 2
+    while not 0xC0 <= jpeg[at + 1] <= 0xC3:  # until the frame header, from segment to segment
+        at += 2 + int.from_bytes(jpeg[at + 2 : at + 4])
+    return int.from_bytes(jpeg[at + 5 : at + 7]), int.from_bytes(jpeg[at + 7 : at + 9])
 
 
 def _track_fields(track: ObjectTrack) -> dict[str, Any]:

@@ -157,14 +157,17 @@ def _write_videos(
 ) -> None:
     for video_id, entries in groupby(read_chunk(chunk), key=lambda entry: str(entry["video"])):
         objects = []
+        upright = False
         for entry in entries:
+            height, width = entry.get("size", (0, 0))
+            upright = upright or height > width
             line = line_of(entry)
             why = tally.add(line, entry)
             search.add(line.search)
             status, source = STATUSES.index(line.status), SOURCES.index(line.source)
             objects.append([source, line.masklet_id, status, why, int(line.pictured), line.lead])
-        video = {"id": video_id, "split": splits.get(video_id, ""), "chunk": number, "objects": objects}
-        stream.write(_dumps(video) + ",\n")
+        video = {"id": video_id, "split": splits.get(video_id, ""), "chunk": number, "upright": upright}
+        stream.write(_dumps({**video, "objects": objects}) + ",\n")
 
 
 def _unreadable(run: RunDirectory) -> dict[str, object]:

@@ -50,7 +50,7 @@ const refsav = (() => {
     content.videos.forEach((video) => {
       video.objects.forEach(([source, masklet, status, why, pictured, lead]) => {
         objects.push({
-          place: place++, video: video.id, split: video.split, chunk: video.chunk,
+          place: place++, video: video.id, split: video.split, chunk: video.chunk, upright: video.upright,
           source: SOURCES[source], masklet, status: STATUSES[status], why, pictured: Boolean(pictured), lead,
         });
       });

@@ -7,28 +7,30 @@ const detail = (() => {
 
   function view(entry) {
     const screen = element("div", { className: "screen", style: { "aspect-ratio": ratio(entry) } },
-      entry.pictures ? film(entry) : element("p", { className: "blank" }, entry.note || "There is no mask to draw."));
+      entry.pictures ? film(entry, true) : element("p", { className: "blank" }, entry.note || "There is no mask to draw."));
     const tall = entry.size && entry.size[0] > entry.size[1];
     return element("div", { className: `object ${tall ? "tall" : ""}` },
       element("section", { className: "hero" },
         element("div", { className: "film" }, screen, visibility(entry)),
-        element("div", { className: "said" }, ...outcome(entry), facts(entry))),
+        element("div", { className: "said" }, ...outcome(entry).filter(Boolean), facts(entry))),
       ...steps(entry));
   }
 
   function outcome(entry) {
     if (entry.status === "kept") {
       return [element("h3", {}, "Expression"), element("p", { className: "expression" }, entry.expression),
-        element("p", { className: "quiet words-count" }, `${entry.expression.split(/\s+/).length} words`)];
+        element("p", { className: "quiet aside" }, `${entry.expression.split(/\s+/).length} words`)];
     }
     if (entry.status === "dropped") {
       return [element("h3", {}, chip("Dropped", "dropped"), ` by ${STAGE[entry.stage]}`),
-        element("p", { className: "expression" }, entry.reason)];
+        element("p", { className: "expression" }, entry.reason),
+        entry.stage === "filter" && entry.pictures ? element("p", { className: "quiet aside" }, "No model was asked; below is what one would have seen.") : null];
     }
     const again = entry.round ? ` It has been tried again ${entry.round}×.` : "";
+    const below = entry.pictures ? " Below is what the models were shown; a failed object’s texts are not kept." : "";
     return [element("h3", {}, chip("Failed", "failed"), ` at ${STAGE[entry.stage]}`),
       element("pre", { className: "error" }, entry.error),
-      element("p", { className: "quiet" }, `refsav retry takes it up again.${again}`)];
+      element("p", { className: "quiet aside" }, `refsav retry takes it up again.${again}${below}`)];
   }
 
   function step(number, name, ...content) {
@@ -37,28 +39,26 @@ const detail = (() => {
       element("div", { className: "content" }, ...content));
   }
 
-  const said = (text, missing) =>
-    text ? element("p", { className: "text" }, text) : element("p", { className: "text quiet" }, missing);
+  const said = (text) => (text ? element("p", { className: "text" }, text) : null);
 
-  /* The stages that an object went through, with the images of those that were sent. */
+  /* How far an object came: the images of later stages were never sent. A filtered one is shown in full, unasked. */
+  const REACHED = { source: 0, filter: 4, views: 4, object: 1, judge: 2, scene: 3, video: 4 };
+
   function steps(entry) {
     const shown = entry.pictures;
     if (!shown && !entry.crop) return [];
     const name = refsav.idOf(entry);
-    const nothing = { kept: "", dropped: "The judge ended it before this stage.", failed: "Nothing is kept of a failed object’s texts." }[entry.status];
-    const filtered = entry.stage === "filter" ? "Not asked: a filter had dropped it." : nothing;
-    const made = [step("1", "Object",
-      element("div", { className: "two" },
-        element("div", {}, shown ? picture(entry, "crop", `Crop around ${name}`, "Crop, pixels kept") : null, said(entry.crop, filtered)),
-        element("div", {}, shown ? picture(entry, "masked", `${name}, all else painted grey`, "Full frame, all else painted over") : null, said(entry.masked, filtered))))];
+    const reached = REACHED[entry.stage];
+    const image = (...what) => (shown ? picture(entry, ...what) : null);
+    const made = [step("1", "Object", element("div", { className: "two" },
+      element("div", {}, image("crop", `Crop around ${name}`, "Crop, pixels kept", shown && shown.crop), said(entry.crop)),
+      element("div", {}, image("masked", `${name}, all else painted grey`, "Full frame, all else painted over"), said(entry.masked))))];
     if (entry.verdict) made.push(step("2", "Judge", verdict(entry.verdict)));
-    if (shown && entry.stage !== "filter" && entry.stage !== "judge") {
+    if (reached >= 3 && (shown || entry.scene)) {
       made.push(step("3", "Scene", element("div", { className: "beside" },
-        picture(entry, "scene", `Frame with ${name} outlined`, "Full frame, outlined"), said(entry.scene, filtered))));
-      made.push(step("4", "Video", strip(entry, name), entry.status === "kept" ? null : said("", filtered)));
-    } else if (entry.scene) {
-      made.push(step("3", "Scene", said(entry.scene, "")));
+        image("scene", `Frame with ${name} outlined`, "Full frame, outlined"), said(entry.scene))));
     }
+    if (reached >= 4 && shown) made.push(step("4", "Video", strip(entry, name)));
     return made;
   }
 
@@ -66,7 +66,7 @@ const detail = (() => {
     const word = consistent ? "Consistent" : "Conflict";
     return element("div", { className: "verdict" },
       chip(word, consistent ? "kept" : "dropped"),
-      element("meter", { min: 0, max: 1, value: confidence, title: "confidence", "aria-label": "confidence" }),
+      element("span", { className: "gauge", "aria-hidden": "true" }, element("span", { style: { width: `${100 * confidence}%` } })),
       element("span", { className: "quiet" }, `${percent(confidence, 1)} sure`),
       reason ? element("p", { className: "text" }, reason) : null);
   }

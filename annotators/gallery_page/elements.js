@@ -22,12 +22,13 @@ const make = (() => {
 
   const path = (entry, file) => `${encodeURI(entry.pictures.folder)}/${file}`;
 
-  /* An image as it was sent, in a box of known shape so that nothing jumps; a click shows it alone. */
-  function picture(entry, file, alt, caption) {
+  /* An image as it was sent, in a box of known shape so that nothing jumps; a click shows it alone.
+     `size` is [height, width] in pixels; without it, that of the video's frames. */
+  function picture(entry, file, alt, caption, size = entry.size) {
     const image = element("img", { src: path(entry, `${file}.jpg`), alt, loading: "lazy", decoding: "async" });
     const link = element("a", { href: image.src, target: "_blank", rel: "noopener", className: "frame" }, image);
-    link.style.aspectRatio = ratio(entry);
-    if (entry.size) link.style.maxWidth = `${Math.round((380 * entry.size[1]) / entry.size[0])}px`;
+    link.style.aspectRatio = `${size[1]} / ${size[0]}`;
+    link.style.maxWidth = `${Math.round(Math.min(380, 3 * size[0]) * (size[1] / size[0]))}px`; // a tiny crop stays small
     return element("figure", {}, link, caption ? element("figcaption", {}, caption) : null);
   }
 

@@ -58,6 +58,7 @@
     const visible = rows.slice(first, first + report.page);
     const box = at("cards");
     make.forget(box);
+    box.classList.toggle("upright", visible.filter((row) => row.upright).length > visible.length / 2);
     box.replaceChildren(...visible.map(cards.card));
     at("found").textContent = rows.length
       ? `${count(first + 1)}–${count(first + visible.length)} of ${count(rows.length)} ${rows.length === 1 ? "object" : "objects"}`
