@@ -31,6 +31,8 @@ from refsav.files import appearing, sha256_of, write_bytes
 FORMAT = 1
 """Raised when chunks change, so that older ones are written anew."""
 
+LAST_LINE = "]});\n"
+
 
 class ReportConfig(Config):
     """What the gallery shows."""
@@ -69,7 +71,7 @@ def write_bundle(
             pictured = _PicturedVideo(run.report, videos.get(video_id), list(group), chosen)
             for entry in pictured.entries(views, source, config):
                 stream.write(json.dumps(entry, allow_nan=False, separators=(",", ":")) + ",\n")
-        stream.write("]});\n")
+        stream.write(LAST_LINE)
 
 
 def chunk_path(run: RunDirectory, bundle: str) -> Path:
@@ -81,11 +83,15 @@ def read_chunk(path: Path) -> Iterator[dict[str, Any]]:
     """Read the entries of a chunk, one at a time. Raises RecordError."""
     try:
         with path.open(encoding="ascii") as stream:
-            for number, line in enumerate(stream, start=1):
-                if number > 1 and line != "]});\n":
-                    yield json.loads(line.removesuffix(",\n"))
+            next(stream, "")
+            for line in stream:
+                if line == LAST_LINE:
+                    return
+                yield json.loads(line.removesuffix(",\n"))
+        problem = "it ends too early"
     except (OSError, ValueError) as error:
-        raise RecordError(path, "", f"is damaged: {error}", "delete it and run `refsav report` again") from None
+        problem = str(error)
+    raise RecordError(path, "", f"is damaged: {problem}", "delete it and run `refsav report` again")
 
 
 class _PicturedVideo:
