@@ -21,7 +21,7 @@ from refsav.datasets.records import VideoFile
 from refsav.datasets.run import RunDirectory
 from refsav.datasets.sav import discover
 from refsav.datasets.statistics import Statistics
-from refsav.errors import RefSavError
+from refsav.errors import RecordError, RefSavError
 from refsav.flows.artifacts import ProgressArtifact, publish_summary
 from refsav.flows.build_config import BuildConfig, keep_settings, read_settings
 from refsav.flows.live_progress import progress_of, watched
@@ -44,8 +44,10 @@ def build_ref_sav(source: Path, run: Path, config: BuildConfig | None = None) ->
         run: Run directory; one that holds a part of the build is completed.
         config: All settings; the defaults run anywhere, without a model.
     """
+    config = config or BuildConfig()
+    require_videos(source, config)
     with exclusive(run):
-        config = settle(source, run, config or BuildConfig())
+        config = settle(source, run, config)
         bundles = plan_bundles(source, run, config)
         annotate(bundles, source, run, config)  # object → judge → scene → video for each object
         assignments = split_by_video(run, config)  # train and val never share a video
@@ -53,6 +55,13 @@ def build_ref_sav(source: Path, run: Path, config: BuildConfig | None = None) ->
         export_official(source, run, assignments)
         draw_gallery(bundles, source, run, config)
         return publish_report(run, config)
+
+
+def require_videos(source: Path, config: BuildConfig) -> None:
+    """Stop before any work if there is nothing to work on. Raises RecordError."""
+    if next(discover(source, config.source), None) is None:
+        fix = "give the folder that holds <id>.mp4 and <id>_manual.json, or JPEGImages_24fps and Annotations_6fps"
+        raise RecordError(source, "", "holds no videos in either of SA-V's layouts", fix)
 
 
 @task

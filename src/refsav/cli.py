@@ -94,7 +94,7 @@ def retry(run: OldRun) -> None:
 
 @app.command()
 def report(run: OldRun) -> None:
-    """Draw the gallery of a run again, with the [[report]] settings of its run.toml."""
+    """Draw the gallery of a run again, as its run.toml has it under report."""
     _quiet_prefect()
     from refsav.flows.build import redraw_gallery
 
@@ -171,7 +171,12 @@ def _build(source: Path, run: Path, config: BuildConfig) -> None:
     from refsav.flows.build import build_on_this_machine
     from refsav.summary import print_outcome
 
-    print_outcome(out, run, build_on_this_machine(source.resolve(), run.resolve(), config))
+    statistics = build_on_this_machine(source.resolve(), run.resolve(), config)
+    print_outcome(out, run, statistics)
+    if not statistics.expressions + statistics.dropped:
+        raise RefSavError(
+            f"{source}: no object could be described\n  fix: see the causes above; they are in {run}/failed"
+        )
 
 
 def _make_scenes(folder: Path, config: SynthConfig) -> None:

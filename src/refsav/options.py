@@ -15,7 +15,7 @@ Result = TypeVar("Result")
 
 
 def takes_options_of(model: type[BaseModel]) -> Callable[[Callable[..., Result]], Callable[..., Result]]:
-    """Give a typer command one option a key, grouped by table in `--help`.
+    """Give a typer command one option a key, grouped by table in `--help`, the default in brackets.
 
     The command has a parameter `overrides`: it gets the keys that were set, dotted, as {"views.frames": 12}.
     """
@@ -44,9 +44,10 @@ def _parameter(name: str, dotted: str, field: FieldInfo) -> inspect.Parameter:
     table = dotted.rpartition(".")[0]
     flags = f"--{dotted}/--no-{dotted}" if field.annotation is bool else f"--{dotted}"
     option = typer.Option(
+        None,
         flags,
-        help=f"{field.description or ''} [default: {_shown(field.default)}]",
-        rich_help_panel=f"Configuration: [{table}]" if table else "Configuration",
+        help=f"{field.description or ''} ({_shown(field.default)})",
+        rich_help_panel=f"Configuration: {table}" if table else "Configuration",
         show_default=False,
     )
     return inspect.Parameter(
