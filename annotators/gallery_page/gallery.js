@@ -190,9 +190,8 @@
     event.preventDefault();
     go({ object: card.closest(".card").dataset.id });
   });
-  at("detail").addEventListener("cancel", (event) => {
-    event.preventDefault();
-    go({ object: "" });
+  at("detail").addEventListener("close", () => {
+    if (open) go({ object: "" }); // closed with the Escape key
   });
   at("detail").addEventListener("click", (event) => {
     if (event.target === at("detail")) go({ object: "" }); // the backdrop
