@@ -6,6 +6,7 @@ from fractions import Fraction
 
 import av
 import cv2
+import numpy as np
 
 from refsav.annotators.views import outlined
 from refsav.datasets.frames import Image
@@ -41,7 +42,7 @@ def encode_mp4(frames: Iterable[Image], size: tuple[int, int], rate_hz: float) -
         stream.codec_context.thread_count = 1
         for image in frames:
             # av's own colour conversion takes ten times as long and gives other bytes from time to time.
-            planes = cv2.cvtColor(image[:height, :width], cv2.COLOR_RGB2YUV_I420)
+            planes = cv2.cvtColor(image[:height, :width], cv2.COLOR_RGB2YUV_I420).astype(np.uint8, copy=False)
             container.mux(stream.encode(av.VideoFrame.from_ndarray(planes, format="yuv420p")))
         container.mux(stream.encode())
     return file.getvalue()
