@@ -63,13 +63,14 @@ def extend_plan(
         elif entry.video_id not in known:
             waiting.append(entry)
         if len(waiting) == bundle_videos:
-            _write(run, source, count, waiting)
+            write_bundle(run, source, _numbered(count, waiting))
             count, waiting = count + 1, []
     if waiting:
-        _write(run, source, count, waiting)
+        write_bundle(run, source, _numbered(count, waiting))
 
 
-def _write(run: RunDirectory, source: Path, number: int, videos: Sequence[VideoFile]) -> None:
+def write_bundle(run: RunDirectory, source: Path, bundle: Bundle) -> None:
+    """Write one bundle's list of videos. Raises DiskError."""
     entries = [
         {
             "video_id": video.video_id,
@@ -77,9 +78,13 @@ def _write(run: RunDirectory, source: Path, number: int, videos: Sequence[VideoF
             "media": video.media.relative_to(source).as_posix(),
             "annotations": [path.relative_to(source).as_posix() for path in video.annotations],
         }
-        for video in videos
+        for video in bundle.videos
     ]
-    write_text(run.bundles / f"bundle-{number:06d}.json", json.dumps({"videos": entries}, indent=1) + "\n")
+    write_text(run.bundles / f"{bundle.name}.json", json.dumps({"videos": entries}, indent=1) + "\n")
+
+
+def _numbered(number: int, videos: Sequence[VideoFile]) -> Bundle:
+    return Bundle(name=f"bundle-{number:06d}", videos=tuple(videos))
 
 
 def _as_video(entry: dict[str, Any], source: Path) -> VideoFile:

@@ -185,12 +185,16 @@ class _Shape:
 
 def fit(frame: Image, longest_side_px: int) -> Image:
     """Make an image smaller if it is larger than this; none is made larger."""
-    height, width = frame.shape[:2]
-    scale = longest_side_px / max(height, width)
-    if scale >= 1:
+    height, width = fitted_size((frame.shape[0], frame.shape[1]), longest_side_px)
+    if (height, width) == frame.shape[:2]:
         return frame
-    size = (max(1, round(width * scale)), max(1, round(height * scale)))
-    return cv2.resize(frame, size, interpolation=cv2.INTER_AREA).astype(np.uint8, copy=False)
+    return cv2.resize(frame, (width, height), interpolation=cv2.INTER_AREA).astype(np.uint8, copy=False)
+
+
+def fitted_size(size: tuple[int, int], longest_side_px: int) -> tuple[int, int]:
+    """Size (height, width) in pixels that an image of `size` is shown at."""
+    scale = min(1.0, longest_side_px / max(size))
+    return max(1, round(size[0] * scale)), max(1, round(size[1] * scale))
 
 
 def _cropped(frame: Image, shape: _Shape, margin: float) -> Image:

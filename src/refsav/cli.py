@@ -3,6 +3,7 @@
 import os
 import sys
 from collections.abc import Mapping
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any, TypeAlias
 
@@ -112,6 +113,58 @@ def stats(run: OldRun) -> None:
     directory = RunDirectory(run)
     print_statistics(out, write_statistics(directory, read_settings(directory)[1]))
     out.print(f"statistics: {directory.stats}")
+
+
+@app.command()
+@takes_options_of(BuildConfig)
+def estimate(
+    source: Source,
+    overrides: Overrides,
+    profile: Annotated[str, typer.Option(help="Which models: paper, modern, one-gpu, cpu, or a TOML file.")] = "paper",
+    like: Annotated[Path | None, typer.Option(help="Run whose measured replies are taken as a measure.")] = None,
+    videos: Annotated[int, typer.Option(help="Videos to read; the others are taken to be like them.", min=1)] = 200,
+    config: ConfigFile = None,
+) -> None:
+    """Say how many requests, tokens and GPU-hours a build will need, before spending them."""
+    from refsav.annotators import estimate as estimating
+    from refsav.annotators.serve_profile import load_profile
+    from refsav.datasets.run import RunDirectory
+    from refsav.summary import print_estimate
+
+    settings, served = _build_config(config, overrides), load_profile(profile)
+    experience = estimating.Experience.of_run(RunDirectory(like)) if like else estimating.Experience.assumed()
+    sample = estimating.sample_source(source, settings.source, videos)
+    stages = estimating.estimate(sample, settings, served, experience)
+    print_estimate(out, sample, stages, f"{profile}: {served.vlm.model}, judge {served.judge.model}", experience.origin)
+
+
+class Part(StrEnum):
+    """The two models of a build."""
+
+    vlm = "vlm"
+    judge = "judge"
+
+
+@app.command()
+def serve(
+    part: Annotated[Part, typer.Argument(help="Which of the two models of a build.")],
+    profile: Annotated[str, typer.Option(help="paper, modern, one-gpu, cpu, or a TOML file.")] = "one-gpu",
+    python: Annotated[str, typer.Option(help="Interpreter of vLLM's environment; empty: the command vllm.")] = "",
+    host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(help="Port to listen on; 0 takes the profile's.", min=0, max=65535)] = 0,
+    print_only: Annotated[bool, typer.Option("--print", help="Print the command, for another machine.")] = False,
+) -> None:
+    """Start a vLLM server for the VLM or the judge, wait until it is well, and keep it until Ctrl-C."""
+    from refsav.annotators import serve as serving
+    from refsav.annotators.engine_config import EngineConfig
+    from refsav.annotators.serve_profile import load_profile
+
+    served = load_profile(profile).part(part.value)
+    if print_only:
+        out.print(escape(serving.printed_command(served, python=python, host=host, port=port)), soft_wrap=True)
+        return
+    key = os.environ.get(EngineConfig().api_key_variable, "")
+    serving.serve(part.value, served, err, python=python, host=host, port=port, api_key=key)
 
 
 @app.command()

@@ -1,11 +1,13 @@
 """What the terminal shows of a finished run: counts, tables, and where everything lies."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table as RichTable
 
+from refsav.annotators.estimate import Sample, StageEstimate
 from refsav.annotators.gallery_tables import Table, tables_of
 from refsav.datasets.official import EVALUATION_FOLDER, TRAINING_FILE
 from refsav.datasets.run import RunDirectory
@@ -50,6 +52,32 @@ def print_counts(console: Console, statistics: Statistics) -> None:
             console.print(f"  {loss.count:>6} {what} at {loss.stage}: {escape(loss.reason)}")
     if statistics.unreadable_files:
         console.print(f"  {statistics.unreadable_files:>6} files of which no object could be listed")
+
+
+def print_estimate(
+    console: Console, sample: Sample, stages: Sequence[StageEstimate], models: str, expected_from: str
+) -> None:
+    """Show what a build will need."""
+    objects = round(len(sample.tracks) * sample.scale)
+    read = "all read" if sample.read == sample.videos else f"{sample.read} of them read"
+    console.print(f"[bold]{sample.videos:,} videos[/] ({read}), [bold]{objects:,} objects[/] to describe")
+    table = RichTable(caption=f"{escape(models)}; {escape(expected_from)}", caption_justify="left")
+    for number, heading in enumerate(("Stage", "Requests", "Images", "Prompt tokens", "Reply tokens", "Device-hours")):
+        table.add_column(heading, justify="left" if number == 0 else "right")
+    numbers = {
+        stage.stage: (stage.requests, stage.images, stage.prompt_tokens, stage.reply_tokens, stage.device_hours)
+        for stage in stages
+    }
+    for name, row in numbers.items():
+        table.add_row(name, *_estimate_cells(row))
+    table.add_section()
+    table.add_row("all", *_estimate_cells([sum(column) for column in zip(*numbers.values(), strict=True)]))
+    console.print(table)
+
+
+def _estimate_cells(numbers: Sequence[float]) -> list[str]:
+    *counts, hours = numbers
+    return [*(f"{count:,.0f}" for count in counts), f"{hours:,.2f}"]
 
 
 def _red(count: int) -> str:

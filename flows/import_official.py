@@ -1,0 +1,41 @@
+"""An existing Ref-SAV.json as a run: its expressions become parts, then it is sharded, measured and shown like any."""
+
+from pathlib import Path
+
+from prefect import flow, task
+
+from refsav.annotators.importing import import_to_parts
+from refsav.datasets.official_import import import_official
+from refsav.datasets.run import RunDirectory
+from refsav.datasets.statistics import Statistics
+from refsav.flows.build import draw_gallery, publish_report, split_by_video, write_shards
+from refsav.flows.build_config import BuildConfig, keep_settings
+from refsav.lock import exclusive
+
+
+@flow(name="import-ref-sav")
+def import_ref_sav(annotations: Path, source: Path, run: Path, config: BuildConfig | None = None) -> Statistics:
+    """Make a run of a Ref-SAV.json.
+
+    Args:
+        annotations: The file, in the layout that the official loader reads.
+        source: Folder that its paths start from.
+        run: Run directory; a new one, or one of the same file.
+        config: Split, shards, report; the tables about models are not used.
+    """
+    config = config or BuildConfig()
+    with exclusive(run):
+        keep_settings(RunDirectory(run), source, config)
+        bundles = take_in(annotations, source, run, config)
+        assignments = split_by_video(run, config)
+        write_shards(source, run, config, assignments)
+        draw_gallery(bundles, source, run, config)
+        return publish_report(run, config)
+
+
+@task
+def take_in(annotations: Path, source: Path, run: Path, config: BuildConfig) -> list[str]:
+    """Write the file's objects as parts, a bundle of videos at a time; name all bundles."""
+    entries = import_official(annotations, source)
+    names = import_to_parts(entries, RunDirectory(run), source, config.runner.bundle_videos, config.measures)
+    return list(names)
