@@ -49,8 +49,11 @@ class Journal:
         self._replies[digest] = reply
 
     def close(self) -> None:
-        """Close the file."""
-        self._stream.close()
+        """Close the file. Raises DiskError."""
+        try:
+            self._stream.close()
+        except OSError as error:  # what a full disk did not take is tried once more here
+            raise DiskError(self._path, error) from error
 
 
 def read_entries(path: Path) -> Iterator[dict[str, Any]]:
