@@ -16,6 +16,8 @@ from refsav.errors import RecordError
 FRAME_STEP = 4
 """Annotations are at 6 fps, videos at 24."""
 
+LONGEST_SIDE_PX = 65536
+
 VIDEO_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")
 ANNOTATION_NAME = re.compile(r"(?P<video_id>.+)_(?P<source>manual|auto)\.json")
 DOWNLOAD_AGAIN = "download the file again; the other videos are not affected"
@@ -83,9 +85,12 @@ class _Masklets:
         if need("video_id", str) != video_id:
             problem = f"says {content['video_id'][:60]!r}, the file's name says {video_id!r}"
             raise RecordError(path, "video_id", problem, "give the file the name of its video")
-        size = (int(need("video_height", (int, float))), int(need("video_width", (int, float))))
+        sides = [need(key, (int, float)) for key in ("video_height", "video_width")]
+        if not all(0 < side < LONGEST_SIDE_PX for side in sides):
+            raise RecordError(path, "video_height, video_width", f"are {sides}, no size of a video", DOWNLOAD_AGAIN)
+        size = (int(sides[0]), int(sides[1]))
         ids = need("masklet_id", list)
-        if not all(isinstance(value, int) and not isinstance(value, bool) and value >= 0 for value in ids):
+        if not all(isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 2**31 for value in ids):
             raise RecordError(path, "masklet_id", "holds something that is no id", DOWNLOAD_AGAIN)
         rows = need("masklet", list)
         for number, row in enumerate(rows):
