@@ -126,7 +126,7 @@ class VllmEngine:
             except openai.APIConnectionError as error:
                 raise _PassingError(f"cannot be reached ({_cause(error)})") from None
             except MalformedAnswerError as error:
-                raise _PassingError(str(error)) from None
+                raise _PassingError(self._one_line(str(error))) from None
 
     def _refusal(self, server: _Server, error: openai.APIStatusError) -> Exception:
         message = self._one_line(_message(error))
