@@ -87,16 +87,18 @@ def annotate_to_parts(
 def mark_for_retry(run: RunDirectory) -> int:
     """Open every bundle that has failed objects or unreadable files again; return how many failed objects there are.
 
-    What was described stays; annotate_to_parts then takes up the rest, with seeds that were not used yet.
+    What was described stays; annotate_to_parts then takes up the rest: what never got a reply
+    is asked again, and after replies that were no good come further attempts with seeds of their own.
     """
-    count = 0
     for part in sorted(run.failed.glob("*.parquet")):
-        failed = sum(1 for _ in read_part(part, FAILED))
-        unreadable = any(True for _ in read_part(run.unreadable / part.name, UNREADABLE))
-        if failed or unreadable:
-            part.rename(_retry_mark(run, part.stem))
-        count += failed
-    return count
+        mark = _retry_mark(run, part.stem)
+        if any(True for _ in read_part(part, FAILED)) or any(
+            True for _ in read_part(run.unreadable / part.name, UNREADABLE)
+        ):
+            part.replace(mark)
+        else:
+            mark.unlink(missing_ok=True)
+    return sum(1 for mark in run.failed.glob("*.retry") for _ in read_part(mark, FAILED))
 
 
 def _retry_mark(run: RunDirectory, bundle: str) -> Path:

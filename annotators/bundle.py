@@ -6,6 +6,7 @@ Requests of many objects are in flight while the next objects are drawn; memory 
 import asyncio
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Literal, Protocol
 
 from refsav.annotators.describe import Annotator, StageFailedError
@@ -25,7 +26,7 @@ from refsav.datasets.records import (
     Unreadable,
     VideoFile,
 )
-from refsav.datasets.sav import SourceConfig, read_video
+from refsav.datasets.sav import SourceConfig, VideoObjects, read_video
 from refsav.errors import RecordError
 from refsav.files import DiskError
 
@@ -106,22 +107,27 @@ class BundleWork:
         slots: asyncio.Semaphore,
         group: asyncio.TaskGroup,
     ) -> None:
-        objects = await asyncio.to_thread(read_video, video, self.source)
+        try:
+            objects = await asyncio.to_thread(read_video, video, self.source)
+        except Exception as error:  # noqa: BLE001 - one video's accident is recorded, the others go on
+            where = (Path(video.folder) / video.video_id).as_posix()
+            outcome.unreadable.append(Unreadable(path=where, error=f"{where}: {_accident(error)}".replace("\n", " ")))
+            objects = VideoObjects(video=video, tracks=(), dropped=(), failed=(), unreadable=())
         waiting = {track.key: track for track in objects.tracks if track.key not in finished}
         outcome.unreadable += objects.unreadable
         outcome.dropped += [entry for entry in objects.dropped if entry.track.key not in finished]
         outcome.failed += objects.failed
         self.progress.video_read(len(waiting), objects.object_count - len(waiting))
         frames = _SharedFrames(video, objects.tracks, self.views, self.measures)
-        drawn = draw(frames.decoded(), list(waiting.values()), self.views)
+        drawn = draw(frames.decoded, list(waiting.values()), self.views)
         while waiting:
             await slots.acquire()
             try:
                 track, views = await asyncio.to_thread(next, drawn)
-            except RecordError as error:
+            except Exception as error:  # noqa: BLE001 - as above; objects that are drawn already go on
                 slots.release()
                 for track in waiting.values():
-                    self._finish(outcome, _failed(track, "views", error.line, "", rounds))
+                    self._finish(outcome, _failed(track, "views", _accident(error), "", rounds))
                 break
             del waiting[track.key]
             group.create_task(self._describe(Subject(track=track, views=views), rounds, outcome, slots))
@@ -136,13 +142,13 @@ class BundleWork:
     ) -> None:
         track = subject.track
         try:
-            described = await self.annotator.describe(subject, asked_before=rounds.get(track.key, 0))
+            described = await self.annotator.describe(subject, rounds=rounds.get(track.key, 0))
         except StageFailedError as error:
             self._finish(outcome, _failed(track, error.stage, str(error), error.request_digest, rounds))
         except (ServersDownError, DiskError):
             raise
         except Exception as error:  # noqa: BLE001 - one object's accident is recorded, the others go on
-            self._finish(outcome, _failed(track, "object", f"{type(error).__name__}: {error}", "", rounds))
+            self._finish(outcome, _failed(track, "object", _accident(error), "", rounds))
         else:
             self._finish(outcome, described)
         finally:
@@ -173,9 +179,11 @@ class _SharedFrames:
         self._view_rows = needed_rows(tracks, views)
         self._pair_rows = frozenset(pair_rows(len(tracks[0].masks), measures.frame_pairs)) if tracks else frozenset()
         self._pairs: list[tuple[int, Image]] = []
+        self.decoded = self._decode()
+        """The frames that views need, once, in increasing order."""
 
-    def decoded(self) -> Iterator[tuple[int, Image]]:
-        """Yield the frames that views need; keep small copies of those that show the camera's motion."""
+    def _decode(self) -> Iterator[tuple[int, Image]]:
+        """Yield frames; keep small copies of those that show the camera's motion."""
         if not self._tracks:
             return
         for row, frame in decode_rows(self._video, self._view_rows | self._pair_rows, self._tracks[0].frame_step):
@@ -184,8 +192,19 @@ class _SharedFrames:
             yield row, frame
 
     def measure(self, objects: int) -> VideoMeasures:
-        """Measure the camera's motion on the frames that have come by."""
-        return measure_video(self._video.video_id, objects, self._pairs, self._tracks, self._measures)
+        """Measure the camera's motion; frames after the last that a view needed are read now."""
+        try:
+            for _ in self.decoded:
+                pass
+            return measure_video(self._video.video_id, objects, self._pairs, self._tracks, self._measures)
+        except Exception as error:  # noqa: BLE001 - the objects count, measured or not
+            note = _accident(error).replace("\n", " ")
+            return VideoMeasures(video_id=self._video.video_id, objects=objects, camera_speed=None, pairs=0, note=note)
+
+
+def _accident(error: Exception) -> str:
+    """One line for the record: what was foreseen in its own words, anything else with its kind."""
+    return error.line if isinstance(error, RecordError) else f"{type(error).__name__}: {error}"
 
 
 def _failed(

@@ -48,23 +48,21 @@ class Annotator:
     done: Callable[[StageName], None]
     """Called when an object has come through a stage."""
 
-    async def describe(self, subject: Subject, *, asked_before: int = 0) -> Expression | Dropped:
+    async def describe(self, subject: Subject, *, rounds: int = 0) -> Expression | Dropped:
         """Take one object through all stages.
 
         Args:
             subject: The object and its views.
-            asked_before: Rounds of attempts that failed in earlier runs; their seeds are not used again.
+            rounds: Rounds of attempts that did not bring it through before. Replies of theirs are not paid again, and
+                a request that never got one is asked first, so that a server that was down leaves no trace.
 
         Raises:
             StageFailedError: If a stage fails for good.
             ServersDownError: If no server answers any more.
             DiskError: If the journal cannot be written.
         """
-        turn = _Turn(
-            annotator=self, route=subject.track.video_id, first_attempt=asked_before * self.maker.config.attempts
-        )
-        crop, masked = await asyncio.gather(turn.ask(CROP, subject), turn.ask(MASKED, subject))
-        captions = ObjectCaptions(crop=crop, masked=masked)
+        turn = _Turn(annotator=self, route=subject.track.video_id, attempts=(rounds + 1) * self.maker.config.attempts)
+        captions = await turn.caption(subject)
         self.done("object")
         verdict = await turn.judge(captions)
         self.done("judge")
@@ -97,13 +95,26 @@ class _Turn:
 
     annotator: Annotator
     route: str
-    first_attempt: int
+    attempts: int
+    """Of this round and of those before it."""
+
+    async def caption(self, subject: Subject) -> ObjectCaptions:
+        """Ask for both descriptions at once.
+
+        Both are waited for, even if one fails: a reply that is under way is paid for, and which error an object keeps
+        must not depend on which came first.
+        """
+        crop, masked = await asyncio.gather(self.ask(CROP, subject), self.ask(MASKED, subject), return_exceptions=True)
+        errors = [result for result in (crop, masked) if isinstance(result, BaseException)]
+        for error in sorted(errors, key=lambda error: isinstance(error, StageFailedError)):
+            raise error
+        return ObjectCaptions(crop=str(crop), masked=str(masked))
 
     async def ask(self, stage: Stage[In, Out], item: In) -> Out:
         maker = self.annotator.maker
         question = stage.ask(item)
         problem, digest = "", ""
-        for attempt in range(self.first_attempt, self.first_attempt + maker.config.attempts):
+        for attempt in range(self.attempts):
             request = maker.request(stage.task, question, attempt=attempt, route=self.route)
             digest = request.digest
             reply = self.annotator.journal.find(digest)
@@ -116,7 +127,7 @@ class _Turn:
                 raise StageFailedError(stage.task, str(error), digest) from error
             except ReplyError as error:
                 problem = str(error)
-        raise StageFailedError(stage.task, f"{maker.config.attempts} attempts, the last: {problem}", digest)
+        raise StageFailedError(stage.task, f"{self.attempts} attempts, the last: {problem}", digest)
 
     async def judge(self, captions: ObjectCaptions) -> Verdict:
         consistent, confidence = await self.ask(JUDGE, captions)

@@ -176,7 +176,7 @@ class Failed:
     request_digest: str
     """Digest of the request that failed; empty when none was made."""
     round: int = 0
-    """How often `refsav retry` has taken it up; the next round asks with fresh seeds."""
+    """How often `refsav retry` has taken it up; each round adds attempts with fresh seeds."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
