@@ -20,8 +20,16 @@ Answer = tuple[str, float]
 """Text, and the confidence in it (fraction 0-1)."""
 
 
+MODEL = "attributes-1"
+"""Raised when the same pixels come to be described in other words."""
+
+
 class AttributesEngine:
     """Answers every task from pixels and attribute words, without a model or a network. Same request, same text."""
+
+    async def check(self) -> str:
+        """It is always there; give its name."""
+        return MODEL
 
     async def answer(self, request: ChatRequest) -> Reply:
         """Answer one request in a thread of its own. Raises EngineError."""

@@ -51,7 +51,8 @@ SHAPE_WORDS = {shape: shape for shape in SHAPES} | {
 
 AROUND = re.compile(
     r"\b(?:against|in front of|next to|beside|behind|near|surrounded by|on (?:its|the) (?:left|right)"
-    r"|(?:standing|sitting|lying|resting|walking|placed|set) (?:on|in|at|by)|close by|background)\b[^.;]*"
+    r"|(?:with )?something|(?:standing|sitting|lying|resting|walking|placed|set) (?:on|in|at|by)|close by|background"
+    r")\b[^.;]*"
 )
 """What follows these words is not the object itself."""
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from refsav.annotators.appearance import UNSURE, details, listed, look_at, noun_phrase, size_word
+from refsav.annotators.attributes_judge import read_attributes
 from refsav.annotators.camera import camera_words
 from refsav.annotators.movement import (
     Movement,
@@ -21,6 +22,9 @@ from refsav.annotators.surroundings import background_words, look_around, neighb
 from refsav.datasets.frames import Image
 
 SIZE_WORDS = re.compile(r"\b(tiny|small|little|medium-sized|large|big|huge)\b", re.IGNORECASE)
+LONG_DESCRIPTION = 14
+"""Words of a description beyond which less is said of what is around the object."""
+
 HERE = "It is "
 """How the sentence on an object's place begins; it holds for one moment of the video."""
 
@@ -46,15 +50,15 @@ def scene_text(view: Image, fields: Mapping[str, str]) -> str:
     Of the two descriptions the one from the masked view is taken, if given: no other object could get into it.
     """
     description = (fields.get("masked") or fields.get("description") or "An object.").strip()
-    outlined = find_outline(view)
+    outlined = find_outline(view, read_attributes(description).colours)
     if outlined is None:
         return description
     around = look_around(view, outlined)
     place = place_words(outlined.centre)
     if not SIZE_WORDS.search(description):
         place = f"{size_word(outlined.area_share)}, {place}"
-    neighbours = neighbour_words(around)
-    parts = [HERE + place, background_words(around), f"with {neighbours}" if neighbours else ""]
+    neighbours = neighbour_words(around, most=2 if len(description.split()) <= LONG_DESCRIPTION else 1)
+    parts = [HERE + place, background_words(around), neighbours]
     return f"{_ended(description)} {_sentence(parts)}"
 
 
@@ -62,7 +66,8 @@ def video_text(views: Sequence[Image], fields: Mapping[str, str]) -> str:
     """Take up the scene's description and add what the outlined object does through the frames."""
     description = _ended((fields.get("description") or "An object.").strip())
     hidden = {int(number) - 1 for number in re.findall(r"\d+", fields.get("hidden", ""))}
-    outlines = [None if place in hidden else find_outline(view) for place, view in enumerate(views)]
+    colours = read_attributes(description).colours
+    outlines = [None if place in hidden else find_outline(view, colours) for place, view in enumerate(views)]
     height, width = views[0].shape[:2]
     movement = movement_of([_sighting(outlined) for outlined in outlines], float(np.hypot(height, width)))
     if movement is None:

@@ -4,12 +4,14 @@ The outline runs just outside the object: around it, around its holes, around ea
 the object meets the frame's edge. So the areas between the lines lie in turn outside and inside, whatever the nesting.
 """
 
+from collections.abc import Collection
 from typing import NamedTuple
 
 import cv2
 import numpy as np
 import numpy.typing as npt
 
+from refsav.annotators.colours import NAMES, name_pixels
 from refsav.datasets.frames import Image
 from refsav.datasets.masks import Mask
 
@@ -18,6 +20,10 @@ YELLOWS = ((225, 50), (205, 110))
 
 SMALLEST_LINE_PX = 8
 """Fewer yellow pixels in one piece than this are no outline."""
+
+SAMPLE_STEP_PX = 4
+FAR_MORE = 0.4
+"""By how much more of the other side must have the object's colours for it to be the object, fraction 0-1."""
 
 _BLOCK = np.ones((3, 3), np.uint8)
 
@@ -49,9 +55,10 @@ class Outlined(NamedTuple):
     @property
     def centre(self) -> tuple[float, float]:
         """Centroid (x, y) as shares of width and height, fractions 0-1."""
-        moments = cv2.moments(self.region.view(np.uint8), binaryImage=True)
+        x0, y0, x1, y1 = self.box
+        moments = cv2.moments(self.region[y0:y1, x0:x1].view(np.uint8), binaryImage=True)
         height, width = self.region.shape
-        x, y = moments["m10"] / moments["m00"], moments["m01"] / moments["m00"]
+        x, y = x0 + moments["m10"] / moments["m00"], y0 + moments["m01"] / moments["m00"]
         return (x + 0.5) / width, (y + 0.5) / height
 
     @property
@@ -61,29 +68,44 @@ class Outlined(NamedTuple):
         return x, y, x + width, y + height
 
 
-def find_outline(picture: Image) -> Outlined | None:
-    """Find the outline in an RGB picture [H, W, 3]; None where there is none."""
+def find_outline(picture: Image, colours: Collection[str] = ()) -> Outlined | None:
+    """Find the outline in an RGB picture [H, W, 3]; None where there is none.
+
+    A line does not tell which of its sides is the object. That is the one with less of the frame's edge, unless the
+    object is known to have colours (names as in `colours.NAMES`) that the other side shows far more of: so it is for
+    a floor or a sky that fills most of the picture.
+    """
     for least_red_green, most_blue in YELLOWS:
         low, high = np.array([least_red_green, least_red_green, 0]), np.array([255, 255, most_blue])
         found = _enclosed(np.asarray(cv2.inRange(picture, low, high), dtype=np.uint8))
         if found is not None:
-            return found
+            return _turned_over(found, picture, colours)
     return None
+
+
+def _turned_over(found: Outlined, picture: Image, colours: Collection[str]) -> Outlined:
+    other = ~(found.region | found.line)
+    sample = np.s_[::SAMPLE_STEP_PX, ::SAMPLE_STEP_PX]
+    wanted = np.isin(name_pixels(picture[sample]), [NAMES.index(name) for name in colours])
+    inside, outside = wanted[found.region[sample]], wanted[other[sample]]
+    if inside.size < 4 or outside.size < 4 or outside.mean() < inside.mean() + FAR_MORE:
+        return found
+    return Outlined(other, found.line)
 
 
 def _enclosed(yellow: Bytes) -> Outlined | None:
     left, top, width, height = cv2.boundingRect(yellow)
     if width == 0:
         return None
-    # Only the part with yellow in it is looked at, with a rim that is outside unless the frame ends there.
-    y0, x0 = max(0, top - 2), max(0, left - 2)
-    y1, x1 = min(yellow.shape[0], top + height + 2), min(yellow.shape[1], left + width + 2)
+    # Only the part with yellow in it is looked at, with a rim outside; the whole frame if its edge may cut the object.
+    y0, x0, y1, x1 = top - 2, left - 2, top + height + 2, left + width + 2
+    if min(y0, x0) <= 0 or y1 >= yellow.shape[0] or x1 >= yellow.shape[1]:
+        y0, x0, (y1, x1) = 0, 0, yellow.shape
     line = _without_specks(np.asarray(cv2.morphologyEx(yellow[y0:y1, x0:x1], cv2.MORPH_CLOSE, _BLOCK), np.uint8))
     if not line.any():
         return None
-    edges = (y0 == 0, y1 == yellow.shape[0], x0 == 0, x1 == yellow.shape[1])
     region, around = np.zeros(yellow.shape, dtype=np.bool_), np.zeros(yellow.shape, dtype=np.bool_)
-    region[y0:y1, x0:x1], around[y0:y1, x0:x1] = _inside(line, edges), cv2.dilate(line, _BLOCK) > 0
+    region[y0:y1, x0:x1], around[y0:y1, x0:x1] = _inside(line), cv2.dilate(line, _BLOCK) > 0
     return Outlined(region, around) if region.any() else None
 
 
@@ -97,8 +119,8 @@ def _without_specks(line: Bytes) -> Bytes:
     return kept[labels].astype(np.uint8) if count > 1 else np.zeros_like(line)
 
 
-def _inside(line: Bytes, at_frame_edge: tuple[bool, bool, bool, bool]) -> Mask:
-    """Areas on the inner side of the line, bool [h, w]; the sides at the frame's edge are top, bottom, left, right."""
+def _inside(line: Bytes) -> Mask:
+    """Areas on the inner side of the line, bool [h, w]."""
     count, labels, figures, _ = cv2.connectedComponentsWithStats(1 - line, connectivity=4)
     if count <= 2:
         return np.zeros(line.shape, dtype=np.bool_)
@@ -107,9 +129,7 @@ def _inside(line: Bytes, at_frame_edge: tuple[bool, bool, bool, bool]) -> Mask:
     ours = np.zeros(int(nearest.max()) + 1, dtype=np.int32)
     off_line = line == 0
     ours[nearest[off_line]] = labels[off_line]
-    rims = np.zeros(count)
-    for rim, ends_frame in zip((labels[0], labels[-1], labels[:, 0], labels[:, -1]), at_frame_edge, strict=True):
-        rims += np.bincount(rim, minlength=count) * (1.0 if ends_frame else 1e9)
+    rims = np.bincount(np.concatenate((labels[0], labels[-1], labels[:, 0], labels[:, -1])), minlength=count)
     rims[0] = 0
     inside = _alternate(_meetings(ours[nearest]), rims)
     inside &= figures[:, cv2.CC_STAT_AREA] >= max(4, line.size // 20000)
@@ -126,7 +146,7 @@ def _meetings(areas: Labels) -> list[tuple[int, int]]:
     return sorted(pairs)
 
 
-def _alternate(meetings: list[tuple[int, int]], rims: npt.NDArray[np.float64]) -> Mask:
+def _alternate(meetings: list[tuple[int, int]], rims: npt.NDArray[np.int64]) -> Mask:
     """Decide which areas are inside, bool [areas]: those that meet across a line are on different sides of it.
 
     Args:
