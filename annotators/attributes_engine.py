@@ -109,10 +109,10 @@ def _only_picture(request: ChatRequest) -> Image:
 
 def _picture(request: ChatRequest, place: int) -> Image:
     """Decode one image to uint8 RGB [H, W, 3]."""
-    try:
-        decoded = cv2.imdecode(np.frombuffer(request.images[place], dtype=np.uint8), cv2.IMREAD_COLOR)
-    except cv2.error:  # what OpenCV makes of no bytes at all
-        decoded = None
+    encoded = request.images[place]
+    # OpenCV complains on the terminal about bytes that are no picture.
+    is_jpeg = encoded.startswith(b"\xff\xd8")
+    decoded = cv2.imdecode(np.frombuffer(encoded, dtype=np.uint8), cv2.IMREAD_COLOR) if is_jpeg else None
     if decoded is None:
         raise EngineError(f"task {request.task}: image {place + 1} of {len(request.images)} is no JPEG file")
     return np.asarray(cv2.cvtColor(decoded, cv2.COLOR_BGR2RGB), dtype=np.uint8)
