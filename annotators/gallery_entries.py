@@ -1,20 +1,17 @@
 """What the gallery says of one object: plain JSON values, made from the record of what became of it."""
 
 import hashlib
-import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
+from refsav.datasets.causes import cause_of
 from refsav.datasets.records import Dropped, Expression, Failed, ObjectKey, ObjectTrack
 
 Record = Expression | Dropped | Failed
 
 LEAD_CHARACTERS = 120
 """Of every text, so much stands in the index, for cards that are still waiting for the rest."""
-
-KIND_CHARACTERS = 70
-"""A longer text is no kind of reason, but the reason of one object."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -88,13 +85,13 @@ def entry_of(record: Record, track: ObjectTrack | None, pictures: Pictures | Non
             made_by = record.provenance
             entry["provenance"] = {"vlm": made_by.vlm, "judge": made_by.judge, "prompts": made_by.prompts}
         case Dropped():
-            entry |= {"status": "dropped", "stage": record.stage, "why": _kind(record), "reason": record.reason}
+            entry |= {"status": "dropped", "stage": record.stage, "why": cause_of(record), "reason": record.reason}
             if record.stage == "judge":
                 entry |= {"crop": record.crop_caption, "masked": record.masked_caption}
                 confidence = _fraction(record.confidence)
                 entry["verdict"] = {"consistent": False, "confidence": confidence, "reason": record.reason}
         case Failed():
-            entry |= {"status": "failed", "stage": record.stage, "why": _kind(record), "error": record.error}
+            entry |= {"status": "failed", "stage": record.stage, "why": cause_of(record), "error": record.error}
             entry |= {"column": record.column, "request": record.request_digest, "round": record.round}
     return entry
 
@@ -138,15 +135,3 @@ def _track_fields(track: ObjectTrack) -> dict[str, Any]:
 
 def _fraction(value: float) -> float:
     return min(1.0, max(0.0, value))  # in this order "not a number" becomes 0: JSON has no word for it
-
-
-def _kind(record: Dropped | Failed) -> str:
-    """Name the kind of a reason: the problem, without the file that it is about, details after a colon, and numbers."""
-    if isinstance(record, Dropped) and record.stage == "judge":
-        return "the two descriptions contradict each other"
-    told = record.reason if isinstance(record, Dropped) else record.error
-    place, _, problem = told.partition("; fix: ")[0].partition(": ")
-    if re.search(r"[/\\]|\.\w", place):
-        place = problem.partition(": ")[0]
-    kind = re.sub(r"\d+", "…", place.strip())
-    return kind if 0 < len(kind) <= KIND_CHARACTERS else "other"

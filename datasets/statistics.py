@@ -1,6 +1,5 @@
 """stats.json: what a run holds (Table 4), how hard it is (Table 3), what was lost and why, and what it cost."""
 
-import re
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -9,10 +8,11 @@ from pathlib import Path
 
 from pydantic import TypeAdapter, ValidationError
 
+from refsav.datasets.causes import cause_of
 from refsav.datasets.measures import MeasureConfig, read_measures
 from refsav.datasets.parts import read_dropped, read_expressions, read_failed, read_unreadable
 from refsav.datasets.published import PAPER, TABLE_4, PublishedFigures
-from refsav.datasets.records import Dropped, Stage
+from refsav.datasets.records import Stage
 from refsav.datasets.run import RunDirectory
 from refsav.datasets.splits import read_splits
 from refsav.datasets.tally import SplitStatistics, Tally, measure_object
@@ -116,8 +116,8 @@ def collect(
         RecordError: If a part cannot be read, or a video has no split.
     """
     tallies = _tally_expressions(run, config)
-    dropped: Counter[tuple[str, str]] = Counter((loss.stage, _reason(loss)) for loss in read_dropped(run))
-    failed: Counter[tuple[str, str]] = Counter((loss.stage, _cause(loss.error)) for loss in read_failed(run))
+    dropped: Counter[tuple[str, str]] = Counter((loss.stage, cause_of(loss)) for loss in read_dropped(run))
+    failed: Counter[tuple[str, str]] = Counter((loss.stage, cause_of(loss)) for loss in read_failed(run))
     statistics = Statistics(
         objects_read=objects_read,
         expressions=tallies[ALL].objects,
@@ -182,17 +182,6 @@ def _check_counts(run: RunDirectory, statistics: Statistics) -> None:
 
 def _gpu_hours(use: StageUse, gpus: Gpus) -> float:
     return use.seconds / max(1, gpus.requests_at_once) * gpus.count / 3600
-
-
-def _reason(dropped: Dropped) -> str:
-    """A filter's rule without its numbers; what a judge says differs from object to object."""
-    return "descriptions conflict" if dropped.stage == "judge" else dropped.reason.partition(":")[0]
-
-
-def _cause(error: str) -> str:
-    """What happened, without where and without numbers, so that equal causes are counted together."""
-    problem = error.partition("; fix:")[0].rpartition(": ")[2]
-    return re.sub(r"\d+", "N", problem)
 
 
 def _losses(counts: Counter[tuple[str, str]]) -> tuple[Loss, ...]:

@@ -3,11 +3,11 @@
 import asyncio
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 from prefect import flow, task, unmapped
 from prefect.futures import PrefectFuture, as_completed
-from prefect.task_runners import ThreadPoolTaskRunner
+from prefect.task_runners import TaskRunner, ThreadPoolTaskRunner
 from rich.console import Console
 
 from refsav.annotators import gallery, gallery_index
@@ -23,7 +23,7 @@ from refsav.datasets.sav import discover
 from refsav.datasets.statistics import Statistics
 from refsav.errors import RecordError, RefSavError
 from refsav.flows.artifacts import ProgressArtifact, publish_summary
-from refsav.flows.build_config import BuildConfig, keep_settings, read_settings
+from refsav.flows.build_config import BuildConfig, RunnerConfig, keep_settings, read_settings
 from refsav.flows.live_progress import progress_of, watched
 from refsav.flows.measure import write_statistics
 from refsav.lock import exclusive
@@ -35,7 +35,12 @@ class IncompleteBuildError(RefSavError):
     """Some bundles did not finish; the same command goes on where this one stopped."""
 
 
-@flow(name="build-ref-sav", task_runner=ThreadPoolTaskRunner[Any](max_workers=2))
+def local_runner(bundles_at_once: int) -> TaskRunner[PrefectFuture[Any]]:
+    """Threads of this process: the work is in the servers, or in libraries that let other threads go on."""
+    return cast("TaskRunner[PrefectFuture[Any]]", ThreadPoolTaskRunner[Any](max_workers=bundles_at_once))
+
+
+@flow(name="build-ref-sav", task_runner=local_runner(RunnerConfig().bundles_at_once))
 def build_ref_sav(source: Path, run: Path, config: BuildConfig | None = None) -> Statistics:
     """Section 3.3: object, scene and video expressions; contradictions dropped; shards, exports and gallery out.
 
@@ -160,7 +165,7 @@ def publish_report(run: Path, config: BuildConfig) -> Statistics:
 
 def build_on_this_machine(source: Path, run: Path, config: BuildConfig) -> Statistics:
     """Run the build with as many bundles at once as the configuration says."""
-    runner = ThreadPoolTaskRunner[Any](max_workers=config.runner.bundles_at_once)
+    runner = local_runner(config.runner.bundles_at_once)
     return build_ref_sav.with_options(task_runner=runner)(source, run, config)
 
 

@@ -1,7 +1,10 @@
 """Table 3's properties, each held against tracks whose motion and occlusion are known."""
 
+import numpy as np
 import pytest
 
+from refsav.datasets.camera_motion import pair_rows
+from refsav.datasets.frames import decode
 from refsav.datasets.measures import (
     MeasureConfig,
     VideoMeasures,
@@ -12,7 +15,6 @@ from refsav.datasets.measures import (
     word_count,
     write_measures,
 )
-from refsav.datasets.records import VideoFile
 from refsav.datasets.run import RunDirectory
 
 STILL = (2, 2, 12, 12)
@@ -61,9 +63,15 @@ def test_occlusion_is_time_hidden_or_collapsed_between_first_and_last_sight(make
     assert (measured.share, measured.disappearances) == (pytest.approx(share), disappearances)
 
 
+def paired_frames(objects):
+    step = objects.tracks[0].frame_step
+    rows = pair_rows(len(objects.tracks[0].masks), MeasureConfig().frame_pairs)
+    return ((index // step, image) for index, image in decode(objects.video.media, [row * step for row in rows]))
+
+
 def test_the_real_videos_are_told_apart(real_videos):
     speeds = {
-        video_id: measure_video(objects.video, objects.tracks, MeasureConfig())
+        video_id: measure_video(video_id, len(objects.tracks), paired_frames(objects), objects.tracks, MeasureConfig())
         for video_id, objects in real_videos.items()
     }
     large = {video_id for video_id, one in speeds.items() if one.camera_speed >= MeasureConfig().camera_speed}
@@ -74,11 +82,11 @@ def test_the_real_videos_are_told_apart(real_videos):
     assert object_motion(boy).span > 0.25 > object_motion(camel).span
 
 
-def test_what_cannot_be_measured_is_noted(tmp_path, make_track):
-    video = VideoFile(video_id="v1", media=tmp_path / "v1.mp4", annotations=(), folder="")
-    missing = measure_video(video, [make_track((STILL,) * 5)], MeasureConfig())
-    assert missing.camera_speed is None and "v1.mp4" in missing.note
-    assert measure_video(video, [], MeasureConfig()).note == "no object was read"
+def test_what_cannot_be_measured_is_noted(make_track):
+    white = [(row, np.full((60, 80, 3), 255, dtype=np.uint8)) for row in range(5)]
+    blank = measure_video("v1", 1, white, [make_track((STILL,) * 5)], MeasureConfig())
+    assert blank.camera_speed is None and "no pair of frames" in blank.note
+    assert measure_video("v1", 0, [], [], MeasureConfig()).note == "no object was read"
 
 
 def test_measures_are_kept_in_parts(tmp_path):

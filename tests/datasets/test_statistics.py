@@ -77,7 +77,7 @@ def test_counts_add_up_and_losses_have_reasons(run):
     assert stats.unreadable_files == 1
     assert stats.dropped_by == (
         Loss(stage="filter", reason="too small", count=1),
-        Loss(stage="judge", reason="descriptions conflict", count=1),
+        Loss(stage="judge", reason="the two descriptions contradict each other", count=1),
     )
     assert stats.failed_by == (Loss(stage="video", reason="HTTP N", count=2),)
 
