@@ -4,6 +4,7 @@ Every name stands for some sample colours; a pixel gets the name of the sample t
 counts less than hue there, because a thing's lit and shaded sides keep their name.
 """
 
+import threading
 from collections.abc import Sequence
 from functools import lru_cache
 from typing import NamedTuple
@@ -72,7 +73,9 @@ class ColourShare(NamedTuple):
 def name_pixels(image: Image) -> npt.NDArray[np.uint8]:
     """Give each pixel of an RGB image [..., 3] the index of its colour's name in `NAMES`."""
     coarse = (image >> (8 - BITS)).astype(np.int32)
-    return _table()[(coarse[..., 0] << 2 * BITS) + (coarse[..., 1] << BITS) + coarse[..., 2]]
+    with _ONE_MAKER:
+        table = _table()
+    return table[(coarse[..., 0] << 2 * BITS) + (coarse[..., 1] << BITS) + coarse[..., 2]]
 
 
 def colour_shares(image: Image, region: Mask | None = None) -> tuple[ColourShare, ...]:
@@ -93,6 +96,10 @@ def main_colours(shares: Sequence[ColourShare], most: int = 3) -> tuple[str, ...
 def are_neighbours(first: str, second: str) -> bool:
     """Whether two different names may be given to the same surface."""
     return second in NEIGHBOURS[first]
+
+
+_ONE_MAKER = threading.Lock()
+"""Views of several objects are looked at in threads: without it each of them would make a table, 50 MB at a time."""
 
 
 @lru_cache(maxsize=1)
