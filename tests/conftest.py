@@ -1,9 +1,13 @@
 """What several test folders share: the real data beside the project."""
 
 import os
+import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+
+CopyClips = Callable[..., Path]
 
 
 @pytest.fixture(scope="session")
@@ -17,3 +21,17 @@ def sav_data() -> Path:
             pytest.fail(message)
         pytest.skip(message)
     return folder
+
+
+@pytest.fixture(scope="session")
+def copy_clips(sav_data: Path) -> CopyClips:
+    """Copies real videos with their annotations into a folder of the test's own, where they may be changed."""
+
+    def copy(folder: Path, *video_ids: str) -> Path:
+        folder.mkdir(parents=True, exist_ok=True)
+        for video_id in video_ids:
+            for path in (sav_data / f"{video_id}.mp4", *sorted(sav_data.glob(f"{video_id}_*.json"))):
+                shutil.copyfile(path, folder / path.name)
+        return folder
+
+    return copy
