@@ -4,7 +4,7 @@ import re
 
 from refsav.datasets.records import Dropped, Failed
 
-PLACE = re.compile(r"[/\\]|\.\w|^(object-crop|object-masked|judge|judge-reason|scene|video)$")
+PLACE = re.compile(r"[/\\]|:\d|\.\w|^(object-crop|object-masked|judge|judge-reason|scene|video)$")
 """A file, or the task that was asked: what stands before the first colon of most errors."""
 
 ATTEMPTS = re.compile(r"^\d+ (attempts|tries), the last: ")

@@ -79,7 +79,7 @@ def test_counts_add_up_and_losses_have_reasons(run):
         Loss(stage="filter", reason="too small", count=1),
         Loss(stage="judge", reason="the two descriptions contradict each other", count=1),
     )
-    assert stats.failed_by == (Loss(stage="video", reason="HTTP N", count=2),)
+    assert stats.failed_by == (Loss(stage="video", reason="HTTP …", count=2),)
 
 
 @pytest.mark.parametrize(("objects_read", "difference"), [(8, "1 missing"), (5, "2 too many")])
