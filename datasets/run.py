@@ -76,6 +76,11 @@ class RunDirectory:
         return self.root / "stats.json"
 
     @property
+    def problems(self) -> Path:
+        """Every problem of the run, one line each; not there if there was none."""
+        return self.root / "problems.txt"
+
+    @property
     def report(self) -> Path:
         """The gallery's folder; open its index.html."""
         return self.root / "report"

@@ -159,7 +159,8 @@ def _media_problem(video: VideoFile, masklets: _Masklets) -> RecordError | None:
     expected = -(-info.frame_count // FRAME_STEP)
     if len(masklets.rows) != expected:
         problem = f"has {len(masklets.rows)} rows, {info.frame_count} video frames need {expected} (every 4th)"
-        return RecordError(masklets.path, "masklet", problem, DOWNLOAD_AGAIN)
+        fix = f"one of the two is cut short: download this file and {video.media.name} again"
+        return RecordError(masklets.path, "masklet", problem, fix)
     return None
 
 

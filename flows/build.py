@@ -1,7 +1,7 @@
 """The build of Ref-SAV, as section 3.3 of the Sa2VA paper tells it: from raw video to shards."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
@@ -24,10 +24,11 @@ from refsav.datasets.statistics import Statistics
 from refsav.errors import RecordError, RefSavError
 from refsav.flows.artifacts import ProgressArtifact, publish_summary
 from refsav.flows.build_config import BuildConfig, RunnerConfig, keep_settings, read_settings
-from refsav.flows.live_progress import progress_of, watched
+from refsav.flows.live_progress import progress_of, shown, watched
 from refsav.flows.measure import write_statistics
 from refsav.lock import exclusive
 
+CONSOLE = Console(stderr=True)
 Result = TypeVar("Result")
 
 
@@ -92,9 +93,9 @@ def annotate(bundles: Sequence[str], source: Path, run: Path, config: BuildConfi
     """Work on all bundles, some at a time, and show how it gets on."""
     directory = RunDirectory(run)
     videos = sum(len(bundle.videos) for bundle in read_plan(directory, source))
-    with watched(run, Console(stderr=True), videos):
+    with watched(run, CONSOLE, videos):
         futures = annotate_bundle.map(list(bundles), unmapped(source), unmapped(run), unmapped(config))
-        finish(futures, ProgressArtifact(f"objects of {run.name} described"))
+        finish(futures, as_completed(list(futures)), ProgressArtifact(f"bundles of {run.name} described"))
 
 
 @task(
@@ -120,7 +121,8 @@ def write_shards(source: Path, run: Path, config: BuildConfig, assignments: dict
     directory = RunDirectory(run)
     plans = shards.plan_shards(directory, assignments, videos_of(directory, source), config.shards)
     futures = write_shard.map(plans, unmapped(run), unmapped(config.shards))
-    entries = finish(futures, ProgressArtifact(f"shards of {run.name} written"))
+    ended = shown(as_completed(list(futures)), "shards", len(futures), CONSOLE)
+    entries = finish(futures, ended, ProgressArtifact(f"shards of {run.name} written"))
     shard_index.write_index(directory, entries)
 
 
@@ -142,7 +144,8 @@ def export_official(source: Path, run: Path, assignments: dict[str, splits.Assig
 def draw_gallery(bundles: Sequence[str], source: Path, run: Path, config: BuildConfig) -> None:
     """Draw the gallery's pictures, some bundles at a time."""
     futures = draw_bundle.map(list(bundles), unmapped(source), unmapped(run), unmapped(config))
-    finish(futures, ProgressArtifact(f"pictures of {run.name} drawn"))
+    ended = shown(as_completed(list(futures)), "gallery", len(futures), CONSOLE)
+    finish(futures, ended, ProgressArtifact(f"pictures of {run.name} drawn"))
 
 
 @task(task_run_name="draw {bundle}")
@@ -179,9 +182,11 @@ def redraw_gallery(run: Path) -> Path:
         return gallery_index.write_index(directory, run.name, config.report)
 
 
-def finish(futures: Sequence[PrefectFuture[Result]], progress: ProgressArtifact) -> list[Result]:
-    """Wait for all tasks, in whatever order they end; raise what the first of the failed ones raised."""
-    for done, _ in enumerate(as_completed(list(futures)), start=1):
+def finish(
+    futures: Sequence[PrefectFuture[Result]], ended: Iterable[PrefectFuture[Result]], progress: ProgressArtifact
+) -> list[Result]:
+    """Wait for all tasks, which come by as they end; raise what the first of the failed ones raised."""
+    for done, _ in enumerate(ended, start=1):
         progress.update(done / len(futures))
     results = [future.result(raise_on_failure=False) for future in futures]
     failures = [result for result in results if isinstance(result, BaseException)]

@@ -2,10 +2,11 @@
 
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from datetime import timedelta
 from pathlib import Path
-from typing import Literal
+from typing import Literal, TypeVar
 
 from rich.console import Console
 from rich.progress import (
@@ -16,7 +17,6 @@ from rich.progress import (
     Task,
     TaskID,
     TextColumn,
-    TimeRemainingColumn,
 )
 from rich.text import Text
 
@@ -24,14 +24,24 @@ from refsav.datasets.records import STAGES, Stage
 
 PLAIN_LINE_EVERY_S = 30.0
 
+Item = TypeVar("Item")
 
-class RateColumn(ProgressColumn):
-    """Objects per second of a stage."""
+
+class PaceColumn(ProgressColumn):
+    """Objects per second since the start, and the time left at that pace.
+
+    Rich's own columns measure anew whenever a total changes, and here totals grow with every video that is read.
+    """
 
     def render(self, task: Task) -> Text:
-        """Show the speed, measured by rich over the last steps."""
-        speed = task.finished_speed or task.speed
-        return Text(f"{speed:6.1f} objects/s" if speed else "", style="progress.data.speed")
+        """Show the pace and what is left, or how long it took."""
+        if not task.completed or not task.elapsed:
+            return Text("")
+        pace = task.completed / task.elapsed
+        left = (task.total or task.completed) - task.completed
+        time_s = left / pace if left else task.elapsed
+        shown = str(timedelta(seconds=round(time_s)))
+        return Text(f"{pace:5.1f}/s  {shown} {'left' if left else 'taken'}", style="progress.remaining")
 
 
 class LiveProgress:
@@ -50,8 +60,7 @@ class LiveProgress:
             TextColumn("{task.description:>7}"),
             BarColumn(),
             MofNCompleteColumn(),
-            RateColumn(),
-            TimeRemainingColumn(elapsed_when_finished=True),
+            PaceColumn(),
             TextColumn("{task.fields[note]}", style="dim"),
             console=console,
             disable=not console.is_terminal,
@@ -111,6 +120,11 @@ class Silent:
 
     def object_done(self, outcome: Literal["kept", "dropped", "failed"]) -> None:
         """Say nothing."""
+
+
+def shown(futures: Iterable[Item], title: str, total: int, console: Console) -> Iterator[Item]:
+    """Show a bar while things come by, if there is a terminal to show it on."""
+    return track(futures, f"{title:>7}", total=total, console=console, disable=not console.is_terminal)
 
 
 _WATCHED: dict[Path, LiveProgress] = {}

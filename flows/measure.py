@@ -1,15 +1,16 @@
-"""Statistics of a run: counted from its parts and journals, written to stats.json."""
+"""Statistics of a run: counted from its parts and journals, written to stats.json; its problems to problems.txt."""
 
 from refsav.annotators.usage import stage_use
 from refsav.datasets import statistics
 from refsav.datasets.measures import read_measures
+from refsav.datasets.problems import write_problems
 from refsav.datasets.run import RunDirectory
 from refsav.datasets.statistics import Gpus, Statistics
 from refsav.flows.build_config import BuildConfig
 
 
 def write_statistics(run: RunDirectory, config: BuildConfig) -> Statistics:
-    """Count and measure a run, and write stats.json.
+    """Count and measure a run, and write stats.json and problems.txt.
 
     Raises:
         CountsError: If expressions + dropped + failed are not the objects read.
@@ -24,6 +25,7 @@ def write_statistics(run: RunDirectory, config: BuildConfig) -> Statistics:
         gpus=Gpus(count=config.runner.gpus, requests_at_once=_requests_at_once(config)),
     )
     statistics.write_statistics(run, collected)
+    write_problems(run)
     return collected
 
 

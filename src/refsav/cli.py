@@ -224,6 +224,7 @@ def _build(source: Path, run: Path, config: BuildConfig) -> None:
     from refsav.flows.build import build_on_this_machine
     from refsav.summary import print_outcome
 
+    err.print("starting Prefect; this takes some seconds", style="dim")
     statistics = build_on_this_machine(source.resolve(), run.resolve(), config)
     print_outcome(out, run, statistics)
     if not statistics.expressions + statistics.dropped:

@@ -10,15 +10,25 @@ from rich.table import Table as RichTable
 from refsav.annotators.estimate import Sample, StageEstimate
 from refsav.annotators.gallery_tables import Table, tables_of
 from refsav.datasets.official import EVALUATION_FOLDER, TRAINING_FILE
+from refsav.datasets.problems import read_problems
 from refsav.datasets.run import RunDirectory
 from refsav.datasets.statistics import Statistics
+
+PROBLEMS_SHOWN = 10
+"""Lines of problems.txt that the terminal shows; a build of 50,000 videos may have many."""
 
 
 def print_outcome(console: Console, run: Path, statistics: Statistics) -> None:
     """Say what a build has made, what was lost and why, and what to open."""
     print_counts(console, statistics)
     directory = RunDirectory(run)
+    problems = read_problems(directory)
+    for line in problems[:PROBLEMS_SHOWN]:
+        console.print(f"  [red]problem[/]    {escape(line)}")
+    if len(problems) > PROBLEMS_SHOWN:
+        console.print(f"  … and {len(problems) - PROBLEMS_SHOWN} more problems")
     places = {
+        "problems": directory.problems,
         "gallery": directory.report / "index.html",
         "shards": directory.shards,
         "statistics": directory.stats,
