@@ -17,6 +17,7 @@ from rich.progress import (
     Task,
     TaskID,
     TextColumn,
+    track,
 )
 from rich.text import Text
 
@@ -122,7 +123,7 @@ class Silent:
         """Say nothing."""
 
 
-def shown(futures: Iterable[Item], title: str, total: int, console: Console) -> Iterator[Item]:
+def shown(futures: Iterable[Item], title: str, total: int, console: Console) -> Iterable[Item]:
     """Show a bar while things come by, if there is a terminal to show it on."""
     return track(futures, f"{title:>7}", total=total, console=console, disable=not console.is_terminal)
 
