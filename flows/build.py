@@ -191,9 +191,10 @@ def finish(
     results = [future.result(raise_on_failure=False) for future in futures]
     failures = [result for result in results if isinstance(result, BaseException)]
     if failures:
-        fix = "run the same command again: it goes on from here"
-        message = f"{len(failures)} of {len(results)} tasks did not finish, the first because: {failures[0]}"
-        raise IncompleteBuildError(f"{message}\n  fix: {fix}") from failures[0]
+        first = failures[0]
+        told = f"{first}" if isinstance(first, RefSavError) else f"{type(first).__name__}: {first}"
+        fix = "" if "\n  fix: " in told else "\n  fix: run the same command again, it goes on from here"
+        raise IncompleteBuildError(f"{len(failures)} of {len(results)} tasks did not finish: {told}{fix}") from first
     return results
 
 
