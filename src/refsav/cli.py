@@ -16,6 +16,7 @@ from refsav.config import with_overrides
 from refsav.datasets.synthetic_scene import SynthConfig
 from refsav.errors import RefSavError
 from refsav.flows.build_config import BuildConfig
+from refsav.memory import settle_memory
 from refsav.options import takes_options_of
 
 # Prefect takes two seconds to load, so what needs it is imported where it is used: --help answers at once.
@@ -203,6 +204,7 @@ def version() -> None:
 
 def main() -> None:
     """Run the command line; errors of RefSAV become one clear message and exit code 1."""
+    settle_memory()
     try:
         app()
     except RefSavError as error:
