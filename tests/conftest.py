@@ -17,7 +17,7 @@ def sav_data() -> Path:
     folder = Path(os.environ.get("REFSAV_SAV_DATA", default)).resolve()
     if not folder.is_dir():
         message = f"{folder} is missing: set REFSAV_SAV_DATA to a folder of SA-V videos (CONTRIBUTING.md says which)"
-        if os.environ.get("CI"):
+        if os.environ.get("REFSAV_REAL_VIDEOS") == "required":
             pytest.fail(message)
         pytest.skip(message)
     return folder
