@@ -9,6 +9,7 @@ import tomli_w
 from pydantic import Field
 
 from refsav.annotators.annotation import AnnotationConfig
+from refsav.annotators.engine_config import EngineConfig
 from refsav.annotators.gallery import ReportConfig
 from refsav.config import Config, leaves
 from refsav.datasets.run import RunDirectory
@@ -25,7 +26,8 @@ TIED_TABLES = ("source", "views", "stages", "vlm", "judge")
 FREE_KEYS = frozenset(
     f"{engine}.{key}"
     for engine in ("vlm", "judge")
-    for key in ("addresses", "in_flight_per_server", "timeout_s", "tries", "api_key_variable")
+    for key in EngineConfig.model_fields
+    if key not in ("kind", "model")
 )
 """Keys of those tables that say how a model is reached, not what it says."""
 
