@@ -166,6 +166,20 @@ def publish_report(run: Path, config: BuildConfig) -> Statistics:
     return statistics
 
 
+def refuse_early(source: Path, run: Path, config: BuildConfig) -> None:
+    """Raise at once what would stop a build after Prefect has taken its seconds to start.
+
+    Raises:
+        RecordError: If there is nothing to work on, or a prompt cannot be used.
+        LockedError: If another process works on the run.
+        DiskError: If the run directory cannot be written.
+    """
+    require_videos(source, config)
+    config.stages.load_prompts()
+    with exclusive(run):
+        pass
+
+
 def build_on_this_machine(source: Path, run: Path, config: BuildConfig) -> Statistics:
     """Run the build with as many bundles at once as the configuration says."""
     runner = local_runner(config.runner.bundles_at_once)

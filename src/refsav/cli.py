@@ -223,16 +223,16 @@ def _build_config(path: Path | None, overrides: Overrides) -> BuildConfig:
 
 def _build(source: Path, run: Path, config: BuildConfig) -> None:
     _quiet_prefect()
-    from refsav.flows.build import build_on_this_machine
+    from refsav.flows.build import build_on_this_machine, refuse_early
     from refsav.summary import print_outcome
 
+    refuse_early(source.resolve(), run.resolve(), config)
     err.print("starting Prefect; this takes some seconds", style="dim")
     statistics = build_on_this_machine(source.resolve(), run.resolve(), config)
     print_outcome(out, run, statistics)
     if not statistics.expressions + statistics.dropped:
-        raise RefSavError(
-            f"{source}: no object could be described\n  fix: see the causes above; they are in {run}/failed"
-        )
+        fix = f"see the problems above, all of them are in {run / 'problems.txt'}; mend them, then refsav retry {run}"
+        raise RefSavError(f"{source}: no object could be described\n  fix: {fix}")
 
 
 def _make_scenes(folder: Path, config: SynthConfig) -> None:
