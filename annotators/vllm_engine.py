@@ -154,6 +154,8 @@ class VllmEngine:
         self._lost_in_a_row += 1
         told = f"{server.address} {error}"
         well = await asyncio.gather(*(self._is_well(each) for each in self._servers))
+        # Counted after the look at the servers: requests lost at the same time all stop the build and are asked again
+        # when it goes on, instead of some failing their objects; a reply in the meantime counts for the servers.
         if self._lost_in_a_row >= self._config.give_up_after:
             return ServersDownError(f"{self._lost_in_a_row} requests in a row got no reply, the last: {told}")
         if not any(well):
@@ -212,8 +214,9 @@ class VllmEngine:
 
     def _one_line(self, message: str) -> str:
         """A server's message as it may be shown: on one line, not endless, without the key."""
-        shown = " ".join(message.split())[:300]
-        return shown.replace(self._key, "***") if self._key else shown
+        # The key goes first: a cut through it would leave half of it to be read.
+        shown = message.replace(self._key, "***") if self._key else message
+        return " ".join(shown.split())[:300]
 
 
 def _message(error: openai.APIStatusError) -> str:
