@@ -98,8 +98,11 @@ def retry(run: OldRun) -> None:
 def report(run: OldRun) -> None:
     """Draw the gallery of a run again, as its run.toml has it under report."""
     _quiet_prefect()
+    from refsav.datasets.run import RunDirectory
     from refsav.flows.build import redraw_gallery
+    from refsav.flows.build_config import read_settings
 
+    read_settings(RunDirectory(run))  # before Prefect takes its seconds to start
     out.print(f"gallery: {redraw_gallery(run.resolve())}")
 
 

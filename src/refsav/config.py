@@ -85,10 +85,15 @@ def _inner_model(annotation: Any) -> type[BaseModel] | None:  # noqa: ANN401 - a
     return None
 
 
+UNSHOWN = frozenset({"value_error", "string_pattern_mismatch"})
+"""Kinds of problem whose value is not repeated: it may be a key that was put in the wrong place."""
+
+
 def _explain(model: type[BaseModel], detail: ErrorDetails) -> str:
     key = ".".join(str(part) for part in detail["loc"])
     if detail["type"] != "extra_forbidden":
-        return f"{key}: {detail['msg']} (is {detail['input']!r})"
+        shown = "" if detail["type"] in UNSHOWN else f" (is {detail['input']!r})"
+        return f"{key}: {detail['msg']}{shown}"
     known = [dotted for dotted, _ in leaves(model)]
     tables = {dotted.rpartition(".")[0] for dotted in known} - {""}
     near = difflib.get_close_matches(key, [*known, *tables], n=1, cutoff=0.5)
