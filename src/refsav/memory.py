@@ -1,4 +1,4 @@
-"""How this process asks the system for memory. What it holds then depends on the work at hand, not on how long it ran."""
+"""How this process asks the system for memory: what it holds depends on the work at hand, not on how long it ran."""
 
 import ctypes
 

@@ -1,0 +1,116 @@
+"""A server's ceiling: the requests of a build, recorded on their way, sent again by a client that does nothing else."""
+
+import asyncio
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from urllib.parse import urlsplit
+
+from refsav.errors import RefSavError
+
+MOST_HEAD_BYTES = 2**20
+CHAT = b"POST /v1/chat/completions "
+
+
+class ReplayError(RefSavError):
+    """A server that did not answer a recorded request as it should."""
+
+
+async def replay(address: str, bodies: Sequence[bytes], in_flight: int) -> float:
+    """Send requests over `in_flight` connections that are kept open, each the next request when it has its answer.
+
+    Args:
+        address: The server, as it stands in an engine's `addresses`.
+        bodies: Bodies of POST /v1/chat/completions.
+        in_flight: Requests in flight.
+
+    Returns:
+        Requests per second, from the first request to the last answer.
+
+    Raises:
+        ReplayError: If an answer has another status than 200.
+    """
+    host, port = _place(address)
+    waiting = iter(bodies)
+
+    async def ask() -> None:
+        reader, writer = await asyncio.open_connection(host, port, limit=MOST_HEAD_BYTES)
+        for body in waiting:
+            head = CHAT + b"HTTP/1.1\r\nhost: server\r\ncontent-type: application/json\r\ncontent-length: %d\r\n\r\n"
+            writer.writelines([head % len(body), body])
+            answer, content = await read_message(reader)
+            if b" 200 " not in answer.split(b"\r\n", 1)[0]:
+                raise ReplayError(f"{address}: {answer[:80]!r} {content[:300]!r}\n  fix: look at the server's log")
+        writer.close()
+
+    begin = time.perf_counter()
+    await asyncio.gather(*(ask() for _ in range(in_flight)))
+    return len(bodies) / (time.perf_counter() - begin)
+
+
+async def read_message(reader: asyncio.StreamReader) -> tuple[bytes, bytes]:
+    """Read one HTTP message that tells its length: head, with the empty line after it, and body."""
+    head = await reader.readuntil(b"\r\n\r\n")
+    fields = (line.partition(b":") for line in head.lower().split(b"\r\n"))
+    length = next((int(value) for name, _, value in fields if name == b"content-length"), 0)
+    return head, await reader.readexactly(length)
+
+
+@contextmanager
+def recording(address: str) -> Iterator[tuple[str, list[bytes]]]:
+    """Stand before a server and keep the bodies of the chat requests that pass.
+
+    Args:
+        address: The server.
+
+    Yields:
+        The address to use in its place, and the bodies in the order in which they came.
+    """
+    bodies: list[bytes] = []
+    loop = asyncio.new_event_loop()
+    thread = threading.Thread(target=loop.run_forever)
+    thread.start()
+    try:
+        port = asyncio.run_coroutine_threadsafe(_listen(address, bodies), loop).result()
+        yield f"http://127.0.0.1:{port}/v1", bodies
+    finally:
+        asyncio.run_coroutine_threadsafe(_end_tasks(), loop).result()
+        loop.call_soon_threadsafe(loop.stop)
+        thread.join()
+        loop.close()
+
+
+async def _listen(address: str, bodies: list[bytes]) -> int:
+    host, port = _place(address)
+
+    async def pass_on(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        server_reader, server_writer = await asyncio.open_connection(host, port, limit=MOST_HEAD_BYTES)
+        try:
+            while True:
+                head, body = await read_message(reader)
+                if head.startswith(CHAT):
+                    bodies.append(body)
+                server_writer.writelines([head, body])
+                writer.writelines(await read_message(server_reader))
+        except (asyncio.IncompleteReadError, ConnectionError):  # the client has gone
+            pass
+        finally:
+            server_writer.close()
+            writer.close()
+
+    server = await asyncio.start_server(pass_on, "127.0.0.1", 0, limit=MOST_HEAD_BYTES)
+    listening: int = server.sockets[0].getsockname()[1]
+    return listening
+
+
+async def _end_tasks() -> None:
+    tasks = asyncio.all_tasks() - {asyncio.current_task()}
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
+
+
+def _place(address: str) -> tuple[str, int]:
+    parts = urlsplit(address)
+    return parts.hostname or "", parts.port or 80

@@ -1,0 +1,159 @@
+"""How near a build comes to the ceiling of the server that it asks: a real vLLM server, one core each."""
+
+import asyncio
+import json
+import math
+import os
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+from rich.console import Console
+
+from refsav.annotators.serve import running
+from refsav.annotators.serve_profile import ServedModel, load_profile
+from refsav.benchmarks.speed_ratios import Bar, Measurement, Quantity, Ratio, in_turns
+from refsav.benchmarks.speed_replay import recording, replay
+from refsav.benchmarks.speed_scale import fail_if_failed, start_build
+from refsav.datasets.run import RunDirectory
+from refsav.datasets.synthetic import write_scenes
+from refsav.datasets.synthetic_scene import SynthConfig
+from refsav.errors import RefSavError
+
+IN_FLIGHT_TRIED = (8, 16, 32, 64)
+MAX_TOKENS = 24
+LOOK_EVERY_S = 0.02
+
+NOTHING_REMEMBERED = ("--no-enable-prefix-caching", "--mm-processor-cache-gb", "0")
+"""Arguments for vLLM: a request that comes a second time must cost what it cost the first time."""
+
+
+class CoresError(RefSavError):
+    """Too few cores to keep client and server apart."""
+
+
+def measure_server(work: Path, python: Path, models: Path, videos: int = 64, rounds: int = 3) -> Measurement:
+    """Let builds and replays of their requests ask the same server in turns.
+
+    Args:
+        work: Folder for scenes and runs.
+        python: Interpreter of vLLM's environment.
+        models: Folder that holds tiny-vlm.
+        videos: Synthetic videos of a build, some 3 objects in each.
+        rounds: How often each side takes its turn.
+
+    Raises:
+        CoresError: On a machine of one core.
+        BuildFailedError, ServerError, ConfigError, ReplayError: If a part does not come through.
+    """
+    client_core, server_core = _two_cores()
+    scenes = work / "server-scenes"
+    for _ in write_scenes(scenes, SynthConfig(videos=videos)):
+        pass
+    served = _served(models)
+    environment = {**os.environ, "PREFECT_HOME": str(work / "prefect")}
+    with _server(served, python, server_core) as address, on_cores({client_core}):
+        with recording(address) as (detour, bodies):
+            timed_build(scenes, work / "server-run-recorded", detour, environment)
+        tried = {count: asyncio.run(replay(address, bodies[::2], count)) for count in IN_FLIGHT_TRIED}
+        best = max(tried, key=tried.__getitem__)
+        runs = (work / f"server-run-{number}" for number in range(rounds))
+        taken = in_turns(
+            {
+                "build": lambda: timed_build(scenes, next(runs), address, environment),
+                "replay": lambda: asyncio.run(replay(address, bodies, best)),
+            },
+            rounds,
+        )
+    build = Quantity(name="build", unit="requests/s", rounds=taken["build"])
+    ceiling = Quantity(name=f"replay, {best} in flight", unit="requests/s", rounds=taken["replay"])
+    trials = [
+        Quantity(name=f"trial of half of them, {count} in flight", unit="requests/s", rounds=(rate,))
+        for count, rate in tried.items()
+    ]
+    return Measurement(
+        title=f"server: {len(bodies)} requests to vLLM on one core, the client on another",
+        quantities=(build, ceiling, *trials),
+        ratios=(Ratio.of("build / replay of its requests", build, ceiling, Bar("at least", 0.95)),),
+        notes=(
+            "the whole annotate phase of `refsav build`, from its first request to its last reply",
+            "tiny-vlm describes and judges; prefix and image caches of the server are off",
+        ),
+    )
+
+
+def timed_build(source: Path, run: Path, address: str, environment: dict[str, str]) -> float:
+    """Build, and give the requests per second from the first request to the last reply. Raises BuildFailedError."""
+    options = {"vlm.kind": "vllm", "vlm.addresses": address, "judge.kind": "vllm", "judge.addresses": address}
+    options |= {f"stages.{stage}_max_tokens": str(MAX_TOKENS) for stage in ("object", "scene", "video", "reason")}
+    options |= {"stages.language": "any", "report.max_objects": "0"}
+    flags = [text for key, value in options.items() for text in (f"--{key}", value)]
+    process = start_build([str(source), str(run), *flags, "--no-stages.check_replies"], environment)
+    watch = JournalWatch(RunDirectory(run).journal)
+    while process.poll() is None:
+        watch.look(time.perf_counter())
+        time.sleep(LOOK_EVERY_S)
+    fail_if_failed(process)
+    return watch.requests_per_second
+
+
+class JournalWatch:
+    """Reads a run's journals while they grow: when the first request was sent, when the last reply came, how many."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._read_bytes: dict[Path, int] = {}
+        self.replies = 0
+        self._first_s = math.inf
+        self._last_s = 0.0
+
+    def look(self, now_s: float) -> None:
+        """Take in the lines that have been added; each reply came by now, and was asked for its `seconds` before."""
+        for path in self._folder.glob("*.jsonl"):
+            with path.open("rb") as stream:
+                stream.seek(self._read_bytes.get(path, 0))
+                added = stream.read()
+            whole = added[: added.rfind(b"\n") + 1]
+            self._read_bytes[path] = self._read_bytes.get(path, 0) + len(whole)
+            for line in whole.splitlines():
+                self.replies += 1
+                self._first_s = min(self._first_s, now_s - json.loads(line)["seconds"])
+                self._last_s = now_s
+
+    @property
+    def requests_per_second(self) -> float:
+        """Replies over the time from the first request to the last reply."""
+        return self.replies / (self._last_s - self._first_s)
+
+
+@contextmanager
+def on_cores(cores: set[int]) -> Iterator[None]:
+    """Keep this thread on some cores, and every thread and process that it starts meanwhile."""
+    before = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, cores)
+    try:
+        yield
+    finally:
+        os.sched_setaffinity(0, before)
+
+
+@contextmanager
+def _server(served: ServedModel, python: Path, core: int) -> Iterator[str]:
+    started = running(served, Console(stderr=True), python=str(python), more=NOTHING_REMEMBERED)
+    with ExitStack() as stack:
+        with on_cores({core}):
+            server = stack.enter_context(started)
+        yield server.address
+
+
+def _served(models: Path) -> ServedModel:
+    served = load_profile("cpu").vlm
+    return served.model_copy(update={"model": str(models / "tiny-vlm"), "port": served.port + 700})
+
+
+def _two_cores() -> tuple[int, int]:
+    cores: Sequence[int] = sorted(os.sched_getaffinity(0))
+    if len(cores) < 2:
+        raise CoresError("this machine has one core\n  fix: measure on a machine that has two or more")
+    return cores[0], cores[1]
