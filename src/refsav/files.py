@@ -14,8 +14,9 @@ class DiskError(RefSavError):
     """A file could not be written: the disk is full, or the place is not ours to write to."""
 
     def __init__(self, path: Path, error: OSError) -> None:
+        reason = os.strerror(error.errno) if error.errno else str(error)  # libraries wrap the system's words
         super().__init__(
-            f"{path}: cannot be written: {error.strerror or error}\n"
+            f"{path}: cannot be written: {reason}\n"
             "  fix: free space or choose another run directory, then run the same command again; finished work is kept"
         )
 
