@@ -1,15 +1,20 @@
-"""A source with everything wrong that the world puts into one."""
+"""A source with everything wrong that the world puts into one, and a Prefect server for flows of this process."""
 
 import json
-from collections.abc import Callable
+import os
+import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
+from refsav.cli import QUIET_PREFECT, main
 from refsav.datasets.masks import encode
+from tests.command import Finished
 
+Command = Callable[..., Finished]
 CopyClips = Callable[..., Path]
 Change = Callable[[dict[str, Any]], None]
 
@@ -71,3 +76,32 @@ def empty_and_tiny(content: dict[str, Any]) -> None:
     dot[10, 10] = True
     for row in content["masklet"]:
         row[0]["counts"], row[1]["counts"] = encode(empty).counts, encode(dot).counts
+
+
+@pytest.fixture(scope="session")
+def prefect_server() -> Iterator[None]:
+    """Prefect's server for flows that run in this process, on a database of its own."""
+    for name, value in QUIET_PREFECT.items():
+        os.environ.setdefault(name, value)
+    from prefect.testing.utilities import prefect_test_harness
+
+    with prefect_test_harness(server_startup_timeout=120):
+        yield
+
+
+@pytest.fixture
+def command(
+    prefect_server: None,  # noqa: ARG001 - what the command talks to
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> Command:
+    """Runs the command line in this process, where a Prefect server need not be started each time."""
+
+    def run(*arguments: str | Path) -> Finished:
+        monkeypatch.setattr(sys, "argv", ["refsav", *map(str, arguments)])
+        with pytest.raises(SystemExit) as exited:
+            main()
+        printed = capsys.readouterr()
+        return Finished(int(exited.value.code or 0), printed.out, printed.err)
+
+    return run
