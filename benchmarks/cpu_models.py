@@ -38,10 +38,11 @@ SENTENCE = """
 The|This|A large|small|tall|wide|narrow|long|round|flat red|blue|green|white|black|brown|gray|yellow|orange|pink
 object|animal|person|vehicle|figure|shape|structure|item stands|sits|moves|walks|turns|rests|waits|runs
 near|beside|behind|under|above|beyond|toward|against the|another|one wooden|broken|open|empty|quiet|old|dark|bright
-wall|table|road|field|door|window|tree|fence , while|as|where several|many|few|two people|birds|leaves|shadows|children
-pass|gather|remain|appear|follow around|along|across|past|through it|them|everything ; its
-front|back|left|right|upper|lower side|edge|part|surface|half|corner looks|seems|feels smooth|rough|soft|hard|clean|worn|plain
-and carries|shows|holds|has thin|thick|clear|faint|bold lines|marks|stripes|spots|letters|patterns in warm|cool|pale|deep light|shade|tones|colors .
+wall|table|road|field|door|window|tree|fence , while|as|where several|many|few|two
+people|birds|leaves|shadows|children pass|gather|remain|appear|follow around|along|across|past|through
+it|them|everything ; its front|back|left|right|upper|lower side|edge|part|surface|half|corner looks|seems|feels
+smooth|rough|soft|hard|clean|worn|plain and carries|shows|holds|has thin|thick|clear|faint|bold
+lines|marks|stripes|spots|letters|patterns in warm|cool|pale|deep light|shade|tones|colors .
 """
 """What tiny-vlm can say: one word from each place, in this order. Every word is one token and stands in one place."""
 
