@@ -1,6 +1,7 @@
 """The command line: `refsav build SOURCE RUN` and what belongs to it. Prints results and errors a person can act on."""
 
 import os
+import signal
 import sys
 from collections.abc import Mapping
 from enum import StrEnum
@@ -101,9 +102,11 @@ def report(run: OldRun) -> None:
     from refsav.datasets.run import RunDirectory
     from refsav.flows.build import redraw_gallery
     from refsav.flows.build_config import read_settings
+    from refsav.flows.embedded_server import prefect_server
 
     read_settings(RunDirectory(run))  # before Prefect takes its seconds to start
-    out.print(f"gallery: {redraw_gallery(run.resolve())}")
+    with prefect_server():
+        out.print(f"gallery: {redraw_gallery(run.resolve())}")
 
 
 @app.command()
@@ -192,11 +195,14 @@ def import_(
 ) -> None:
     """Make a run of an existing Ref-SAV.json: to shard, measure, look at and train on it."""
     _quiet_prefect()
+    from refsav.flows.embedded_server import prefect_server
     from refsav.flows.import_official import import_ref_sav
     from refsav.summary import print_outcome
 
     settings = _build_config(config, overrides)
-    print_outcome(out, run, import_ref_sav(annotations.resolve(), source.resolve(), run.resolve(), settings))
+    with prefect_server():
+        statistics = import_ref_sav(annotations.resolve(), source.resolve(), run.resolve(), settings)
+    print_outcome(out, run, statistics)
 
 
 @app.command()
@@ -208,6 +214,7 @@ def version() -> None:
 def main() -> None:
     """Run the command line; errors of RefSAV become one clear message and exit code 1."""
     settle_memory()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that what was started is ended
     try:
         app()
     except RefSavError as error:
@@ -227,11 +234,13 @@ def _build_config(path: Path | None, overrides: Overrides) -> BuildConfig:
 def _build(source: Path, run: Path, config: BuildConfig) -> None:
     _quiet_prefect()
     from refsav.flows.build import build_on_this_machine, refuse_early
+    from refsav.flows.embedded_server import prefect_server
     from refsav.summary import print_outcome
 
     refuse_early(source.resolve(), run.resolve(), config)
     err.print("starting Prefect; this takes some seconds", style="dim")
-    statistics = build_on_this_machine(source.resolve(), run.resolve(), config)
+    with prefect_server():
+        statistics = build_on_this_machine(source.resolve(), run.resolve(), config)
     print_outcome(out, run, statistics)
     if not statistics.expressions + statistics.dropped:
         fix = f"see the problems above, all of them are in {run / 'problems.txt'}; mend them, then refsav retry {run}"
