@@ -39,7 +39,7 @@ class StagesConfig(Config):
         limits: Mapping[Task, int] = {
             "object-crop": self.object_max_tokens,
             "object-masked": self.object_max_tokens,
-            "judge": 8,
+            "judge": 16,  # a guided answer may be spelled letter by letter
             "judge-reason": self.reason_max_tokens,
             "scene": self.scene_max_tokens,
             "video": self.video_max_tokens,
