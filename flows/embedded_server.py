@@ -49,7 +49,10 @@ def prefect_server() -> Iterator[None]:
 @contextmanager
 def _child(log: IO[str]) -> Iterator["subprocess.Popen[str]"]:
     command = [sys.executable, "-P", "-m", __spec__.name if __spec__ else __name__, str(os.getpid())]
-    server = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=log, text=True)
+    # Ctrl-C goes to every process of a terminal's group: the build must find its server well while it stops.
+    server = subprocess.Popen(
+        command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=log, text=True, start_new_session=True
+    )
     try:
         yield server
     finally:

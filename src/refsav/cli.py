@@ -42,6 +42,9 @@ QUIET_PREFECT = {
 }
 """Prefect's own lines would tear the progress bars; on a Prefect server of one's own its logs are kept as usual."""
 
+INTERRUPTED = 130
+"""Exit code after Ctrl-C, as shells have it."""
+
 Source = Annotated[Path, typer.Argument(help="Folder of videos and masklets, in one of SA-V's layouts.")]
 Run = Annotated[Path, typer.Argument(help="Run directory: made if new, completed if not.")]
 OldRun = Annotated[Path, typer.Argument(help="Run directory of an earlier build.")]
@@ -220,9 +223,10 @@ def main() -> None:
     except RefSavError as error:
         err.print(f"[bold red]error:[/] {escape(str(error))}")
         sys.exit(1)
-    except KeyboardInterrupt:
-        err.print("\nstopped; the same command goes on from here")
-        sys.exit(130)
+    except SystemExit as ended:
+        if ended.code == INTERRUPTED:  # typer has caught Ctrl-C and says nothing
+            err.print("\nstopped; the same command goes on from here")
+        raise
 
 
 def _build_config(path: Path | None, overrides: Overrides) -> BuildConfig:
