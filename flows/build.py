@@ -22,6 +22,7 @@ from refsav.datasets.run import RunDirectory
 from refsav.datasets.sav import discover
 from refsav.datasets.statistics import Statistics
 from refsav.errors import RecordError, RefSavError
+from refsav.files import remove_unfinished
 from refsav.flows.artifacts import ProgressArtifact, publish_summary
 from refsav.flows.build_config import BuildConfig, RunnerConfig, keep_settings, read_settings
 from refsav.flows.live_progress import progress_of, shown, watched
@@ -72,10 +73,11 @@ def require_videos(source: Path, config: BuildConfig) -> None:
 
 @task
 def settle(source: Path, run: Path, config: BuildConfig) -> BuildConfig:
-    """Make sure that the models answer, and keep the settings in the run."""
+    """Make sure that the models answer, take off what a kill left half-written, keep the settings in the run."""
     vlm, judge = asyncio.run(settle_engines(config.vlm, config.judge))
     settled = config.model_copy(update={"vlm": vlm, "judge": judge})
     keep_settings(RunDirectory(run), source, settled)
+    remove_unfinished(run)
     return settled
 
 

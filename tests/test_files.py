@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from refsav.files import DiskError, appearing, write_text
+from refsav.files import DiskError, appearing, remove_unfinished, write_text
 from refsav.lock import LockedError, exclusive
 
 
@@ -20,6 +20,19 @@ def test_a_file_that_fails_half_way_leaves_the_old_one_and_nothing_beside_it(tmp
         raise RuntimeError
     assert path.read_text() == "old"
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_what_a_kill_left_half_written_is_taken_off_and_nothing_else(tmp_path: Path) -> None:
+    path = tmp_path / "shards/a.tar"
+    write_text(path, "whole")
+    code = (
+        "import os, sys; from pathlib import Path; from refsav.files import appearing\n"
+        "with appearing(Path(sys.argv[1])) as temporary: os._exit(9)"
+    )
+    subprocess.run([sys.executable, "-c", code, path], check=False)
+    assert len(list(path.parent.iterdir())) == 2
+    remove_unfinished(tmp_path)
+    assert list(path.parent.iterdir()) == [path]
 
 
 def test_a_place_that_cannot_be_written_is_named(tmp_path: Path) -> None:

@@ -47,6 +47,15 @@ def appearing(path: Path) -> Iterator[Path]:
         temporary.unlink(missing_ok=True)
 
 
+def remove_unfinished(folder: Path) -> None:
+    """Remove what a kill has left half-written below `folder`; nobody else may write there. Raises DiskError."""
+    for path in folder.rglob(".*.part"):
+        try:
+            path.unlink(missing_ok=True)
+        except OSError as error:
+            raise DiskError(path, error) from error
+
+
 def write_bytes(path: Path, content: bytes) -> None:
     """Write a whole file by rename. Raises DiskError."""
     with appearing(path) as temporary:
