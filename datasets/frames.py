@@ -118,7 +118,8 @@ class _PacketIndex:
             for packet in container.demux(video=0):
                 if packet.pts is None or not packet.size:
                     continue
-                times.append(packet.pts)
+                if not packet.is_discard:  # an edit list cuts it off: decoded for those after it, never shown
+                    times.append(packet.pts)
                 if packet.is_keyframe:
                     keys.append((packet.pts, packet.pts if packet.dts is None else packet.dts))
         except av.error.FFmpegError as error:

@@ -15,16 +15,23 @@ from refsav.errors import RecordError
 COUNT = 50
 
 
-def write_video(path: Path, *, key_every: int, b_frames: int) -> None:
-    """50 frames whose brightness tells their number; key frames and B-frames as asked."""
-    with av.open(str(path), "w") as container:
+def write_video(path: Path, *, key_every: int, b_frames: int, cut: int = 0) -> None:
+    """50 frames whose brightness tells their number; key frames and B-frames as asked.
+
+    The first `cut` of them stay in the file, but its edit list leaves them out, as after a cut without encoding anew.
+    """
+    with av.open(str(path), "w", options={"avoid_negative_ts": "disabled"} if cut else {}) as container:
         stream = container.add_stream("libx264", rate=24, options={"g": str(key_every), "bf": str(b_frames)})
         stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
         for index in range(COUNT):
             picture = np.full((48, 64, 3), 5 * index, dtype=np.uint8)
-            for packet in stream.encode(av.VideoFrame.from_ndarray(picture, format="rgb24")):
+            frame = av.VideoFrame.from_ndarray(picture, format="rgb24")
+            frame.pts = index
+            for packet in stream.encode(frame):
+                packet.pts, packet.dts = packet.pts - cut, packet.dts - cut
                 container.mux(packet)
         for packet in stream.encode():
+            packet.pts, packet.dts = packet.pts - cut, packet.dts - cut
             container.mux(packet)
 
 
@@ -57,6 +64,17 @@ def test_opencv_sees_the_same_frames_of_a_real_video(sav_data: Path) -> None:
     whole = [capture.read()[1][..., ::-1] for _ in range(probe(path).frame_count)]
     for index, frame in decode(path, [0, 7, 88, 175]):
         assert np.array_equal(frame, whole[index])
+
+
+def test_frames_that_an_edit_list_leaves_out_are_not_counted(tmp_path: Path) -> None:
+    path = tmp_path / "cut.mp4"
+    write_video(path, key_every=12, b_frames=2, cut=10)
+    capture = cv2.VideoCapture(str(path))
+    seen = [capture.read()[1][..., ::-1] for _ in range(COUNT - 10)]
+    assert not capture.read()[0]
+    assert probe(path).frame_count == COUNT - 10
+    for index, frame in decode(path, [0, 1, 5, 20, 39]):
+        assert np.array_equal(frame, seen[index])
 
 
 def test_a_frame_beyond_the_end_is_named(video: tuple[Path, list[Image]]) -> None:
