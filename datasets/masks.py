@@ -36,8 +36,8 @@ def checked_area_px(rle: Rle) -> int:
     Raises:
         ValueError: If `counts` is no run-length encoding of exactly height × width pixels.
     """
-    characters = np.frombuffer(rle.counts.encode("ascii", "replace"), dtype=np.uint8).astype(np.int64) - 48
-    if characters.size == 0 or characters.min() < 0 or characters.max() > 63:
+    characters = np.frombuffer(rle.counts.encode("utf-8", "replace"), dtype=np.uint8).astype(np.int64) - 48
+    if not rle.counts.isascii() or characters.size == 0 or characters.min() < 0 or characters.max() > 63:
         raise ValueError("counts hold a character that run-length encoding does not use")
     last_of_run = (characters & 32) == 0
     if not last_of_run[-1]:

@@ -46,6 +46,15 @@ def test_arbitrary_text_is_refused_or_exact(counts: str, height: int, width: int
     assert decode(Rle((height, width), counts)).sum() == area
 
 
+def test_a_letter_that_only_looks_right_is_refused() -> None:
+    mask = np.ones((64, 1), dtype=np.bool_)
+    mask[:15] = False  # a run of fifteen is spelled "?"
+    rle = encode(mask)
+    assert "?" in rle.counts
+    with pytest.raises(ValueError, match="a character that run-length encoding does not use"):
+        checked_area_px(Rle(rle.size, rle.counts.replace("?", "é")))
+
+
 def test_a_mask_of_another_size_is_refused() -> None:
     rle = encode(np.ones((3, 4), dtype=np.bool_))
     with pytest.raises(ValueError, match="runs add up to 12 pixels, the mask has 4x4 = 16"):
