@@ -1,6 +1,7 @@
 """Import an existing Ref-SAV.json with the SA-V folder that it speaks of, so that it can be sharded and measured."""
 
 import json
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from itertools import groupby
@@ -29,6 +30,9 @@ from refsav.errors import RecordError
 
 EVERYTHING = SourceConfig(min_area_px=1)
 """No filter but the one that nobody can do without: an object that is never visible."""
+
+COLUMN = re.compile(r"0|[1-9][0-9]{0,8}")
+"""A whole number, written in one way only: "1" and "01" would be one object with two texts."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -179,7 +183,7 @@ def _entry(path: Path, key: str, value: object, sav_root: Path) -> _Entry:
 
 def _text(path: Path, key: str, column: str, entry: object) -> tuple[int, str]:
     """Column and text of one object; the text is empty if there is none."""
-    if not (column.isascii() and column.isdecimal()):
+    if not COLUMN.fullmatch(column):
         fix = "correct this entry; the others are not affected"
         raise RecordError(path, f"{key}.objects.{column[:20]}", "the object's key is not a column number", fix)
     text = entry.get("formated") if isinstance(entry, dict) else None
@@ -190,7 +194,8 @@ def _safe(path: Path, where: str, value: object) -> PurePosixPath:
     if not isinstance(value, str) or not value:
         raise RecordError(path, where, "is not a path", "write the path below the SA-V folder")
     relative = PurePosixPath(value)
-    if relative.is_absolute() or ".." in relative.parts or "\\" in value or "\0" in value or ":" in relative.parts[0]:
+    parts = relative.parts
+    if not parts or relative.is_absolute() or ".." in parts or "\\" in value or "\0" in value or ":" in parts[0]:
         raise RecordError(
             path, where, f"{value[:80]!r} leads out of the SA-V folder", "write the path below that folder"
         )

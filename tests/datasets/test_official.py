@@ -187,10 +187,16 @@ def read_import(tmp_path, sav_root, **entries):
         ({"video_path": "/etc/vos_000001.mp4"}, "leads out of the SA-V folder"),
         ({"anno_path": "a/../../vos_000001_manual.json"}, "bad.anno_path: .* leads out"),
         ({"anno_path": "C:\\vos_000001_manual.json"}, "leads out"),
+        ({"video_path": "."}, "bad.video_path: '.' leads out"),
         ({"anno_path": 7}, "bad.anno_path: is not a path"),
         ({"anno_path": "vos_000002_manual.json"}, "is not vos_000001_manual.json or _auto.json"),
         ({"video_path": "passwd"}, "is not the mp4 of a video id"),
         ({"objects": {"first": {"formated": "x"}}}, "objects.first: the object's key is not a column number"),
+        (
+            {"objects": {"0": {"formated": "x"}, "00": {"formated": "y"}}},
+            "objects.00: the object's key is not a column",
+        ),
+        ({"objects": {"9" * 5000: {"formated": "x"}}}, "the object's key is not a column number"),
         ({"objects": []}, "is not an entry with video_path, anno_path and objects"),
     ],
 )
