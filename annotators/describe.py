@@ -135,8 +135,10 @@ class _Turn:
             return Verdict(consistent=True, confidence=confidence, reason="")
         try:
             reason = await self.ask(JUDGE_REASON, captions)
-        except StageFailedError as error:  # the verdict stands without it
-            reason = f"no reason given ({error})"
+        except StageFailedError as error:
+            if isinstance(error.__cause__, EngineError):
+                raise  # a retry may bring what a server did not give
+            reason = f"no reason given ({error})"  # the verdict stands without it
         return Verdict(consistent=False, confidence=confidence, reason=reason)
 
     def _engine(self, task: Task) -> Engine:

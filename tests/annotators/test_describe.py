@@ -118,11 +118,22 @@ def test_a_conflict_ends_the_objects_way_with_its_reason(subject: Subject, journ
     assert [task for task, _ in judge.tasks] == ["judge", "judge-reason"]
 
 
-def test_a_conflict_stands_even_if_no_reason_can_be_had(subject: Subject, journal: Journal) -> None:
-    judge = Model(lambda request: "conflict" if request.task == "judge" else EngineError("refused"))
+def test_a_conflict_stands_even_if_the_judge_gives_no_usable_reason(subject: Subject, journal: Journal) -> None:
+    judge = Model(lambda request: "conflict" if request.task == "judge" else "")
     described, _ = describe(subject, journal, Model(), judge)
     assert isinstance(described, Dropped)
-    assert described.reason == "no reason given (judge-reason: refused)"
+    assert described.reason.startswith("no reason given (judge-reason: 3 attempts, the last: ")
+
+
+def test_a_reason_that_a_server_did_not_give_is_left_to_a_retry(subject: Subject, journal: Journal) -> None:
+    down = Model(lambda request: "conflict" if request.task == "judge" else EngineError("refused"))
+    with pytest.raises(StageFailedError, match="judge-reason: refused"):
+        describe(subject, journal, Model(), down)
+    well = Model()
+    described, _ = describe(subject, journal, Model(), well)
+    assert isinstance(described, Dropped)
+    assert described.reason == GOOD["judge-reason"]
+    assert [task for task, _ in well.tasks] == ["judge-reason"]
 
 
 def test_a_bad_reply_is_asked_again_with_another_seed(subject: Subject, journal: Journal) -> None:
