@@ -11,6 +11,7 @@ from typing import Any
 
 from refsav.datasets.records import Unreadable, VideoFile
 from refsav.datasets.run import RunDirectory
+from refsav.datasets.sav_train import VIDEO_ID
 from refsav.errors import RecordError
 from refsav.files import write_text
 
@@ -88,6 +89,8 @@ def _numbered(number: int, videos: Sequence[VideoFile]) -> Bundle:
 
 
 def _as_video(entry: dict[str, Any], source: Path) -> VideoFile:
+    if not VIDEO_ID.fullmatch(entry["video_id"]):
+        raise ValueError(f"{entry['video_id'][:60]!r} is no video id")
     paths = [entry["media"], *entry["annotations"]]
     if any(Path(path).is_absolute() or ".." in Path(path).parts for path in paths):
         raise ValueError(f"a path of {entry['video_id']} leads out of the source")

@@ -103,6 +103,14 @@ def test_paths_that_lead_out_of_the_source_are_refused(run: RunDirectory, source
         read_bundle(file, source)
 
 
+def test_a_name_that_is_no_video_id_is_refused(run: RunDirectory, source: Path) -> None:
+    plan(run, source, videos(source, ["a"]))
+    file = run.bundles / "bundle-000000.json"
+    file.write_text(file.read_text().replace('"a"', '"../../a"'))
+    with pytest.raises(RecordError, match=r"'\.\./\.\./a' is no video id"):
+        read_bundle(file, source)
+
+
 @pytest.mark.parametrize(
     "content",
     ["", "{", "[]", "{}", '{"videos": 3}', '{"videos": [{"video_id": "a"}]}', '{"videos": [null]}', "\x00"],
