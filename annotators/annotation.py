@@ -133,7 +133,8 @@ async def _annotate(
         objects_at_once=_objects_at_once(config.vlm),
         progress=progress,
     )
-    finished = {one.track.key for one in earlier.expressions} | {one.track.key for one in earlier.dropped}
+    tracks = [one.track for one in earlier.expressions] + [one.track for one in earlier.dropped]
+    finished = {track.key: track.column for track in tracks}
     rounds = {failed.key: failed.round + 1 for failed in earlier.failed}
     try:
         outcome = await work.annotate(bundle.videos, finished=finished, rounds=rounds)

@@ -74,14 +74,14 @@ class BundleWork:
         self,
         videos: Collection[VideoFile],
         *,
-        finished: Collection[ObjectKey] = (),
+        finished: Mapping[ObjectKey, int] | None = None,
         rounds: Mapping[ObjectKey, int] | None = None,
     ) -> BundleOutcome:
         """Describe the objects of some videos.
 
         Args:
             videos: The bundle's videos.
-            finished: Objects that need no work: an earlier round has described or dropped them.
+            finished: Objects that need no work, as an earlier round has described or dropped them, and their columns.
             rounds: How often an object was tried in vain before.
 
         Raises:
@@ -93,7 +93,7 @@ class BundleWork:
         try:
             async with asyncio.TaskGroup() as group:
                 for video in videos:
-                    await self._annotate_video(video, frozenset(finished), rounds or {}, outcome, slots, group)
+                    await self._annotate_video(video, finished or {}, rounds or {}, outcome, slots, group)
         except BaseExceptionGroup as errors:
             raise errors.exceptions[0] from None
         return outcome
@@ -101,7 +101,7 @@ class BundleWork:
     async def _annotate_video(
         self,
         video: VideoFile,
-        finished: frozenset[ObjectKey],
+        finished: Mapping[ObjectKey, int],
         rounds: Mapping[ObjectKey, int],
         outcome: BundleOutcome,
         slots: asyncio.Semaphore,
@@ -111,12 +111,12 @@ class BundleWork:
             objects = await asyncio.to_thread(read_video, video, self.source)
         except Exception as error:  # noqa: BLE001 - one video's accident is recorded, the others go on
             where = (Path(video.folder) / video.video_id).as_posix()
-            outcome.unreadable.append(Unreadable(path=where, error=f"{where}: {_accident(error)}".replace("\n", " ")))
+            outcome.unreadable.append(Unreadable(path=where, error=f"{where}: {_accident(error, video)}"))
             objects = VideoObjects(video=video, tracks=(), dropped=(), failed=(), unreadable=())
         waiting = {track.key: track for track in objects.tracks if track.key not in finished}
         outcome.unreadable += objects.unreadable
         outcome.dropped += [entry for entry in objects.dropped if entry.track.key not in finished]
-        outcome.failed += objects.failed
+        outcome.failed += [entry for entry in objects.failed if finished.get(entry.key) != entry.column]
         self.progress.video_read(len(waiting), objects.object_count - len(waiting))
         frames = _SharedFrames(video, objects.tracks, self.views, self.measures)
         drawn = draw(frames.decoded, list(waiting.values()), self.views)
@@ -127,11 +127,12 @@ class BundleWork:
             except Exception as error:  # noqa: BLE001 - as above; objects that are drawn already go on
                 slots.release()
                 for track in waiting.values():
-                    self._finish(outcome, _failed(track, "views", _accident(error), "", rounds))
+                    self._finish(outcome, _failed(track, "views", _accident(error, video), "", rounds))
                 break
             del waiting[track.key]
             group.create_task(self._describe(Subject(track=track, views=views), rounds, outcome, slots))
-        outcome.measures.append(await asyncio.to_thread(frames.measure, objects.object_count))
+        count = objects.object_count + _count_of_lost(objects, finished)
+        outcome.measures.append(await asyncio.to_thread(frames.measure, count))
 
     async def _describe(
         self,
@@ -148,7 +149,7 @@ class BundleWork:
         except (ServersDownError, DiskError):
             raise
         except Exception as error:  # noqa: BLE001 - one object's accident is recorded, the others go on
-            self._finish(outcome, _failed(track, "object", _accident(error), "", rounds))
+            self._finish(outcome, _failed(track, "object", f"{type(error).__name__}: {error}", "", rounds))
         else:
             self._finish(outcome, described)
         finally:
@@ -198,13 +199,21 @@ class _SharedFrames:
                 pass
             return measure_video(self._video.video_id, objects, self._pairs, self._tracks, self._measures)
         except Exception as error:  # noqa: BLE001 - the objects count, measured or not
-            note = _accident(error).replace("\n", " ")
+            note = _accident(error, self._video)
             return VideoMeasures(video_id=self._video.video_id, objects=objects, camera_speed=None, pairs=0, note=note)
 
 
-def _accident(error: Exception) -> str:
+def _count_of_lost(objects: VideoObjects, finished: Collection[ObjectKey]) -> int:
+    """Objects that an earlier round has finished, and that the video's annotations list no more: they still count."""
+    listed = {track.key for track in objects.tracks} | {entry.track.key for entry in objects.dropped}
+    listed |= {entry.key for entry in objects.failed}
+    return sum(key.video_id == objects.video.video_id and key not in listed for key in finished)
+
+
+def _accident(error: Exception, video: VideoFile) -> str:
     """One line for the record: what was foreseen in its own words, anything else with its kind."""
-    return error.line if isinstance(error, RecordError) else f"{type(error).__name__}: {error}"
+    told = error.line_below(video.root) if isinstance(error, RecordError) else f"{type(error).__name__}: {error}"
+    return told.replace("\n", " ")
 
 
 def _failed(

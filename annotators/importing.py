@@ -67,4 +67,6 @@ def _measured(member: ImportedVideo, config: MeasureConfig) -> VideoMeasures:
         frames = decode_rows(member.video, rows, tracks[0].frame_step if tracks else 1)
         return measure_video(video_id, objects, frames, tracks, config)
     except RecordError as error:
-        return VideoMeasures(video_id=video_id, objects=objects, camera_speed=None, pairs=0, note=error.line)
+        return VideoMeasures(
+            video_id=video_id, objects=objects, camera_speed=None, pairs=0, note=error.line_below(member.video.root)
+        )

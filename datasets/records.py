@@ -4,7 +4,7 @@ ObjectTrack → ObjectCaptions → Verdict → SceneCaption → VideoCaption →
 """
 
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Literal, NamedTuple
 
 Source = Literal["manual", "auto"]
@@ -47,6 +47,11 @@ class VideoFile:
     """The chosen `_manual.json` and `_auto.json` files, or the folder of PNG masks."""
     folder: str
     """Folder of the video relative to the source, "" at the top; official exports keep it."""
+
+    @property
+    def root(self) -> Path:
+        """The source's own folder, from which records tell paths."""
+        return self.media.parents[len(PurePosixPath(self.folder).parts)]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -44,7 +44,7 @@ def read(video: VideoFile) -> Iterator[tuple[ObjectTrack, float] | Failed | Unre
         try:
             masklets = _Masklets.read(path, video.video_id)
         except RecordError as error:
-            yield Unreadable(path=str(Path(video.folder) / path.name), error=error.line)
+            yield Unreadable(path=str(Path(video.folder) / path.name), error=error.line_below(video.root))
             continue
         media_problem = _media_problem(video, masklets)
         for column, masklet_id in enumerate(masklets.ids):
@@ -54,7 +54,9 @@ def read(video: VideoFile) -> Iterator[tuple[ObjectTrack, float] | Failed | Unre
                 yield masklets.track(column), masklets.stability(column)
             except RecordError as error:
                 key = ObjectKey(video.video_id, masklets.source, masklet_id)
-                yield Failed(key=key, column=column, stage="source", error=error.line, request_digest="")
+                yield Failed(
+                    key=key, column=column, stage="source", error=error.line_below(video.root), request_digest=""
+                )
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,7 +202,7 @@ def _read_json(path: Path) -> dict[str, Any]:
     except json.JSONDecodeError as error:
         where = f"line {error.lineno} column {error.colno}"
         raise RecordError(path, where, f"is not whole JSON: {error.msg}", DOWNLOAD_AGAIN) from None
-    except (OSError, UnicodeDecodeError, RecursionError) as error:
+    except (OSError, ValueError, RecursionError) as error:  # ValueError: no UTF-8, or a number of 5,000 digits
         raise RecordError(path, "", f"cannot be read: {error}", DOWNLOAD_AGAIN) from None
     if not isinstance(content, dict):
         raise RecordError(path, "", "is not a JSON object", DOWNLOAD_AGAIN)

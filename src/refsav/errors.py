@@ -26,3 +26,8 @@ class RecordError(RefSavError):
     def line(self) -> str:
         """The error on one line, as it is kept in records and logs."""
         return str(self).replace("\n  fix: ", "; fix: ")
+
+    def line_below(self, root: Path) -> str:
+        """The error on one line, with its path relative to `root`: a record says the same wherever a source lies."""
+        path = self.path.relative_to(root) if self.path.is_relative_to(root) else self.path
+        return RecordError(path, self.where, self.problem, self.fix).line

@@ -179,6 +179,20 @@ def test_retry_takes_up_a_file_that_could_not_be_read(source: Path, config: Anno
     assert list(read_unreadable(run)) == []
 
 
+@pytest.mark.parametrize("lost", ["vos_000002.mp4", "vos_000002_manual.json"])
+def test_what_was_described_stays_when_its_files_are_lost_before_a_retry(
+    source: Path, config: AnnotationConfig, tmp_path: Path, lost: str
+) -> None:
+    repair = break_object(source)
+    run = planned(tmp_path / "run", source)
+    annotate_to_parts(run, source, BUNDLE, config, Told())
+    repair()
+    (source / lost).unlink()
+    assert mark_for_retry(run) == 1
+    annotate_to_parts(run, source, BUNDLE, config, Told())
+    assert outcome(run) == {"expressions": 3, "dropped": 0, "failed": 0, "read": 3}
+
+
 class KilledError(BaseException):
     """Stands for SIGKILL: nothing of ours catches it."""
 

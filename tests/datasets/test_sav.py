@@ -267,3 +267,40 @@ def test_a_png_of_another_size_fails_its_object_alone(val_layout: Path) -> None:
     assert isinstance(found, VideoObjects)
     assert len(found.tracks) == 1
     assert "mask is 5x5, the frames 384x640" in found.failed[0].error
+
+
+def test_a_missing_frame_fails_the_video_instead_of_moving_all_masks(val_layout: Path) -> None:
+    (val_layout / "JPEGImages_24fps/vos_000001/00003.jpg").unlink()
+    found = read_all(val_layout)["vos_000001"]
+    assert isinstance(found, VideoObjects)
+    assert not found.tracks
+    assert [failed.column for failed in found.failed] == [0, 1]
+    assert "00003.jpg: is missing" in found.failed[0].error
+
+
+def test_masks_after_the_last_frame_are_told(val_layout: Path) -> None:
+    (val_layout / "Annotations_6fps/vos_000001/001/09996.png").write_bytes(b"")
+    found = read_all(val_layout)["vos_000001"]
+    assert isinstance(found, VideoObjects)
+    assert len(found.tracks) == 1
+    assert "holds a mask of frame 9996, the video ends after" in found.failed[0].error
+
+
+def test_two_folders_of_one_number_and_a_number_too_long_are_told(val_layout: Path) -> None:
+    masks = val_layout / "Annotations_6fps/vos_000001"
+    (masks / "1").mkdir()
+    (masks / "99999999999999999999").mkdir()
+    found = read_all(val_layout)["vos_000001"]
+    assert isinstance(found, VideoObjects)
+    assert [track.masklet_id for track in found.tracks] == [0, 1]
+    assert "is object 1, as folder 001 is" in found.failed[0].error
+    assert "is no object number" in found.unreadable[0].error
+
+
+def test_opacity_is_no_part_of_a_mask(val_layout: Path) -> None:
+    path = val_layout / "Annotations_6fps/vos_000001/000/00000.png"
+    mask = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
+    cv2.imwrite(str(path), np.dstack([mask, mask, mask, np.full_like(mask, 255)]))
+    found = read_all(val_layout)["vos_000001"]
+    assert isinstance(found, VideoObjects)
+    assert found.tracks[0].areas_px[0] == np.count_nonzero(mask)
