@@ -7,6 +7,7 @@ from typing import Any, TypeVar, cast
 
 from prefect import flow, task, unmapped
 from prefect.futures import PrefectFuture, as_completed
+from prefect.runtime import task_run
 from prefect.task_runners import TaskRunner, ThreadPoolTaskRunner
 from rich.console import Console
 
@@ -29,7 +30,10 @@ from refsav.flows.live_progress import progress_of, shown, watched
 from refsav.flows.measure import write_statistics
 from refsav.lock import exclusive
 
-CONSOLE = Console(stderr=True)
+CONSOLE = Console(stderr=True, highlight=False, soft_wrap=True)
+TRIED_AGAIN_AFTER_S: list[float] = [20, 120]
+"""When a bundle is tried again that stopped because its servers were down."""
+
 Result = TypeVar("Result")
 
 
@@ -101,15 +105,21 @@ def annotate(bundles: Sequence[str], source: Path, run: Path, config: BuildConfi
 
 
 @task(
-    retries=2,
-    retry_delay_seconds=[20, 120],
+    retries=len(TRIED_AGAIN_AFTER_S),
+    retry_delay_seconds=TRIED_AGAIN_AFTER_S,
     retry_jitter_factor=0.5,
     retry_condition_fn=lambda _task, _run, state: isinstance(state.result(raise_on_failure=False), ServersDownError),
     task_run_name="annotate {bundle}",
 )
 def annotate_bundle(bundle: str, source: Path, run: Path, config: BuildConfig) -> None:
     """Describe a bundle's objects and leave its parts."""
-    annotate_to_parts(RunDirectory(run), source, bundle, config, progress_of(run))
+    try:
+        annotate_to_parts(RunDirectory(run), source, bundle, config, progress_of(run))
+    except ServersDownError as error:
+        if task_run.run_count <= len(TRIED_AGAIN_AFTER_S):
+            wait_s = TRIED_AGAIN_AFTER_S[task_run.run_count - 1]
+            CONSOLE.print(f"{bundle} waits some {wait_s:.0f} s: {error}".partition("\n")[0], markup=False)
+        raise
 
 
 @task
