@@ -1,8 +1,9 @@
 """SIGKILL at twenty random moments, resumed each time: the same bytes as a build that nothing happened to.
 
 The command runs as a user runs it, against a server that counts what is paid. The moments are seeded and spread over
-all that a build does: two while it starts, ten while objects are described (after a random number of replies), eight
-while shards, exports and gallery are made. Two builds start Prefect's embedded server, the others use one that stays.
+all that a build does: two while it starts, ten while objects are described (after a random number of replies), three
+while shards are written (after a random number of them), five at any time up to the end, most of it the gallery. Two
+builds start Prefect's embedded server, the others use one that stays.
 """
 
 import json
@@ -27,7 +28,7 @@ from tests.prefect_server import prefect_server
 pytestmark = [pytest.mark.services, pytest.mark.timeout(1500)]
 CopyClips = Callable[..., Path]
 
-EARLY, DESCRIBING, LATE = 2, 10, 8
+EARLY, DESCRIBING, SHARDING, LATE = 2, 10, 3, 5
 """How many of the twenty kills fall into each part of a build."""
 EMBEDDED = (4, 13)
 """Builds (by number) that start Prefect's own server."""
@@ -96,6 +97,10 @@ def paid_when_quiet(server: FaultyServer) -> int:
     return server.paid
 
 
+def tars(run: RunDirectory) -> list[Path]:
+    return list(run.shards.rglob("*.tar"))
+
+
 def phase(run: RunDirectory) -> str:
     """How far a build has come, from what is on disk."""
     planned, done = len(list(run.bundles.glob("*.json"))), len(list(run.failed.glob("*.parquet")))
@@ -134,6 +139,7 @@ def test_twenty_kills_leave_no_trace(source: Path, prefect: str, tmp_path: Path)
     dice = random.Random(20)  # the seed of this test's moments
     early_s = [dice.uniform(0.1, 4.0) for _ in range(EARLY)]
     replies = sorted(dice.sample(range(paid_undisturbed), DESCRIBING))
+    shards = sorted(dice.sample(range(1, len(tars(undisturbed))), SHARDING))
     lives = Lives(runs=[tmp_path / "run-0"])
     with running(Options(latency_s=LATENCY_S)) as server:
 
@@ -143,13 +149,15 @@ def test_twenty_kills_leave_no_trace(source: Path, prefect: str, tmp_path: Path)
                 time.sleep(early_s[kill])
             elif kill < EARLY + DESCRIBING:
                 wait(process, lambda: server.paid >= replies[kill - EARLY])
+            elif kill < EARLY + DESCRIBING + SHARDING:
+                wait(process, lambda: len(tars(run)) >= shards[kill - EARLY - DESCRIBING])
             else:
                 wait_for_work(process, run, since_ns)
                 end = time.monotonic() + dice.uniform(0, 0.8 * late_s)
                 wait(process, lambda: time.monotonic() > end)
 
         unjournalled = 0
-        for kill in range(EARLY + DESCRIBING + LATE):
+        for kill in range(EARLY + DESCRIBING + SHARDING + LATE):
             while True:
                 run, since_ns = RunDirectory(lives.runs[-1]), time.time_ns()
                 process = build(source, run.root, server, home, "" if kill in EMBEDDED else prefect)
