@@ -19,7 +19,9 @@ class EngineConfig(Config):
     addresses: tuple[str, ...] = Field(
         ("http://127.0.0.1:8000/v1",), min_length=1, description="Servers of the model; given once for each server."
     )
-    in_flight_per_server: int = Field(32, ge=1, description="Requests that one server works on at the same time.")
+    in_flight_per_server: int = Field(
+        32, ge=1, description="Requests that one server works on at the same time, over all bundles of a process."
+    )
     timeout_s: float = Field(
         120.0, gt=0, description="Seconds to wait for one reply before the request is tried again."
     )

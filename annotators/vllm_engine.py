@@ -2,6 +2,7 @@
 
 import asyncio
 import hashlib
+import itertools
 import json
 import os
 import re
@@ -15,8 +16,10 @@ import openai
 from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type, stop_after_attempt, wait_random_exponential
 
 from refsav.annotators.chat_protocol import MalformedAnswerError, chat_body, read_reply
-from refsav.annotators.engine import ChatRequest, EngineError, Reply, ServersDownError
+from refsav.annotators.engine import STAGE_OF_TASK, ChatRequest, EngineError, Reply, ServersDownError
 from refsav.annotators.engine_config import EngineConfig
+from refsav.annotators.slots import Slots, Urgency, slots_of
+from refsav.datasets.records import STAGES
 from refsav.errors import ConfigError
 
 CHECK_TIMEOUT_S = 10.0
@@ -24,6 +27,10 @@ CHECK_TIMEOUT_S = 10.0
 
 PASSING_STATUSES = frozenset({408, 409, 429})
 """Beside 5xx: refusals that another try may not meet."""
+
+
+AGES = itertools.count()
+"""Engines of this process in the order in which they were made."""
 
 
 class _PassingError(Exception):
@@ -38,7 +45,7 @@ class _PassingError(Exception):
 class _Server:
     address: str
     client: openai.AsyncOpenAI
-    slots: asyncio.Semaphore
+    slots: Slots
 
 
 class VllmEngine:
@@ -53,9 +60,10 @@ class VllmEngine:
         self._config = config
         self._key = os.environ.get(config.api_key_variable, "")
         self._servers = [
-            _Server(address, self._client(address), asyncio.Semaphore(config.in_flight_per_server))
+            _Server(address, self._client(address), slots_of(address, config.in_flight_per_server))
             for address in dict.fromkeys(config.addresses)
         ]
+        self._age = next(AGES)
         self._lost_in_a_row = 0
         self._pause = wait_random_exponential(multiplier=config.backoff_s, max=config.backoff_max_s)
 
@@ -101,7 +109,7 @@ class VllmEngine:
             async for attempt in tries:
                 server = ranked[(attempt.retry_state.attempt_number - 1) % len(ranked)]
                 with attempt:
-                    reply = await self._ask(server, body, request.choices)
+                    reply = await self._ask(server, body, request)
         except _PassingError as error:
             raise await self._lost(server, error) from None
         self._lost_in_a_row = 0
@@ -111,14 +119,14 @@ class VllmEngine:
         """Give back connections."""
         await asyncio.gather(*(server.client.close() for server in self._servers))
 
-    async def _ask(self, server: _Server, body: dict[str, Any], choices: tuple[str, ...]) -> Reply:
+    async def _ask(self, server: _Server, body: dict[str, Any], request: ChatRequest) -> Reply:
         """One try."""
-        async with server.slots:
+        async with server.slots.place(self._urgency(request)):
             begin = time.perf_counter()
             try:
                 async with asyncio.timeout(self._config.timeout_s):
                     answer = await server.client.chat.completions.with_raw_response.create(**body)
-                return read_reply(answer.content, choices, time.perf_counter() - begin)
+                return read_reply(answer.content, request.choices, time.perf_counter() - begin)
             except openai.APIStatusError as error:
                 raise self._refusal(server, error) from None
             except (TimeoutError, openai.APITimeoutError):
@@ -127,6 +135,10 @@ class VllmEngine:
                 raise _PassingError(f"cannot be reached ({_cause(error)})") from None
             except MalformedAnswerError as error:
                 raise _PassingError(self._one_line(str(error))) from None
+
+    def _urgency(self, request: ChatRequest) -> Urgency:
+        """Older engines first, as they end their bundles; within one, objects that have come far before new ones."""
+        return (self._age, -STAGES.index(STAGE_OF_TASK[request.task]))
 
     def _refusal(self, server: _Server, error: openai.APIStatusError) -> Exception:
         message = self._one_line(_message(error))

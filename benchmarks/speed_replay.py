@@ -29,7 +29,7 @@ async def replay(address: str, bodies: Sequence[bytes], in_flight: int) -> float
         Requests per second, from the first request to the last answer.
 
     Raises:
-        ReplayError: If an answer has another status than 200.
+        ReplayError: If an answer has another status than 200, or does not come.
     """
     host, port = _place(address)
     waiting = iter(bodies)
@@ -39,7 +39,10 @@ async def replay(address: str, bodies: Sequence[bytes], in_flight: int) -> float
         for body in waiting:
             head = CHAT + b"HTTP/1.1\r\nhost: server\r\ncontent-type: application/json\r\ncontent-length: %d\r\n\r\n"
             writer.writelines([head % len(body), body])
-            answer, content = await read_message(reader)
+            try:
+                answer, content = await read_message(reader)
+            except (asyncio.IncompleteReadError, ConnectionError):
+                raise ReplayError(f"{address}: the connection was lost\n  fix: look at the server's log") from None
             if b" 200 " not in answer.split(b"\r\n", 1)[0]:
                 raise ReplayError(f"{address}: {answer[:80]!r} {content[:300]!r}\n  fix: look at the server's log")
         writer.close()
