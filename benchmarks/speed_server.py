@@ -79,7 +79,7 @@ def measure_server(work: Path, python: Path, models: Path, videos: int = 160, ro
         ratios=(Ratio.of("build / replay of its requests", build, ceiling, Bar("at least", 0.95)),),
         notes=(
             "the whole annotate phase of `refsav build`, from its first request to its last reply",
-            f"tiny-vlm describes, with {MAX_TOKENS} tokens each time, and judges; prefix and image caches of the server are off",
+            f"tiny-vlm describes, {MAX_TOKENS} tokens each time, and judges; the server caches nothing",
         ),
     )
 
