@@ -3,12 +3,9 @@
 import asyncio
 import hashlib
 import itertools
-import json
 import os
-import re
 import time
 from dataclasses import dataclass
-from email.utils import parsedate_to_datetime
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -18,6 +15,7 @@ from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type, sto
 from refsav.annotators.chat_protocol import MalformedAnswerError, chat_body, read_reply
 from refsav.annotators.engine import STAGE_OF_TASK, ChatRequest, EngineError, Reply, ServersDownError
 from refsav.annotators.engine_config import EngineConfig
+from refsav.annotators.server_words import asked_pause_s, cause_of, message_of
 from refsav.annotators.slots import Slots, Urgency, slots_of
 from refsav.datasets.records import STAGES
 from refsav.errors import ConfigError
@@ -27,7 +25,6 @@ CHECK_TIMEOUT_S = 10.0
 
 PASSING_STATUSES = frozenset({408, 409, 429})
 """Beside 5xx: refusals that another try may not meet."""
-
 
 AGES = itertools.count()
 """Engines of this process in the order in which they were made."""
@@ -132,7 +129,7 @@ class VllmEngine:
             except (TimeoutError, openai.APITimeoutError):
                 raise _PassingError(f"gave no reply in {self._config.timeout_s:g} s") from None
             except openai.APIConnectionError as error:
-                raise _PassingError(f"cannot be reached ({_cause(error)})") from None
+                raise _PassingError(f"cannot be reached ({cause_of(error)})") from None
             except MalformedAnswerError as error:
                 raise _PassingError(self._one_line(str(error))) from None
 
@@ -141,10 +138,10 @@ class VllmEngine:
         return (self._age, -STAGES.index(STAGE_OF_TASK[request.task]))
 
     def _refusal(self, server: _Server, error: openai.APIStatusError) -> Exception:
-        message = self._one_line(_message(error))
+        message = self._one_line(message_of(error))
         status = error.status_code
         if status in PASSING_STATUSES or status >= 500:
-            return _PassingError(f"answers {status}: {message}", _retry_after_s(error))
+            return _PassingError(f"answers {status}: {message}", asked_pause_s(error))
         return EngineError(
             f"{server.address} refuses the request ({status}): {message}; fix: {self._remedy(status, message)}"
         )
@@ -193,13 +190,13 @@ class VllmEngine:
                 return [model.id for model in (await server.client.models.list()).data]
         except openai.APIStatusError as error:
             if error.status_code >= 500:
-                raise ServersDownError(f"{server.address} is not well: {self._one_line(_message(error))}") from None
-            message = self._one_line(_message(error))
+                raise ServersDownError(f"{server.address} is not well: {self._one_line(message_of(error))}") from None
+            message = self._one_line(message_of(error))
             remedy = self._remedy(error.status_code, message)
             raise ConfigError(f"{server.address} refuses ({error.status_code}): {message}\n  fix: {remedy}") from None
         except (TimeoutError, openai.APIConnectionError) as error:
             raise ServersDownError(
-                f"no server answers at {server.address} ({_cause(error)})\n"
+                f"no server answers at {server.address} ({cause_of(error)})\n"
                 "  fix: start one with `refsav serve vlm` or `refsav serve judge`, or correct the key `addresses`"
             ) from None
         except (ValueError, TypeError, AttributeError, openai.OpenAIError):
@@ -229,34 +226,3 @@ class VllmEngine:
         # The key goes first: a cut through it would leave half of it to be read.
         shown = message.replace(self._key, "***") if self._key else message
         return " ".join(shown.split())[:300]
-
-
-def _message(error: openai.APIStatusError) -> str:
-    """What a server says about a refusal, from JSON, HTML or plain text."""
-    body = error.body
-    if isinstance(body, dict):
-        body = body.get("message") or body.get("detail") or body.get("error") or json.dumps(body)
-    return re.sub(r"<[^>]*>", " ", str(body or error.response.text)).strip() or "no message"
-
-
-def _cause(error: BaseException) -> str:
-    """Why a connection failed, in the words of the innermost error that has any."""
-    words = type(error).__name__
-    inner: BaseException | None = error
-    while inner is not None:
-        words = str(inner).strip() or words
-        inner = inner.__cause__ or inner.__context__
-    return words
-
-
-def _retry_after_s(error: openai.APIStatusError) -> float:
-    """Seconds that a server asks to wait; 0 where it does not say."""
-    asked = error.response.headers.get("retry-after", "")
-    try:
-        return max(0.0, float(asked))
-    except ValueError:
-        pass
-    try:
-        return max(0.0, parsedate_to_datetime(asked).timestamp() - time.time())
-    except ValueError:
-        return 0.0
