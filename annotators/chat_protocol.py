@@ -58,11 +58,11 @@ def read_reply(content: bytes, choices: Sequence[str], seconds: float) -> Reply:
     try:
         answer = json.loads(content)
         choice = answer["choices"][0]
-        text = choice["message"]["content"] or ""
+        text = _sound(choice["message"]["content"] or "")
         usage = answer.get("usage") or {}
         return Reply(
             text=text,
-            finish_reason=str(choice["finish_reason"]),
+            finish_reason=_sound(str(choice["finish_reason"])),
             prompt_tokens=int(usage.get("prompt_tokens", 0)),
             completion_tokens=int(usage.get("completion_tokens", 0)),
             confidence=_confidence(text, choices, choice.get("logprobs")) if choices else 1.0,
@@ -72,6 +72,11 @@ def read_reply(content: bytes, choices: Sequence[str], seconds: float) -> Reply:
         shown = " ".join(content[:200].decode("utf-8", "replace").split())
         problem = f"answers with something that is no chat completion ({type(error).__name__})"
         raise MalformedAnswerError(f"{problem}: {shown[:80]!r}") from error
+
+
+def _sound(text: str) -> str:
+    """Text that UTF-8 can hold: half a surrogate pair, as a reply cut within a character may end in, becomes "?"."""
+    return text.encode(errors="replace").decode()
 
 
 def _confidence(text: str, choices: Sequence[str], logprobs: Mapping[str, Any] | None) -> float:

@@ -1,11 +1,13 @@
 """Which engine answers, and how it is asked."""
 
+import os
 from typing import Literal
 from urllib.parse import urlsplit
 
 from pydantic import Field, field_validator
 
 from refsav.config import Config
+from refsav.errors import ConfigError
 
 
 class EngineConfig(Config):
@@ -42,6 +44,20 @@ class EngineConfig(Config):
         pattern=r"^[A-Za-z_][A-Za-z0-9_]*$",
         description="Environment variable that holds the servers' API key; the key itself is written nowhere.",
     )
+
+    def api_key(self) -> str:
+        """The key from the environment, without the newline that a mounted secret ends in; empty if there is none.
+
+        Raises:
+            ConfigError: If it cannot stand in an HTTP header.
+        """
+        key = os.environ.get(self.api_key_variable, "").strip()
+        if not (key.isascii() and key.isprintable()):
+            raise ConfigError(
+                f"the environment variable {self.api_key_variable} holds something that cannot be an API key\n"
+                "  fix: set it to the key alone: ASCII letters, digits and signs on one line"
+            )
+        return key
 
     @field_validator("addresses")
     @classmethod

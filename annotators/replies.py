@@ -27,7 +27,7 @@ FUNCTION_WORDS = frozenset(
         "behind beside has have his her their he she they not one two be was other",
     )
 )
-PREFACE = re.compile(r"^(sure|certainly|of course|okay|ok|here is|here's)[^:.\n]{0,80}[:!]\s*", re.IGNORECASE)
+PREFACE = re.compile(r"^(sure|certainly|of course|okay|ok|here is|here's)(?![\w-])[^:.\n]{0,80}[:!]\s*", re.IGNORECASE)
 
 
 def read_description(reply: Reply, language: Literal["en", "any"]) -> str:
@@ -40,7 +40,8 @@ def read_description(reply: Reply, language: Literal["en", "any"]) -> str:
     Raises:
         ReplyError: If the reply is empty, cut off, a refusal, a repetition, or not English.
     """
-    text = re.sub(r"<think>.*?</think>", " ", reply.text, flags=re.DOTALL)
+    # Templates that open the thought themselves leave only its end in the reply.
+    text = reply.text.rpartition("</think>")[2].partition("<think>")[0]
     text = re.sub(r"[*_#`]{1,3}(?=\S)|(?<=\S)[*_#`]{1,3}", "", text)
     text = PREFACE.sub("", re.sub(r"\s+", " ", text).strip()).strip('"“” ')
     if not re.search(r"\w", text):

@@ -3,7 +3,6 @@
 import asyncio
 import hashlib
 import itertools
-import os
 import time
 from dataclasses import dataclass
 from typing import Any
@@ -53,9 +52,9 @@ class VllmEngine:
     """
 
     def __init__(self, config: EngineConfig) -> None:
-        """Prepare the connections; no server is asked yet."""
+        """Prepare the connections; no server is asked yet. Raises ConfigError for a key that cannot be one."""
         self._config = config
-        self._key = os.environ.get(config.api_key_variable, "")
+        self._key = config.api_key()
         self._servers = [
             _Server(address, self._client(address), slots_of(address, config.in_flight_per_server))
             for address in dict.fromkeys(config.addresses)
@@ -129,7 +128,7 @@ class VllmEngine:
             except (TimeoutError, openai.APITimeoutError):
                 raise _PassingError(f"gave no reply in {self._config.timeout_s:g} s") from None
             except openai.APIConnectionError as error:
-                raise _PassingError(f"cannot be reached ({cause_of(error)})") from None
+                raise _PassingError(f"cannot be reached ({self._one_line(cause_of(error))})") from None
             except MalformedAnswerError as error:
                 raise _PassingError(self._one_line(str(error))) from None
 
@@ -196,7 +195,7 @@ class VllmEngine:
             raise ConfigError(f"{server.address} refuses ({error.status_code}): {message}\n  fix: {remedy}") from None
         except (TimeoutError, openai.APIConnectionError) as error:
             raise ServersDownError(
-                f"no server answers at {server.address} ({cause_of(error)})\n"
+                f"no server answers at {server.address} ({self._one_line(cause_of(error))})\n"
                 "  fix: start one with `refsav serve vlm` or `refsav serve judge`, or correct the key `addresses`"
             ) from None
         except (ValueError, TypeError, AttributeError, openai.OpenAIError):

@@ -173,7 +173,7 @@ def serve(
     if print_only:
         out.print(escape(serving.printed_command(served, python=python, host=host, port=port)), soft_wrap=True)
         return
-    key = os.environ.get(EngineConfig().api_key_variable, "")
+    key = EngineConfig().api_key()
     serving.serve(part.value, served, err, python=python, host=host, port=port, api_key=key)
 
 

@@ -154,6 +154,20 @@ def test_the_key_comes_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> 
     assert isinstance(reply, Reply)
 
 
+def test_a_keys_newline_is_not_sent(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("REFSAV_API_KEY", "right\n")
+    with running(Options(api_key="right")) as server:
+        assert checked(config(server)) == "faulty"
+
+
+@pytest.mark.parametrize("key", ["very\nsecret", "vëry-secret"])
+def test_what_cannot_be_a_key_is_refused_and_not_shown(key: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("REFSAV_API_KEY", key)
+    with pytest.raises(ConfigError, match="REFSAV_API_KEY") as refusal:
+        checked(config("http://127.0.0.1:1/v1"))
+    assert "secret" not in str(refusal.value)
+
+
 def test_in_flight_is_bounded_per_server() -> None:
     with running(Options(latency_s=0.02)) as server:
         asked(config(server, in_flight_per_server=3), *(replace(REQUEST, user=str(number)) for number in range(20)))
@@ -258,6 +272,11 @@ def test_the_confidences_of_all_choices_make_one(tops: dict[str, float]) -> None
 def test_what_is_no_completion_is_malformed(content: bytes) -> None:
     with pytest.raises(MalformedAnswerError):
         read_reply(content, (), 0.0)
+
+
+def test_half_a_character_is_told_as_a_question_mark() -> None:
+    body = {"choices": [{"message": {"content": "a red \ud83d"}, "finish_reason": "stop"}]}
+    assert read_reply(json.dumps(body).encode(), (), 0.0).text == "a red ?"
 
 
 @given(st.binary())
