@@ -21,6 +21,7 @@ from refsav.datasets.parts import is_done, read_part, write_parts
 from refsav.datasets.records import Provenance
 from refsav.datasets.run import RunDirectory
 from refsav.datasets.sav import SourceConfig
+from refsav.stopping import until_stopped
 
 
 class AnnotationConfig(Config):
@@ -62,6 +63,7 @@ def annotate_to_parts(
         ServersDownError: If no server answers; run again to go on from the journal.
         RecordError: If the plan, the journal or a prompt cannot be used.
         DiskError: If something cannot be written.
+        StoppedError: If the process is to end; what was paid for is in the journal.
     """
     retried = _retry_mark(run, bundle)
     if is_done(run, bundle):
@@ -69,7 +71,7 @@ def annotate_to_parts(
         return
     journal = Journal(run.journal / f"{bundle}.jsonl")
     try:
-        outcome = asyncio.run(_annotate(run, source, bundle, config, progress, journal))
+        outcome = asyncio.run(until_stopped(_annotate(run, source, bundle, config, progress, journal)))
     finally:
         journal.close()
     write_measures(run, bundle, outcome.measures)

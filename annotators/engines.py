@@ -3,12 +3,15 @@
 from refsav.annotators.attributes_engine import AttributesEngine
 from refsav.annotators.engine import Engine
 from refsav.annotators.engine_config import EngineConfig
-from refsav.annotators.vllm_engine import VllmEngine
 
 
 def make_engine(config: EngineConfig) -> Engine:
-    """Make the engine that a configuration names; no server is asked yet."""
-    return VllmEngine(config) if config.kind == "vllm" else AttributesEngine()
+    """Make the engine that a configuration names; no server is asked yet. Raises ConfigError for an unusable key."""
+    if config.kind == "attributes":
+        return AttributesEngine()
+    from refsav.annotators.vllm_engine import VllmEngine  # its client takes a second to load
+
+    return VllmEngine(config)
 
 
 async def settled(config: EngineConfig) -> EngineConfig:

@@ -9,8 +9,8 @@ from refsav.annotators.views import decode_rows
 from refsav.datasets.camera_motion import pair_rows
 from refsav.datasets.measures import MeasureConfig, VideoMeasures, measure_video, write_measures
 from refsav.datasets.official_import import ImportedVideo
-from refsav.datasets.part_kinds import UNREADABLE
-from refsav.datasets.parts import is_done, write_part, write_parts
+from refsav.datasets.part_kinds import FAILED, UNREADABLE
+from refsav.datasets.parts import is_done, read_part, write_part, write_parts
 from refsav.datasets.records import Unreadable
 from refsav.datasets.run import RunDirectory
 from refsav.errors import RecordError
@@ -23,7 +23,9 @@ def import_to_parts(
     bundle_videos: int,
     measures: MeasureConfig,
 ) -> Iterator[str]:
-    """Write bundles and parts; yield the name of each bundle. Holds one bundle in memory.
+    """Write bundles and parts, unless a bundle is there and nothing of it has failed; yield the names of all.
+
+    Holds one bundle in memory.
 
     Raises:
         RecordError: If the file that is imported cannot be used.
@@ -35,7 +37,7 @@ def import_to_parts(
     while members := list(islice(videos, bundle_videos)):
         bundle = Bundle(name=f"bundle-{number:06d}", videos=tuple(member.video for member in members))
         write_bundle(run, source, bundle)
-        if not is_done(run, bundle.name):
+        if not is_done(run, bundle.name) or any(True for _ in read_part(run.failed / f"{bundle.name}.parquet", FAILED)):
             write_measures(run, bundle.name, (_measured(member, measures) for member in members))
             write_parts(
                 run,

@@ -19,14 +19,17 @@ from refsav.datasets.statistics import Statistics
 class ProgressArtifact:
     """A bar on Prefect's page. Updated by whole percents only: each update is a request to its server."""
 
-    def __init__(self, description: str) -> None:
+    def __init__(self, description: str, total: int) -> None:
+        self._total = total
+        self._done = 0
         made = create_progress_artifact(progress=0.0, key=_key(description), description=description)
         self._artifact_id = cast(UUID, made)  # outside of asynchronous code Prefect gives the id itself
         self._shown = 0
 
-    def update(self, share: float) -> None:
-        """Show a share, fraction 0-1."""
-        percent = int(100 * share)
+    def advance(self) -> None:
+        """Show that one more of the total is done."""
+        self._done += 1
+        percent = 100 * self._done // self._total
         if percent > self._shown:
             self._shown = percent
             update_progress_artifact(self._artifact_id, progress=percent)

@@ -1,18 +1,16 @@
 """The build of Ref-SAV, as section 3.3 of the Sa2VA paper tells it: from raw video to shards."""
 
 import asyncio
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, TypeVar, cast
 
-from prefect import flow, task, unmapped
-from prefect.futures import PrefectFuture, as_completed
+from prefect import flow, task
 from prefect.runtime import task_run
-from prefect.task_runners import TaskRunner, ThreadPoolTaskRunner
 from rich.console import Console
 
 from refsav.annotators import gallery, gallery_index
-from refsav.annotators.annotation import annotate_to_parts, settle_engines
+from refsav.annotators.annotation import annotate_to_parts, mark_for_retry, settle_engines
 from refsav.annotators.engine import ServersDownError
 from refsav.annotators.plan import extend_plan, read_bundle, read_plan
 from refsav.datasets import official, shard_index, shards, splits
@@ -22,11 +20,12 @@ from refsav.datasets.records import VideoFile
 from refsav.datasets.run import RunDirectory
 from refsav.datasets.sav import discover
 from refsav.datasets.statistics import Statistics
-from refsav.errors import RecordError, RefSavError
+from refsav.errors import RecordError
 from refsav.files import remove_unfinished
 from refsav.flows.artifacts import ProgressArtifact, publish_summary
-from refsav.flows.build_config import BuildConfig, RunnerConfig, keep_settings, read_settings
-from refsav.flows.live_progress import progress_of, shown, watched
+from refsav.flows.build_config import BuildConfig, keep_settings, read_settings, refuse_changes
+from refsav.flows.fan_out import fan_out
+from refsav.flows.live_progress import bar, progress_of, watched
 from refsav.flows.measure import write_statistics
 from refsav.lock import exclusive
 
@@ -34,31 +33,25 @@ CONSOLE = Console(stderr=True, highlight=False, soft_wrap=True)
 TRIED_AGAIN_AFTER_S: list[float] = [20, 120]
 """When a bundle is tried again that stopped because its servers were down."""
 
-Result = TypeVar("Result")
 
-
-class IncompleteBuildError(RefSavError):
-    """Some bundles did not finish; the same command goes on where this one stopped."""
-
-
-def local_runner(bundles_at_once: int) -> TaskRunner[PrefectFuture[Any]]:
-    """Threads of this process: the work is in the servers, or in libraries that let other threads go on."""
-    return cast("TaskRunner[PrefectFuture[Any]]", ThreadPoolTaskRunner[Any](max_workers=bundles_at_once))
-
-
-@flow(name="build-ref-sav", task_runner=local_runner(RunnerConfig().bundles_at_once))
-def build_ref_sav(source: Path, run: Path, config: BuildConfig | None = None) -> Statistics:
+@flow(name="build-ref-sav")
+def build_ref_sav(
+    source: Path, run: Path, config: BuildConfig | None = None, *, retry_failed: bool = False
+) -> Statistics:
     """Section 3.3: object, scene and video expressions; contradictions dropped; shards, exports and gallery out.
 
     Args:
         source: Folder with videos and masklets in one of SA-V's layouts.
         run: Run directory; one that holds a part of the build is completed.
         config: All settings; the defaults run anywhere, without a model.
+        retry_failed: Take up objects again that have failed in an earlier build of this run.
     """
     config = config or BuildConfig()
     require_videos(source, config)
     with exclusive(run):
         config = settle(source, run, config)
+        if retry_failed:
+            take_up_failed(run)
         bundles = plan_bundles(source, run, config)
         annotate(bundles, source, run, config)  # object → judge → scene → video for each object
         assignments = split_by_video(run, config)  # train and val never share a video
@@ -78,11 +71,17 @@ def require_videos(source: Path, config: BuildConfig) -> None:
 @task
 def settle(source: Path, run: Path, config: BuildConfig) -> BuildConfig:
     """Make sure that the models answer, take off what a kill left half-written, keep the settings in the run."""
-    vlm, judge = asyncio.run(settle_engines(config.vlm, config.judge))
-    settled = config.model_copy(update={"vlm": vlm, "judge": judge})
+    settled = with_models(config)
     keep_settings(RunDirectory(run), source, settled)
     remove_unfinished(run)
     return settled
+
+
+@task
+def take_up_failed(run: Path) -> None:
+    """Open the bundles again that have failed objects."""
+    failed = mark_for_retry(RunDirectory(run))
+    CONSOLE.print(f"{failed} failed object{'' if failed == 1 else 's'} are taken up again")
 
 
 @task
@@ -99,9 +98,14 @@ def annotate(bundles: Sequence[str], source: Path, run: Path, config: BuildConfi
     """Work on all bundles, some at a time, and show how it gets on."""
     directory = RunDirectory(run)
     videos = sum(len(bundle.videos) for bundle in read_plan(directory, source))
+    artifact = ProgressArtifact(f"bundles of {run.name} described", len(bundles))
     with watched(run, CONSOLE, videos):
-        futures = annotate_bundle.map(list(bundles), unmapped(source), unmapped(run), unmapped(config))
-        finish(futures, as_completed(list(futures)), ProgressArtifact(f"bundles of {run.name} described"))
+        fan_out(
+            lambda bundle: annotate_bundle.submit(bundle, source, run, config),
+            bundles,
+            at_once=config.runner.bundles_at_once,
+            told=artifact.advance,
+        )
 
 
 @task(
@@ -132,9 +136,13 @@ def write_shards(source: Path, run: Path, config: BuildConfig, assignments: dict
     """Write the shards, some at a time, then their index."""
     directory = RunDirectory(run)
     plans = shards.plan_shards(directory, assignments, videos_of(directory, source), config.shards)
-    futures = write_shard.map(plans, unmapped(run), unmapped(config.shards))
-    ended = shown(as_completed(list(futures)), "shards", len(futures), CONSOLE)
-    entries = finish(futures, ended, ProgressArtifact(f"shards of {run.name} written"))
+    with counted("shards", f"shards of {run.name} written", len(plans)) as told:
+        entries = fan_out(
+            lambda plan: write_shard.submit(plan, run, config.shards),
+            plans,
+            at_once=config.runner.bundles_at_once,
+            told=told,
+        )
     shard_index.write_index(directory, entries)
 
 
@@ -155,9 +163,13 @@ def export_official(source: Path, run: Path, assignments: dict[str, splits.Assig
 
 def draw_gallery(bundles: Sequence[str], source: Path, run: Path, config: BuildConfig) -> None:
     """Draw the gallery's pictures, some bundles at a time."""
-    futures = draw_bundle.map(list(bundles), unmapped(source), unmapped(run), unmapped(config))
-    ended = shown(as_completed(list(futures)), "gallery", len(futures), CONSOLE)
-    finish(futures, ended, ProgressArtifact(f"pictures of {run.name} drawn"))
+    with counted("gallery", f"pictures of {run.name} drawn", len(bundles)) as told:
+        fan_out(
+            lambda bundle: draw_bundle.submit(bundle, source, run, config),
+            bundles,
+            at_once=config.runner.bundles_at_once,
+            told=told,
+        )
 
 
 @task(task_run_name="draw {bundle}")
@@ -185,17 +197,19 @@ def refuse_early(source: Path, run: Path, config: BuildConfig) -> None:
         RecordError: If there is nothing to work on, or a prompt cannot be used.
         LockedError: If another process works on the run.
         DiskError: If the run directory cannot be written.
+        ConfigError: If the run was begun with other settings, or a model is not served.
+        ServersDownError: If a server does not answer.
     """
     require_videos(source, config)
     config.stages.load_prompts()
     with exclusive(run):
-        pass
+        refuse_changes(RunDirectory(run), source, with_models(config))
 
 
-def build_on_this_machine(source: Path, run: Path, config: BuildConfig) -> Statistics:
-    """Run the build with as many bundles at once as the configuration says."""
-    runner = local_runner(config.runner.bundles_at_once)
-    return build_ref_sav.with_options(task_runner=runner)(source, run, config)
+def with_models(config: BuildConfig) -> BuildConfig:
+    """Ask the servers which models they serve. Raises ServersDownError, ConfigError."""
+    vlm, judge = asyncio.run(settle_engines(config.vlm, config.judge))
+    return config.model_copy(update={"vlm": vlm, "judge": judge})
 
 
 @flow(name="redraw-gallery")
@@ -208,20 +222,17 @@ def redraw_gallery(run: Path) -> Path:
         return gallery_index.write_index(directory, run.name, config.report)
 
 
-def finish(
-    futures: Sequence[PrefectFuture[Result]], ended: Iterable[PrefectFuture[Result]], progress: ProgressArtifact
-) -> list[Result]:
-    """Wait for all tasks, which come by as they end; raise what the first of the failed ones raised."""
-    for done, _ in enumerate(ended, start=1):
-        progress.update(done / len(futures))
-    results = [future.result(raise_on_failure=False) for future in futures]
-    failures = [result for result in results if isinstance(result, BaseException)]
-    if failures:
-        first = failures[0]
-        told = f"{first}" if isinstance(first, RefSavError) else f"{type(first).__name__}: {first}"
-        fix = "" if "\n  fix: " in told else "\n  fix: run the same command again, it goes on from here"
-        raise IncompleteBuildError(f"{len(failures)} of {len(results)} tasks did not finish: {told}{fix}") from first
-    return results
+@contextmanager
+def counted(title: str, description: str, total: int) -> Iterator[Callable[[], None]]:
+    """Count to a total, in the terminal and on Prefect's page; call what is given to count one."""
+    artifact = ProgressArtifact(description, total)
+    with bar(title, total, CONSOLE) as advance:
+
+        def count() -> None:
+            advance()
+            artifact.advance()
+
+        yield count
 
 
 def videos_of(run: RunDirectory, source: Path) -> dict[str, VideoFile]:

@@ -11,6 +11,7 @@ from pydantic import Field
 from refsav.annotators.annotation import AnnotationConfig
 from refsav.annotators.engine_config import EngineConfig
 from refsav.annotators.gallery import ReportConfig
+from refsav.annotators.plan import read_plan
 from refsav.config import Config, leaves
 from refsav.datasets.run import RunDirectory
 from refsav.datasets.shards import ShardConfig
@@ -22,6 +23,9 @@ LIBRARIES = ("refsav", "prefect", "pyarrow", "opencv-python-headless", "av", "py
 
 TIED_TABLES = ("source", "views", "stages", "vlm", "judge")
 """Tables that the words of a dataset depend on: within one run they stay as they were."""
+
+TIED_KEYS = frozenset({"measures.frame_pairs", "measures.longest_side_px"})
+"""Keys beside those tables: what was measured in one bundle must be measured so in all."""
 
 FREE_KEYS = frozenset(
     f"{engine}.{key}"
@@ -49,18 +53,24 @@ class BuildConfig(AnnotationConfig):
     runner: RunnerConfig = Field(RunnerConfig(), description="Bundles and concurrency.")
 
 
-def keep_settings(run: RunDirectory, source: Path, config: BuildConfig) -> None:
+def keep_settings(run: RunDirectory, source: Path, config: BuildConfig, imported: str = "") -> None:
     """Write run.toml, or make sure that a run that goes on is told the same things as before.
 
+    Args:
+        run: The run.
+        source: Folder of its videos.
+        config: All settings.
+        imported: Hex SHA-256 of the Ref-SAV.json that the run is made of; empty for a build.
+
     Raises:
-        ConfigError: If a key that the run's words depend on has changed.
+        ConfigError: If it is not the run of this source, of these settings, or of this file.
         DiskError: If the file cannot be written.
     """
-    if run.settings.exists():
-        _refuse_changes(run.settings, config)
+    refuse_changes(run, source, config, imported)
     prompts = config.stages.load_prompts()
     content = {
         "source": str(source),
+        "imported": imported,
         "versions": {name: version(name) for name in LIBRARIES},
         "prompts": {task: prompt.digest for task, prompt in sorted(prompts.items())},
         "config": config.model_dump(mode="json"),
@@ -78,13 +88,25 @@ def read_settings(run: RunDirectory) -> tuple[Path, BuildConfig]:
     return Path(content["source"]), BuildConfig.from_mapping(content["config"], str(run.settings))
 
 
-def _refuse_changes(path: Path, config: BuildConfig) -> None:
-    before = _load(path)
+def is_imported(run: RunDirectory) -> bool:
+    """Tell whether a run was made of a Ref-SAV.json. Raises ConfigError if it is no run."""
+    return bool(_load(run.settings).get("imported"))
+
+
+def refuse_changes(run: RunDirectory, source: Path, config: BuildConfig, imported: str = "") -> None:
+    """Make sure that a run may go on with these settings; a new one may with any. Raises ConfigError."""
+    if not run.settings.exists():
+        return
+    before = _load(run.settings)
+    _refuse_other_origin(run, before.get("imported", ""), imported)
+    if before["source"] != str(source):
+        _refuse_other_source(run, before["source"], source)
+    now = config.model_dump(mode="json")
     changes = [
         f"  {key}: was {old!r}, now {new!r}"
         for key, _ in leaves(BuildConfig)
-        if key.split(".")[0] in TIED_TABLES and key not in FREE_KEYS
-        for old, new in [(_value(before["config"], key), _value(config.model_dump(mode="json"), key))]
+        if _is_tied(key, imported)
+        for old, new in [(_value(before["config"], key), _value(now, key))]
         if old != new
     ]
     changes += [
@@ -93,8 +115,39 @@ def _refuse_changes(path: Path, config: BuildConfig) -> None:
         if before["prompts"].get(task) != prompt.digest
     ]
     if changes:
+        told = "\n".join(changes)
         fix = "use the settings of before, or build into a new run directory"
-        raise ConfigError(f"{path}: this run was begun with other settings\n" + "\n".join(changes) + f"\n  fix: {fix}")
+        raise ConfigError(f"{run.settings}: this run was begun with other settings\n{told}\n  fix: {fix}")
+
+
+def _is_tied(key: str, imported: str) -> bool:
+    if imported and key == "runner.bundle_videos":  # nobody plans an import: its bundles follow from the file
+        return True
+    return key in TIED_KEYS or (key.split(".")[0] in TIED_TABLES and key not in FREE_KEYS)
+
+
+def _refuse_other_origin(run: RunDirectory, before: str, now: str) -> None:
+    if before == now:
+        return
+    if not now:
+        problem = "was made of a Ref-SAV.json and has nothing to describe"
+        fix = "run `refsav import` again, which takes up what has failed, or build into a new run directory"
+    else:
+        problem = "was made of another Ref-SAV.json" if before else "is the run of a build"
+        fix = "import into a new run directory"
+    raise ConfigError(f"{run.root}: {problem}\n  fix: {fix}")
+
+
+def _refuse_other_source(run: RunDirectory, before: str, source: Path) -> None:
+    """A source may move as a whole; what a run has described must still be there."""
+    videos = [video for bundle in read_plan(run, source) for video in bundle.videos]
+    lost = [video for video in videos if not any(path.exists() for path in (video.media, *video.annotations))]
+    if lost:
+        raise ConfigError(
+            f"{run.root}: this run was begun with the source {before}, and {source} lacks {len(lost)} of its "
+            f"{len(videos)} videos, the first is {lost[0].video_id}\n"
+            "  fix: give the source of before, or build into a new run directory"
+        )
 
 
 def _load(path: Path) -> dict[str, Any]:

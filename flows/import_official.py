@@ -8,6 +8,8 @@ from refsav.annotators.importing import import_to_parts
 from refsav.datasets.official_import import import_official
 from refsav.datasets.run import RunDirectory
 from refsav.datasets.statistics import Statistics
+from refsav.errors import RecordError
+from refsav.files import sha256_of
 from refsav.flows.build import draw_gallery, publish_report, split_by_video, write_shards
 from refsav.flows.build_config import BuildConfig, keep_settings
 from refsav.lock import exclusive
@@ -20,17 +22,24 @@ def import_ref_sav(annotations: Path, source: Path, run: Path, config: BuildConf
     Args:
         annotations: The file, in the layout that the official loader reads.
         source: Folder that its paths start from.
-        run: Run directory; a new one, or one of the same file.
+        run: Run directory; a new one, or one of the same file: what had failed is then taken up again.
         config: Split, shards, report; the tables about models are not used.
     """
     config = config or BuildConfig()
     with exclusive(run):
-        keep_settings(RunDirectory(run), source, config)
+        keep_settings(RunDirectory(run), source, config, imported=_digest_of(annotations))
         bundles = take_in(annotations, source, run, config)
         assignments = split_by_video(run, config)
         write_shards(source, run, config, assignments)
         draw_gallery(bundles, source, run, config)
         return publish_report(run, config)
+
+
+def _digest_of(annotations: Path) -> str:
+    try:
+        return sha256_of(annotations)
+    except OSError as error:
+        raise RecordError(annotations, "", f"cannot be read: {error.strerror}", "give a Ref-SAV.json") from None
 
 
 @task

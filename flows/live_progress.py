@@ -2,11 +2,11 @@
 
 import threading
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
-from typing import Literal, TypeVar
+from typing import Literal
 
 from rich.console import Console
 from rich.progress import (
@@ -17,15 +17,12 @@ from rich.progress import (
     Task,
     TaskID,
     TextColumn,
-    track,
 )
 from rich.text import Text
 
 from refsav.datasets.records import STAGES, Stage
 
 PLAIN_LINE_EVERY_S = 30.0
-
-Item = TypeVar("Item")
 
 
 class PaceColumn(ProgressColumn):
@@ -123,9 +120,13 @@ class Silent:
         """Say nothing."""
 
 
-def shown(futures: Iterable[Item], title: str, total: int, console: Console) -> Iterable[Item]:
-    """Show a bar while things come by, if there is a terminal to show it on."""
-    return track(futures, f"{title:>7}", total=total, console=console, disable=not console.is_terminal)
+@contextmanager
+def bar(title: str, total: int, console: Console) -> Iterator[Callable[[], None]]:
+    """Show a bar, if there is a terminal to show it on; call what is given to move it on by one."""
+    columns = (TextColumn("{task.description:>7}"), BarColumn(), MofNCompleteColumn(), PaceColumn())
+    with Progress(*columns, console=console, disable=not console.is_terminal) as progress:
+        task = progress.add_task(title, total=total)
+        yield lambda: progress.advance(task)
 
 
 _WATCHED: dict[Path, LiveProgress] = {}

@@ -1,6 +1,7 @@
 """The command line: `refsav build SOURCE RUN` and what belongs to it. Prints results and errors a person can act on."""
 
 import os
+import shlex
 import signal
 import sys
 from collections.abc import Mapping
@@ -19,6 +20,7 @@ from refsav.errors import RefSavError
 from refsav.flows.build_config import BuildConfig
 from refsav.memory import settle_memory
 from refsav.options import takes_options_of
+from refsav.stopping import INTERRUPTED, interruptible
 
 # Prefect takes two seconds to load, so what needs it is imported where it is used: --help answers at once.
 
@@ -41,9 +43,6 @@ QUIET_PREFECT = {
     "DO_NOT_TRACK": "1",
 }
 """Prefect's own lines would tear the progress bars; on a Prefect server of one's own its logs are kept as usual."""
-
-INTERRUPTED = 130
-"""Exit code after Ctrl-C, as shells have it."""
 
 Source = Annotated[Path, typer.Argument(help="Folder of videos and masklets, in one of SA-V's layouts.")]
 Run = Annotated[Path, typer.Argument(help="Run directory: made if new, completed if not.")]
@@ -84,18 +83,18 @@ def build(source: Source, run: Run, overrides: Overrides, config: ConfigFile = N
 
 
 @app.command()
-def retry(run: OldRun) -> None:
-    """Take up the failed objects of a run again, and only those."""
-    from refsav.annotators.annotation import mark_for_retry
+@takes_options_of(BuildConfig)
+def retry(run: OldRun, overrides: Overrides) -> None:
+    """Take up the failed objects of a run again, and only those, with the settings of the run.
+
+    The options that say how a model is reached may be given anew, for example --vlm.addresses.
+    """
     from refsav.datasets.run import RunDirectory
     from refsav.flows.build_config import read_settings
-    from refsav.lock import exclusive
 
     source, config = read_settings(RunDirectory(run))
-    with exclusive(run):
-        failed = mark_for_retry(RunDirectory(run))
-    out.print(f"{failed} failed objects are taken up again")
-    _build(source, run, config)
+    changed = BuildConfig.from_mapping(with_overrides(config.model_dump(mode="json"), overrides), "command line")
+    _build(source, run, changed, retry_failed=True)
 
 
 @app.command()
@@ -108,7 +107,7 @@ def report(run: OldRun) -> None:
     from refsav.flows.embedded_server import prefect_server
 
     read_settings(RunDirectory(run))  # before Prefect takes its seconds to start
-    with prefect_server():
+    with prefect_server(), interruptible(_stopping):
         out.print(f"gallery: {redraw_gallery(run.resolve())}")
 
 
@@ -203,9 +202,9 @@ def import_(
     from refsav.summary import print_outcome
 
     settings = _build_config(config, overrides)
-    with prefect_server():
+    with prefect_server(), interruptible(_stopping):
         statistics = import_ref_sav(annotations.resolve(), source.resolve(), run.resolve(), settings)
-    print_outcome(out, run, statistics)
+    print_outcome(out, run, statistics, again="mend them, then import again")
 
 
 @app.command()
@@ -235,17 +234,17 @@ def _build_config(path: Path | None, overrides: Overrides) -> BuildConfig:
     return BuildConfig.from_mapping(with_overrides({}, overrides), "command line")
 
 
-def _build(source: Path, run: Path, config: BuildConfig) -> None:
+def _build(source: Path, run: Path, config: BuildConfig, *, retry_failed: bool = False) -> None:
     _quiet_prefect()
-    from refsav.flows.build import build_on_this_machine, refuse_early
+    from refsav.flows.build import build_ref_sav, refuse_early
     from refsav.flows.embedded_server import prefect_server
     from refsav.summary import print_outcome
 
     refuse_early(source.resolve(), run.resolve(), config)
     err.print("starting Prefect; this takes some seconds", style="dim")
-    with prefect_server():
-        statistics = build_on_this_machine(source.resolve(), run.resolve(), config)
-    print_outcome(out, run, statistics)
+    with prefect_server(), interruptible(_stopping):
+        statistics = build_ref_sav(source.resolve(), run.resolve(), config, retry_failed=retry_failed)
+    print_outcome(out, run, statistics, again=f"refsav retry {shlex.quote(str(run))}")
     if not statistics.expressions + statistics.dropped:
         fix = f"see the problems above, all of them are in {run / 'problems.txt'}; mend them, then refsav retry {run}"
         raise RefSavError(f"{source}: no object could be described\n  fix: {fix}")
@@ -260,6 +259,10 @@ def _make_scenes(folder: Path, config: SynthConfig) -> None:
     for _ in track(scenes, "making scenes", total=config.videos, console=err, disable=not err.is_terminal):
         pass
     out.print(f"scenes: {config.videos} videos in {folder}")
+
+
+def _stopping() -> None:
+    err.print("\nstopping; Ctrl-C again stops at once", style="dim")
 
 
 def _quiet_prefect() -> None:

@@ -18,8 +18,8 @@ PROBLEMS_SHOWN = 10
 """Lines of problems.txt that the terminal shows; a build of 50,000 videos may have many."""
 
 
-def print_outcome(console: Console, run: Path, statistics: Statistics) -> None:
-    """Say what a build has made, what was lost and why, and what to open."""
+def print_outcome(console: Console, run: Path, statistics: Statistics, again: str) -> None:
+    """Say what a build has made, what was lost and why, what to open, and how failed objects are taken up `again`."""
     print_counts(console, statistics)
     directory = RunDirectory(run)
     problems = read_problems(directory)
@@ -40,7 +40,7 @@ def print_outcome(console: Console, run: Path, statistics: Statistics) -> None:
         if name == "failed" and not statistics.failed:
             continue
         if path.exists():
-            note = f"   take them up again: refsav retry {run}" if name == "failed" else ""
+            note = f"   take them up again: {escape(again)}" if name == "failed" else ""
             console.print(f"  {name:<11}{escape(str(path))}{note}")
 
 

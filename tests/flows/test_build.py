@@ -11,7 +11,7 @@ import pytest
 
 from refsav.datasets.problems import read_problems
 from refsav.datasets.run import RunDirectory
-from refsav.flows.build import build_on_this_machine
+from refsav.flows.build import build_ref_sav
 from refsav.flows.build_config import BuildConfig
 from tests.command import Finished
 
@@ -27,7 +27,7 @@ def undisturbed(copy_clips: CopyClips, prefect_server: None, tmp_path_factory: p
     folder = tmp_path_factory.mktemp("undisturbed")
     source = copy_clips(folder / "source", "vos_000001", "vos_000002")
     config = BuildConfig.from_mapping({"views": {"longest_side_px": 320, "frames": 4}}, "test")
-    build_on_this_machine(source, folder / "run", config)
+    build_ref_sav(source, folder / "run", config)
     return folder / "run"
 
 
@@ -110,7 +110,7 @@ def test_what_failed_is_retried_once_it_is_mended(
     copy_clips(source, "vos_000001")
     mended = command("retry", run)
     assert mended.code == 0
-    assert "2 failed objects are taken up again" in mended.out
+    assert "2 failed objects are taken up again" in mended.err
     assert "3 objects = 3 expressions + 0 dropped + 0 failed" in mended.out
     assert "refsav retry" not in mended.out
     assert not RunDirectory(run).problems.exists()

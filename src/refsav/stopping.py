@@ -1,0 +1,89 @@
+"""Ending early: Ctrl-C reaches the main thread alone, so threads that work for long look here whether to go on."""
+
+import asyncio
+import os
+import signal
+import threading
+from collections.abc import Callable, Coroutine, Iterator
+from contextlib import contextmanager
+from typing import Any, TypeVar
+
+from refsav.errors import RefSavError
+
+LOOK_EVERY_S = 0.2
+ENDS_WITHIN_S = 10.0
+"""Seconds that an interrupted process gets to end in good order; nothing is lost when it does not."""
+
+INTERRUPTED = 130
+"""Exit code after Ctrl-C, as shells have it."""
+
+Result = TypeVar("Result")
+
+_STOPPED = threading.Event()
+
+
+class StoppedError(RefSavError):
+    """Work was ended before it was done; what is on disk is whole."""
+
+    def __init__(self) -> None:
+        super().__init__("stopped before it was done\n  fix: run the same command again, it goes on from here")
+
+
+@contextmanager
+def stopping_others() -> Iterator[None]:
+    """Make the threads of this process that look end early when this context is left by an exception."""
+    _STOPPED.clear()
+    try:
+        yield
+    except BaseException:
+        _STOPPED.set()
+        raise
+
+
+def look() -> None:
+    """Raise StoppedError if this thread is to end; to be called between two pieces of work."""
+    if _STOPPED.is_set():
+        raise StoppedError
+
+
+async def until_stopped(work: Coroutine[Any, Any, Result]) -> Result:
+    """Await some work, or cancel it when it is to end. Raises StoppedError, and what the work raises."""
+    task = asyncio.ensure_future(work)
+    while not task.done():
+        await asyncio.wait({task}, timeout=LOOK_EVERY_S)
+        if _STOPPED.is_set() and not task.done():
+            task.cancel()
+            await asyncio.wait({task})
+            raise StoppedError
+    return task.result()
+
+
+@contextmanager
+def interruptible(tell: Callable[[], None]) -> Iterator[None]:
+    """Let Ctrl-C end the work of this context soon, and a second one at once.
+
+    Python waits for its threads when it ends, so a thread that does not look would hold the process. Everything on disk
+    appears whole or not at all: the process may be cut off anywhere.
+
+    Args:
+        tell: Called when Ctrl-C was heard.
+    """
+
+    def interrupt(_number: int, _frame: object) -> None:
+        signal.signal(signal.SIGINT, lambda *_: os._exit(INTERRUPTED))
+        end = threading.Timer(ENDS_WITHIN_S, os._exit, [INTERRUPTED])
+        end.daemon = True
+        end.start()
+        tell()
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGINT, interrupt)
+    try:
+        yield
+    except KeyboardInterrupt:
+        raise  # the handler stays: Python has threads to wait for yet
+    except BaseException:
+        signal.signal(signal.SIGINT, before)
+        raise
+    else:
+        signal.signal(signal.SIGINT, before)

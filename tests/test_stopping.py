@@ -1,0 +1,58 @@
+"""Ending early: threads that look end, work that is awaited is cancelled, and the next one begins anew."""
+
+import asyncio
+import threading
+import time
+
+import pytest
+
+from refsav import stopping
+from refsav.stopping import StoppedError, stopping_others, until_stopped
+
+
+async def endless(ended: list[str]) -> None:
+    try:
+        await asyncio.sleep(3600)
+    finally:
+        ended.append("cleaned up")
+
+
+def test_awaited_work_in_another_thread_is_cancelled_when_the_main_one_is_interrupted() -> None:
+    ended: list[str] = []
+
+    def work() -> None:
+        try:
+            asyncio.run(until_stopped(endless(ended)))
+        except StoppedError as error:
+            ended.append(str(error).partition("\n")[0])
+
+    thread = threading.Thread(target=work, daemon=True)
+    with pytest.raises(KeyboardInterrupt), stopping_others():
+        thread.start()
+        time.sleep(0.1)
+        raise KeyboardInterrupt
+    thread.join(30)
+    assert ended == ["cleaned up", "stopped before it was done"]
+
+
+def test_who_looks_goes_on_until_then_and_again_afterwards() -> None:
+    with pytest.raises(ValueError, match="failed"), stopping_others():
+        stopping.look()
+        raise ValueError("failed")
+    with pytest.raises(StoppedError):
+        stopping.look()
+    with stopping_others():
+        stopping.look()
+
+
+def test_work_gives_its_result_and_its_own_errors() -> None:
+    async def gives() -> int:
+        return 3
+
+    async def raises() -> int:
+        raise ValueError("failed")
+
+    with stopping_others():
+        assert asyncio.run(until_stopped(gives())) == 3
+        with pytest.raises(ValueError, match="failed"):
+            asyncio.run(until_stopped(raises()))
