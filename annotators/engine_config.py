@@ -24,6 +24,9 @@ class EngineConfig(Config):
     in_flight_per_server: int = Field(
         32, ge=1, description="Requests that one server works on at the same time, over all bundles of a process."
     )
+    gpus_per_server: float = Field(
+        0.0, ge=0, description="GPUs that one server has, a part of one where servers share it: for the GPU-hours."
+    )
     timeout_s: float = Field(
         120.0, gt=0, description="Seconds to wait for one reply before the request is tried again."
     )

@@ -40,22 +40,12 @@ class StageUse:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Gpus:
-    """What answered the requests; for the estimate of GPU-hours."""
-
-    count: int
-    """GPUs that served the models; 0 for the embedded engine."""
-    requests_at_once: int
-    """Requests that were in flight together."""
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
 class StageCost:
     """What one stage cost."""
 
     use: StageUse
     gpu_hours: float
-    """Estimate: seconds / requests at once × GPUs / 3600."""
+    """Estimate: the time of all requests × the GPUs of a server / the requests that it works on at a time."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -100,7 +90,12 @@ class Statistics:
 
 
 def collect(
-    run: RunDirectory, config: MeasureConfig, *, objects_read: int, use: Iterable[StageUse], gpus: Gpus
+    run: RunDirectory,
+    config: MeasureConfig,
+    *,
+    objects_read: int,
+    use: Iterable[StageUse],
+    gpus_per_request: Mapping[Stage, float],
 ) -> Statistics:
     """Go once through all parts of a run, an object at a time.
 
@@ -109,7 +104,7 @@ def collect(
         config: From where on a property holds.
         objects_read: Objects that the source's annotations list.
         use: What each stage used.
-        gpus: What answered the requests.
+        gpus_per_request: GPUs of a server over the requests that it works on at a time; 0 for the embedded engine.
 
     Raises:
         CountsError: If expressions + dropped + failed are not the objects read.
@@ -127,7 +122,7 @@ def collect(
         splits={name: tally.finish() for name, tally in tallies.items()},
         dropped_by=_losses(dropped),
         failed_by=_losses(failed),
-        stages=tuple(StageCost(use=one, gpu_hours=_gpu_hours(one, gpus)) for one in use),
+        stages=tuple(StageCost(use=one, gpu_hours=one.seconds * gpus_per_request[one.stage] / 3600) for one in use),
         measured_with=config,
     )
     _check_counts(run, statistics)
@@ -178,10 +173,6 @@ def _check_counts(run: RunDirectory, statistics: Statistics) -> None:
             f"but {statistics.objects_read} objects were read: {word}\n"
             "  fix: run the same build again; if the difference stays, the source has changed since the run began"
         )
-
-
-def _gpu_hours(use: StageUse, gpus: Gpus) -> float:
-    return use.seconds / max(1, gpus.requests_at_once) * gpus.count / 3600
 
 
 def _losses(counts: Counter[tuple[str, str]]) -> tuple[Loss, ...]:

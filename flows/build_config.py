@@ -41,7 +41,6 @@ class RunnerConfig(Config):
 
     bundle_videos: int = Field(16, ge=1, description="Videos per bundle: one Prefect task, one journal, one part.")
     bundles_at_once: int = Field(2, ge=1, description="Bundles worked on at the same time on this machine.")
-    gpus: int = Field(0, ge=0, description="GPUs that serve the models: what the estimate of GPU-hours counts with.")
 
 
 class BuildConfig(AnnotationConfig):

@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from typing import IO
 
 import httpx
-from prefect.settings import PREFECT_API_URL, get_current_settings, temporary_settings
+from prefect.settings import PREFECT_API_URL, PREFECT_LOGGING_TO_API_ENABLED, get_current_settings, temporary_settings
 
 from refsav.errors import RefSavError
 
@@ -33,6 +33,8 @@ class PrefectServerError(RefSavError):
 def prefect_server() -> Iterator[None]:
     """Make sure that flows have an API: the one that PREFECT_API_URL or a Prefect profile names, or one of our own.
 
+    Ours keeps no logs, as it ends with the command.
+
     Raises:
         PrefectServerError: If ours does not come up; the message holds the end of its log.
     """
@@ -42,7 +44,7 @@ def prefect_server() -> Iterator[None]:
     with tempfile.TemporaryFile("w+") as log, _child(log) as server:
         url = f"http://127.0.0.1:{_port_of(server, log)}/api"
         _wait_until_well(url, server, log)
-        with temporary_settings({PREFECT_API_URL: url}):
+        with temporary_settings({PREFECT_API_URL: url, PREFECT_LOGGING_TO_API_ENABLED: False}):
             yield
 
 

@@ -1,11 +1,13 @@
 """Statistics of a run: counted from its parts and journals, written to stats.json; its problems to problems.txt."""
 
+from refsav.annotators.engine_config import EngineConfig
 from refsav.annotators.usage import stage_use
 from refsav.datasets import statistics
 from refsav.datasets.measures import read_measures
 from refsav.datasets.problems import write_problems
+from refsav.datasets.records import STAGES
 from refsav.datasets.run import RunDirectory
-from refsav.datasets.statistics import Gpus, Statistics
+from refsav.datasets.statistics import Statistics
 from refsav.flows.build_config import BuildConfig
 
 
@@ -22,12 +24,14 @@ def write_statistics(run: RunDirectory, config: BuildConfig) -> Statistics:
         config.measures,
         objects_read=sum(video.objects for video in read_measures(run)),
         use=stage_use(run),
-        gpus=Gpus(count=config.runner.gpus, requests_at_once=_requests_at_once(config)),
+        gpus_per_request={
+            stage: _gpus_per_request(config.judge if stage == "judge" else config.vlm) for stage in STAGES
+        },
     )
     statistics.write_statistics(run, collected)
     write_problems(run)
     return collected
 
 
-def _requests_at_once(config: BuildConfig) -> int:
-    return config.vlm.in_flight_per_server * len(config.vlm.addresses) * config.runner.bundles_at_once
+def _gpus_per_request(engine: EngineConfig) -> float:
+    return engine.gpus_per_server / engine.in_flight_per_server if engine.kind == "vllm" else 0.0

@@ -35,14 +35,13 @@ app = typer.Typer(
 )
 
 QUIET_PREFECT = {
-    "PREFECT_LOGGING_LEVEL": "CRITICAL",
+    "PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL": "CRITICAL",
     "PREFECT_SERVER_LOGGING_LEVEL": "CRITICAL",
-    "PREFECT_LOGGING_TO_API_ENABLED": "false",
     "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
     "PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS": "120",
     "DO_NOT_TRACK": "1",
 }
-"""Prefect's own lines would tear the progress bars; on a Prefect server of one's own its logs are kept as usual."""
+"""Prefect's own lines would tear the progress bars; a Prefect server of one's own gets them as usual."""
 
 Source = Annotated[Path, typer.Argument(help="Folder of videos and masklets, in one of SA-V's layouts.")]
 Run = Annotated[Path, typer.Argument(help="Run directory: made if new, completed if not.")]

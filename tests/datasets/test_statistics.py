@@ -6,13 +6,12 @@ import pytest
 
 from refsav.datasets.measures import MeasureConfig, VideoMeasures, write_measures
 from refsav.datasets.parts import write_parts
-from refsav.datasets.records import Dropped, Failed, ObjectKey, Unreadable
+from refsav.datasets.records import STAGES, Dropped, Failed, ObjectKey, Unreadable
 from refsav.datasets.run import RunDirectory
 from refsav.datasets.splits import SplitConfig, assign, write_splits
 from refsav.datasets.statistics import (
     ALL,
     CountsError,
-    Gpus,
     Loss,
     StageUse,
     Statistics,
@@ -22,7 +21,7 @@ from refsav.datasets.statistics import (
 )
 from refsav.errors import RecordError
 
-NO_GPU = Gpus(count=0, requests_at_once=1)
+NO_GPU = dict.fromkeys(STAGES, 0.0)
 LONG = " ".join(["word"] * 30)
 
 
@@ -67,8 +66,8 @@ def run(tmp_path, make_track, make_expression):
     return directory
 
 
-def stats_of(run, objects_read=7, use=(), gpus=NO_GPU):
-    return collect(run, MeasureConfig(), objects_read=objects_read, use=use, gpus=gpus)
+def stats_of(run, objects_read=7, use=(), gpus_per_request=NO_GPU):
+    return collect(run, MeasureConfig(), objects_read=objects_read, use=use, gpus_per_request=gpus_per_request)
 
 
 def test_counts_add_up_and_losses_have_reasons(run):
@@ -122,7 +121,7 @@ def test_table_3_properties_are_shares_of_what_was_measured(run):
 
 def test_gpu_hours_are_estimated_from_seconds_and_gpus(run):
     use = StageUse(stage="video", requests=10, prompt_tokens=5_000, completion_tokens=900, seconds=7_200.0)
-    (cost,) = stats_of(run, use=[use], gpus=Gpus(count=8, requests_at_once=64)).stages
+    (cost,) = stats_of(run, use=[use], gpus_per_request={**NO_GPU, "video": 8 / 64}).stages
     assert cost.use == use and cost.gpu_hours == pytest.approx(7_200 / 64 * 8 / 3_600)
     (free,) = stats_of(run, use=[use]).stages
     assert free.gpu_hours == 0

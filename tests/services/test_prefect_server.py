@@ -52,4 +52,7 @@ def test_the_server_gets_the_flow_run_its_tasks_and_the_artifacts(
     table = json.loads(by_type["table"]["data"])
     assert table[0]["outcome"] == "expressions"
     assert table[0]["objects"] == 3
-    assert key not in json.dumps([flow_run, listed(prefect, "task_runs"), artifacts])
+    logs = listed(prefect, "logs")
+    assert any("Finished in state Completed" in log["message"] for log in logs)
+    assert "Completed" not in built.err, "the terminal has its own bars"
+    assert key not in json.dumps([logs, flow_run, listed(prefect, "task_runs"), artifacts])
