@@ -1,13 +1,14 @@
 """What shards hold: an entry beside each shard, which marks it as finished, and an index for each set of them."""
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Literal
 
 from pydantic import TypeAdapter, ValidationError
 
+from refsav.datasets.media import still_made_from
 from refsav.datasets.run import RunDirectory
 from refsav.files import write_text
 
@@ -36,7 +37,9 @@ class ShardEntry:
     size_bytes: int
     sha256: str
     inputs: str
-    """Digest of all that the shard was made from."""
+    """Digest of all that the shard was made from, but the media."""
+    media: Mapping[str, int]
+    """Size in bytes of each video's media when the shard was written; -1 if it was gone."""
     skipped: tuple[SkippedVideo, ...]
 
 
@@ -45,14 +48,20 @@ def write_entry(shard: Path, entry: ShardEntry) -> None:
     write_text(_beside(shard), json.dumps(asdict(entry), indent=1, sort_keys=True) + "\n")
 
 
-def finished_entry(shard: Path, inputs: str) -> ShardEntry | None:
-    """Give the entry of a shard that is there and was made from `inputs`; None if it has to be written."""
+def finished_entry(shard: Path, inputs: str, media: Mapping[str, int]) -> ShardEntry | None:
+    """Give the entry of a shard that is there and was made from these inputs; None if it has to be written.
+
+    Args:
+        shard: The tar.
+        inputs: Digest of all that it is made from, but the media.
+        media: Size of each video's media now; one that is gone is no reason to write the shard without it.
+    """
     try:
         entry = _ENTRY.validate_json(_beside(shard).read_bytes())
     except (OSError, ValidationError):
         return None
     whole = not entry.samples or (shard.is_file() and shard.stat().st_size == entry.size_bytes)
-    return entry if whole and entry.inputs == inputs else None
+    return entry if whole and entry.inputs == inputs and still_made_from(entry.media, media) else None
 
 
 def write_index(run: RunDirectory, entries: Iterable[ShardEntry]) -> None:
@@ -75,7 +84,7 @@ def write_index(run: RunDirectory, entries: Iterable[ShardEntry]) -> None:
             "objects": sum(entry.objects for entry in written),
             "expressions": sum(entry.expressions for entry in written),
             "shards": [
-                {name: value for name, value in asdict(entry).items() if name not in ("shards", "skipped")}
+                {name: value for name, value in asdict(entry).items() if name not in ("shards", "media", "skipped")}
                 for entry in written
             ],
             "skipped": [asdict(skipped) for entry in members for skipped in entry.skipped],

@@ -13,6 +13,7 @@ from webdataset.writer import TarWriter
 
 from refsav.config import Config
 from refsav.datasets.frames import decode
+from refsav.datasets.media import media_sizes
 from refsav.datasets.parts import expression_parts, expressions_of, videos_in
 from refsav.datasets.records import Expression, VideoFile
 from refsav.datasets.run import RunDirectory
@@ -26,7 +27,7 @@ Member = TypeVar("Member")
 
 SET_OF: Mapping[Split, ShardSet] = {"train": "train", "val": "val-long"}
 STATUS_OF: Mapping[ShardSet, TextStatus] = {"train": "generated", "val-long": "candidate"}
-FORMAT = 1
+FORMAT = 2
 """Raised with every change of the layout, so that shards of an older version are written anew."""
 
 
@@ -97,15 +98,16 @@ def plan_shards(
 def write_shard(run: RunDirectory, plan: ShardPlan, config: ShardConfig) -> ShardEntry:
     """Write one shard, unless it is there already and was made from the same input; one video in memory.
 
-    A video whose frames cannot be read is left out and told in the entry.
+    A shard that is there keeps the frames of videos whose media is gone from the source. A video whose frames cannot
+    be read when a shard has to be written is left out and told in the entry.
 
     Raises:
         DiskError: If the shard cannot be written.
         RecordError: If a part cannot be read.
     """
     path = run.shards / plan.shards / plan.name
-    inputs = _digest_of_inputs(plan, config)
-    if there := finished_entry(path, inputs):
+    inputs, media = _digest_of_inputs(plan, config), media_sizes(plan.videos)
+    if there := finished_entry(path, inputs, media):
         return there
     skipped: list[SkippedVideo] = []
     samples = _samples(plan, config, skipped)
@@ -126,6 +128,7 @@ def write_shard(run: RunDirectory, plan: ShardPlan, config: ShardConfig) -> Shar
         size_bytes=path.stat().st_size if first else 0,
         sha256=sha256_of(path) if first else "",
         inputs=inputs,
+        media=media,
         skipped=tuple(skipped),
     )
     write_entry(path, entry)
@@ -195,17 +198,10 @@ def _media(media: Path, indexes: list[int], config: ShardConfig) -> tuple[bytes,
 
 
 def _digest_of_inputs(plan: ShardPlan, config: ShardConfig) -> str:
-    """Digest the parts' bytes and the media's names and sizes: what may change between two runs of a build."""
-    media = [(video.video_id, _size_bytes(video.media)) for video in plan.videos]
-    content = [FORMAT, plan.name, config.model_dump(), media, [sha256_of(part) for part in plan.parts]]
+    """Digest the videos' names and the parts' bytes: what may change between two runs of a build, beside the media."""
+    names = [video.video_id for video in plan.videos]
+    content = [FORMAT, plan.name, config.model_dump(), names, [sha256_of(part) for part in plan.parts]]
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
-
-
-def _size_bytes(media: Path) -> int:
-    try:
-        return sum(file.stat().st_size for file in media.iterdir()) if media.is_dir() else media.stat().st_size
-    except OSError:
-        return -1  # told when its frames are asked for
 
 
 def _cut(members: Sequence[Member], size: int) -> Iterator[Sequence[Member]]:

@@ -3,6 +3,7 @@
 import io
 import json
 import tarfile
+from dataclasses import replace
 
 import av
 import cv2
@@ -156,6 +157,51 @@ def test_a_shard_that_is_there_is_not_written_again(tmp_path, make_expression, r
     assert write_shard(run, plan, config).sha256 != entry.sha256
     path.write_bytes(b"cut short")
     assert write_shard(run, plan, config).size_bytes == path.stat().st_size
+
+
+@pytest.fixture
+def own_clip(copy_clips, tmp_path, real_expressions, files):
+    """A run, its plan and a video of its own that a test may take away."""
+    media = copy_clips(tmp_path / "source", "vos_000001") / "vos_000001.mp4"
+    videos = files | {"vos_000001": replace(files["vos_000001"], media=media)}
+    run = RunDirectory(tmp_path / "run")
+    add_parts(run, [one for one in real_expressions if one.track.video_id in ("vos_000001", "vos_000002")])
+    splits = assign(["vos_000001", "vos_000002"], SplitConfig(val_share=0))
+    (plan,) = plan_shards(run, splits, videos, ShardConfig())
+    return run, plan, media
+
+
+def test_a_finished_shard_keeps_a_video_that_the_source_has_lost(own_clip):
+    run, plan, media = own_clip
+    before = write_shard(run, plan, ShardConfig())
+    path = run.shards / "train" / before.name
+    content = path.read_bytes()
+    media.unlink()
+    after = write_shard(run, plan, ShardConfig())
+    assert (after.samples, after.sha256, after.skipped) == (2, before.sha256, ())
+    assert path.read_bytes() == content
+
+
+def test_a_video_of_another_size_or_one_that_has_come_back_is_written_anew(own_clip):
+    run, plan, media = own_clip
+    content = media.read_bytes()
+    media.unlink()
+    without = write_shard(run, plan, ShardConfig())
+    assert (without.samples, [skipped.video_id for skipped in without.skipped]) == (1, ["vos_000001"])
+    media.write_bytes(content)
+    assert write_shard(run, plan, ShardConfig()).samples == 2
+    media.write_bytes(content[:1000])
+    assert write_shard(run, plan, ShardConfig()).samples == 1
+
+
+def test_a_shard_that_must_be_written_while_a_video_is_gone_tells_it(own_clip, make_expression, real_expressions):
+    run, plan, media = own_clip
+    write_shard(run, plan, ShardConfig())
+    media.unlink()
+    changed = [make_expression(one.track, "Other words.") for one in real_expressions if one.track.video_id in VAL]
+    add_parts(run, [*changed, *(one for one in real_expressions if one.track.video_id == "vos_000001")])
+    entry = write_shard(run, plan, ShardConfig())
+    assert (entry.samples, [skipped.video_id for skipped in entry.skipped]) == (1, ["vos_000001"])
 
 
 def test_shards_that_are_no_longer_planned_are_removed(tmp_path, real_expressions, files):
