@@ -2,12 +2,12 @@
 
 import json
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path, PurePosixPath
 from typing import Protocol
 
 from refsav.datasets.frames import decode
+from refsav.datasets.official_report import ExportReport
 from refsav.datasets.parts import ExpressionText, expression_parts, expressions_of, read_texts
 from refsav.datasets.records import Expression, Source, VideoFile
 from refsav.datasets.run import RunDirectory
@@ -27,16 +27,6 @@ LONG, SHORT = 0, 1
 """type_id of the evaluation layout."""
 EVALUATION_JPEG_QUALITY = 95
 """High, since masks are scored against what these frames show."""
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class ExportReport:
-    """What an export holds, and which videos the layout has no place for."""
-
-    path: Path
-    videos: int
-    objects: int
-    skipped: tuple[SkippedVideo, ...]
 
 
 class _Writable(Protocol):
@@ -141,13 +131,13 @@ def official_path(path: PurePosixPath) -> PurePosixPath:
 
 
 def _no_place_for(video: VideoFile, frame_step: int) -> str:
-    """Say why the loader could not read a video; empty when it can."""
-    if video.media.is_dir():
-        return f"{video.media}: is a folder of frames; {TRAINING_FILE} names mp4 files"
+    """Say why the loader could not read a video, in words that fit all such videos; empty when it can."""
+    if video.media.suffix != ".mp4":
+        return f"the source is folders of frames; {TRAINING_FILE} names mp4 files"
     if frame_step != LOADER_FRAME_STEP:
-        return f"{video.media}: is annotated every {frame_step} frames; the loader takes every {LOADER_FRAME_STEP}th"
+        return f"annotated every {frame_step} frames; the loader takes every {LOADER_FRAME_STEP}th"
     if PurePosixPath(video.folder).parts.count("sav_train") > 1:
-        return f"{video.media}: has two folders named sav_train in its path, which the loader refuses"
+        return f"{video.folder}: has two folders named sav_train in its path, which the loader refuses"
     return ""
 
 

@@ -3,7 +3,7 @@
 import hashlib
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import chain, groupby
 from pathlib import Path
 from typing import BinaryIO, Literal, TypeVar
@@ -13,7 +13,7 @@ from webdataset.writer import TarWriter
 
 from refsav.config import Config
 from refsav.datasets.frames import decode
-from refsav.datasets.media import media_sizes
+from refsav.datasets.media import GONE, media_sizes
 from refsav.datasets.parts import expression_parts, expressions_of, videos_in
 from refsav.datasets.records import Expression, VideoFile
 from refsav.datasets.run import RunDirectory
@@ -108,6 +108,10 @@ def write_shard(run: RunDirectory, plan: ShardPlan, config: ShardConfig) -> Shar
     path = run.shards / plan.shards / plan.name
     inputs, media = _digest_of_inputs(plan, config), media_sizes(plan.videos)
     if there := finished_entry(path, inputs, media):
+        kept = tuple(video_id for video_id, size in media.items() if size == GONE != there.media[video_id])
+        if kept != there.kept:
+            there = replace(there, kept=kept)
+            write_entry(path, there)
         return there
     skipped: list[SkippedVideo] = []
     samples = _samples(plan, config, skipped)
@@ -130,6 +134,7 @@ def write_shard(run: RunDirectory, plan: ShardPlan, config: ShardConfig) -> Shar
         inputs=inputs,
         media=media,
         skipped=tuple(skipped),
+        kept=(),
     )
     write_entry(path, entry)
     return entry

@@ -12,6 +12,7 @@ from pycocotools import mask as coco
 from refsav.datasets.frames import probe
 from refsav.datasets.official import export_evaluation, export_training, official_path
 from refsav.datasets.official_import import ImportedVideo, import_official
+from refsav.datasets.official_report import read_reports, write_reports
 from refsav.datasets.parts import read_expressions, write_parts
 from refsav.datasets.records import Unreadable, VideoFile
 from refsav.datasets.run import RunDirectory
@@ -93,6 +94,20 @@ def test_a_video_without_mp4_is_told_not_exported(run, files, tmp_path):
     folder = VideoFile(video_id="vos_000001", media=tmp_path, annotations=(tmp_path,), folder="JPEGImages_24fps")
     report = export_training(run, assign(files, ALL_TRAIN), files | {"vos_000001": folder})
     assert (report.videos, [skipped.video_id for skipped in report.skipped]) == (2, ["vos_000001"])
+    write_reports(run, [report])
+    assert read_reports(run) == (report,)
+    (told,) = json.loads((run.exports / "report.json").read_text())
+    assert told["path"] == "Ref-SAV.json"
+    assert told["skipped"][0]["error"] == "the source is folders of frames; Ref-SAV.json names mp4 files"
+    assert str(tmp_path) not in (run.exports / "report.json").read_text()
+
+
+def test_a_report_of_exports_that_is_damaged_is_told_with_the_fix(run):
+    assert read_reports(run) == ()
+    run.exports.mkdir()
+    (run.exports / "report.json").write_text("[{")
+    with pytest.raises(RecordError, match=r"report\.json: is damaged: .*\n  fix: delete it"):
+        read_reports(run)
 
 
 def test_the_evaluation_layout_scores_the_truth_as_perfect(run, files, real_expressions):
