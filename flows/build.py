@@ -15,7 +15,7 @@ from refsav.annotators import gallery, gallery_index
 from refsav.annotators.annotation import annotate_to_parts, settle_engines
 from refsav.annotators.engine import ServersDownError
 from refsav.annotators.plan import extend_plan, read_bundle, read_plan
-from refsav.datasets import official, official_report, shard_index, shards, splits
+from refsav.datasets import official, official_evaluation, official_report, shard_index, shards, splits
 from refsav.datasets.part_kinds import UNREADABLE
 from refsav.datasets.parts import write_part
 from refsav.datasets.records import VideoFile
@@ -150,7 +150,7 @@ def export_official(source: Path, run: Path, assignments: dict[str, splits.Assig
     directory = RunDirectory(run)
     videos = videos_of(directory, source)
     training = official.export_training(directory, assignments, videos)
-    evaluation = official.export_evaluation(directory, assignments, videos)
+    evaluation = official_evaluation.export_evaluation(directory, assignments, videos)
     official_report.write_reports(directory, (training, evaluation))
 
 

@@ -9,7 +9,8 @@ from rich.table import Table as RichTable
 
 from refsav.annotators.estimate import Sample, StageEstimate
 from refsav.annotators.gallery_tables import Table, tables_of
-from refsav.datasets.official import EVALUATION_FOLDER, TRAINING_FILE
+from refsav.datasets.official import TRAINING_FILE
+from refsav.datasets.official_evaluation import EVALUATION_FOLDER
 from refsav.datasets.official_report import read_reports
 from refsav.datasets.problems import read_problems
 from refsav.datasets.run import RunDirectory

@@ -5,12 +5,11 @@ import re
 import shutil
 from pathlib import Path
 
-import cv2
 import pytest
 from pycocotools import mask as coco
 
 from refsav.datasets.frames import probe
-from refsav.datasets.official import export_evaluation, export_training, official_path
+from refsav.datasets.official import export_training, official_path
 from refsav.datasets.official_import import ImportedVideo, import_official
 from refsav.datasets.official_report import read_reports, write_reports
 from refsav.datasets.parts import read_expressions, write_parts
@@ -20,7 +19,6 @@ from refsav.datasets.splits import SplitConfig, assign
 from refsav.errors import RecordError
 
 ALL_TRAIN = SplitConfig(val_share=0)
-ALL_VAL = SplitConfig(val_share=1)
 
 
 @pytest.fixture(scope="module")
@@ -110,45 +108,14 @@ def test_a_report_of_exports_that_is_damaged_is_told_with_the_fix(run):
         read_reports(run)
 
 
-def test_the_evaluation_layout_scores_the_truth_as_perfect(run, files, real_expressions):
-    report = export_evaluation(run, assign(files, ALL_VAL), files)
-    assert (report.videos, report.objects) == (3, len(real_expressions))
-    videos = json.loads((report.path / "meta_expressions_valid.json").read_text("ascii"))["videos"]
-    masks = json.loads((report.path / "mask_dict.json").read_text("ascii"))
-    by_text = {expression.text: expression for expression in real_expressions}
-    anno_ids = []
-    for video_id, video in videos.items():
-        assert video["frames"] == sorted(video["frames"])
-        first = cv2.imread(str(report.path / "videos" / video_id / f"{video['frames'][0]}.jpg"))
-        assert first.shape[:2] == (video["height"], video["width"])
-        assert len(list((report.path / "videos" / video_id).iterdir())) == len(video["frames"])
-        for exp_id, entry in video["expressions"].items():
-            assert "_" not in exp_id, "the scorer splits video and expression at the last underscore"
-            track = by_text[entry["exp"]].track
-            (anno_id,) = entry["anno_id"]
-            anno_ids.append(anno_id)
-            assert (track.video_id, entry["type_id"], entry["obj_id"]) == (video_id, 0, [track.column])
-            areas = [0 if mask is None else int(coco.area(mask)) for mask in masks[str(anno_id)]]
-            assert areas == list(track.areas_px) and len(areas) == len(video["frames"])
-    assert sorted(map(str, anno_ids)) == sorted(masks)
-
-
-def test_no_val_video_no_evaluation_set(run, files):
-    report = export_evaluation(run, assign(files, ALL_TRAIN), files)
-    assert report.videos == 0 and not report.path.exists()
-
-
 def test_the_same_run_gives_the_same_bytes(run, files, real_expressions, tmp_path):
     other = RunDirectory(tmp_path / "other")
     write_parts(other, "bundle-000000", expressions=real_expressions[::-1], dropped=[], failed=[], unreadable=[])
     one_val = assign(files, SplitConfig())
     for directory in (run, other):
         export_training(directory, one_val, files)
-        export_evaluation(directory, one_val, files)
-    written = [path for path in run.exports.rglob("*") if path.is_file()]
-    assert len(written) > 20
-    for path in written:
-        assert (other.exports / path.relative_to(run.exports)).read_bytes() == path.read_bytes()
+    name = "exports/Ref-SAV.json"
+    assert (other.root / name).read_bytes() == (run.root / name).read_bytes()
 
 
 def test_what_was_exported_comes_back(run, files, real_expressions, sav_data):

@@ -1,0 +1,123 @@
+"""The official evaluation layout: what it holds is scored as perfect, and nothing stays of a video that has left it."""
+
+import json
+from dataclasses import replace
+
+import cv2
+import pytest
+from pycocotools import mask as coco
+
+from refsav.datasets.official_evaluation import export_evaluation
+from refsav.datasets.parts import write_parts
+from refsav.datasets.run import RunDirectory
+from refsav.datasets.splits import Assignment, SplitConfig, assign
+
+ALL_TRAIN = SplitConfig(val_share=0)
+ALL_VAL = SplitConfig(val_share=1)
+
+
+@pytest.fixture(scope="module")
+def files(real_videos):
+    return {video_id: objects.video for video_id, objects in real_videos.items()}
+
+
+@pytest.fixture
+def run(tmp_path, real_expressions):
+    directory = RunDirectory(tmp_path / "run")
+    write_parts(directory, "bundle-000000", expressions=real_expressions, dropped=[], failed=[], unreadable=[])
+    return directory
+
+
+def held_out(files, *video_ids):
+    """A split by hand."""
+    return {
+        video_id: Assignment(video_id=video_id, split="val" if video_id in video_ids else "train", how="list")
+        for video_id in files
+    }
+
+
+def frame_folders(folder):
+    return sorted(path.name for path in (folder / "videos").iterdir() if path.is_dir())
+
+
+def test_the_evaluation_layout_scores_the_truth_as_perfect(run, files, real_expressions):
+    report = export_evaluation(run, assign(files, ALL_VAL), files)
+    assert (report.videos, report.objects) == (3, len(real_expressions))
+    videos = json.loads((report.path / "meta_expressions_valid.json").read_text("ascii"))["videos"]
+    masks = json.loads((report.path / "mask_dict.json").read_text("ascii"))
+    by_text = {expression.text: expression for expression in real_expressions}
+    anno_ids = []
+    for video_id, video in videos.items():
+        assert video["frames"] == sorted(video["frames"])
+        first = cv2.imread(str(report.path / "videos" / video_id / f"{video['frames'][0]}.jpg"))
+        assert first.shape[:2] == (video["height"], video["width"])
+        assert len(list((report.path / "videos" / video_id).iterdir())) == len(video["frames"])
+        for exp_id, entry in video["expressions"].items():
+            assert "_" not in exp_id, "the scorer splits video and expression at the last underscore"
+            track = by_text[entry["exp"]].track
+            (anno_id,) = entry["anno_id"]
+            anno_ids.append(anno_id)
+            assert (track.video_id, entry["type_id"], entry["obj_id"]) == (video_id, 0, [track.column])
+            areas = [0 if mask is None else int(coco.area(mask)) for mask in masks[str(anno_id)]]
+            assert areas == list(track.areas_px) and len(areas) == len(video["frames"])
+    assert sorted(map(str, anno_ids)) == sorted(masks)
+
+
+def test_no_val_video_no_evaluation_set(run, files):
+    report = export_evaluation(run, assign(files, ALL_TRAIN), files)
+    assert report.videos == 0 and not report.path.exists()
+
+
+def test_the_same_run_gives_the_same_bytes(run, files, real_expressions, tmp_path):
+    other = RunDirectory(tmp_path / "other")
+    write_parts(other, "bundle-000000", expressions=real_expressions[::-1], dropped=[], failed=[], unreadable=[])
+    for directory in (run, other):
+        export_evaluation(directory, held_out(files, "vos_000002"), files)
+    written = [path for path in run.exports.rglob("*") if path.is_file()]
+    assert len(written) > 20
+    for path in written:
+        assert (other.exports / path.relative_to(run.exports)).read_bytes() == path.read_bytes()
+
+
+def test_nothing_stays_of_a_video_that_is_not_held_out_any_more(run, files):
+    report = export_evaluation(run, held_out(files, "vos_000001", "vos_000002"), files)
+    assert frame_folders(report.path) == ["vos_000001", "vos_000002"]
+    export_evaluation(run, held_out(files, "vos_000002"), files)
+    assert [path for path in report.path.rglob("*") if "vos_000001" in str(path)] == []
+    assert frame_folders(report.path) == ["vos_000002"]
+
+
+def test_nothing_stays_when_no_video_is_held_out_any_more(run, files):
+    folder = export_evaluation(run, held_out(files, "vos_000002"), files).path
+    assert folder.is_dir()
+    assert export_evaluation(run, held_out(files), files).videos == 0
+    assert not folder.exists()
+
+
+@pytest.mark.parametrize("left", [(), ("vos_000002",)])
+def test_what_others_have_put_there_stays_and_no_link_is_followed(run, files, tmp_path, left):
+    folder = export_evaluation(run, held_out(files, "vos_000001", "vos_000002"), files).path
+    outside = tmp_path / "outside"
+    outside.mkdir()
+    (outside / "00000.jpg").write_bytes(b"not ours")
+    (folder / "videos/vos_000009").symlink_to(outside)
+    (folder / "videos/vos_000001/linked").symlink_to(outside)
+    (folder / "notes.txt").write_text("mine")
+    (folder / "videos/vos_000001/notes.txt").write_text("mine")
+    export_evaluation(run, held_out(files, *left), files)
+    assert (outside / "00000.jpg").read_bytes() == b"not ours"
+    assert (folder / "videos/vos_000009").is_symlink()
+    assert sorted(path.name for path in (folder / "videos/vos_000001").iterdir()) == ["linked", "notes.txt"]
+    assert (folder / "notes.txt").exists()
+    assert (folder / "mask_dict.json").exists() == bool(left)
+
+
+def test_a_video_that_cannot_be_decoded_is_told_and_leaves_nothing(run, files, tmp_path):
+    everything = held_out(files, "vos_000001", "vos_000002")
+    folder = export_evaluation(run, everything, files).path
+    broken = replace(files["vos_000001"], media=tmp_path / "vos_000001.mp4")
+    broken.media.write_bytes(files["vos_000001"].media.read_bytes()[:100_000])
+    report = export_evaluation(run, everything, files | {"vos_000001": broken})
+    assert [skipped.video_id for skipped in report.skipped] == ["vos_000001"]
+    assert frame_folders(folder) == ["vos_000002"]
+    assert list(json.loads((folder / "meta_expressions_valid.json").read_text())["videos"]) == ["vos_000002"]
