@@ -5,6 +5,7 @@ from itertools import groupby
 from pathlib import Path
 
 from refsav.datasets.json_stream import JsonObject
+from refsav.datasets.media import GONE
 from refsav.datasets.official_frames import frame_names, remove_other_videos, write_frames
 from refsav.datasets.official_report import ExportReport
 from refsav.datasets.parts import expression_parts, expressions_of
@@ -28,6 +29,7 @@ def export_evaluation(
 ) -> ExportReport:
     """Write exports/ref_sav_eval/ for the val split, one video in memory, and remove what is not in it any more.
 
+    Frames that are there and were made from the same video are left alone, also when the source has lost the video.
     Without any val video there is no such folder.
 
     Raises:
@@ -40,6 +42,7 @@ def export_evaluation(
         _remove(folder)
         return ExportReport(path=folder, videos=0, objects=0, skipped=())
     skipped: list[SkippedVideo] = []
+    kept: list[str] = []
     exported: set[str] = set()
     objects = 0
     with (
@@ -53,7 +56,7 @@ def export_evaluation(
         for expressions in _by_video(run, held_out):
             video_id, indexes = expressions[0].track.video_id, _frame_indexes(expressions)
             try:
-                write_frames(videos[video_id], indexes, folder / FRAMES_FOLDER)
+                size = write_frames(videos[video_id], indexes, folder / FRAMES_FOLDER)
             except RecordError as error:
                 skipped.append(SkippedVideo(video_id=video_id, error=error.line))
                 continue
@@ -61,12 +64,13 @@ def export_evaluation(
             for number, expression in enumerate(expressions, objects):
                 masks.add(str(number), _mask_list(expression, len(indexes)))
             exported.add(video_id)
+            kept += [video_id] if size == GONE else []
             objects += len(expressions)
         meta.close()
         masks.close()
         meta_stream.write("}")
     remove_other_videos(folder / FRAMES_FOLDER, exported)
-    return ExportReport(path=folder, videos=len(exported), objects=objects, skipped=tuple(skipped))
+    return ExportReport(path=folder, videos=len(exported), objects=objects, skipped=tuple(skipped), kept=tuple(kept))
 
 
 def _remove(folder: Path) -> None:

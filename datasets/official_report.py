@@ -23,6 +23,8 @@ class ExportReport:
     videos: int
     objects: int
     skipped: tuple[SkippedVideo, ...]
+    kept: tuple[str, ...] = ()
+    """Videos of which it has the frames and the source has lost the media."""
 
 
 def write_reports(run: RunDirectory, reports: Iterable[ExportReport]) -> None:

@@ -80,5 +80,8 @@ def _videos(run: RunDirectory) -> Iterator[_VideoProblem]:
         for video_id in entry.kept:
             yield _VideoProblem(video_id, LOST_BY_THE_SOURCE, STILL_IN, place)
     for report in read_reports(run):
+        place = f"exports/{report.path.name}"
         for skipped in report.skipped:
-            yield _VideoProblem(skipped.video_id, skipped.error, LEFT_OUT, f"exports/{report.path.name}")
+            yield _VideoProblem(skipped.video_id, skipped.error, LEFT_OUT, place)
+        for video_id in report.kept:
+            yield _VideoProblem(video_id, LOST_BY_THE_SOURCE, STILL_IN, place)

@@ -1,6 +1,7 @@
 """The official evaluation layout: what it holds is scored as perfect, and nothing stays of a video that has left it."""
 
 import json
+import shutil
 from dataclasses import replace
 
 import cv2
@@ -87,6 +88,13 @@ def test_nothing_stays_of_a_video_that_is_not_held_out_any_more(run, files):
     assert frame_folders(report.path) == ["vos_000002"]
 
 
+def test_nothing_stays_of_a_video_whose_frames_somebody_has_deleted(run, files):
+    folder = export_evaluation(run, held_out(files, "vos_000002"), files).path
+    shutil.rmtree(folder / "videos/vos_000002")
+    export_evaluation(run, held_out(files), files)
+    assert not folder.exists()
+
+
 def test_nothing_stays_when_no_video_is_held_out_any_more(run, files):
     folder = export_evaluation(run, held_out(files, "vos_000002"), files).path
     assert folder.is_dir()
@@ -121,3 +129,56 @@ def test_a_video_that_cannot_be_decoded_is_told_and_leaves_nothing(run, files, t
     assert [skipped.video_id for skipped in report.skipped] == ["vos_000001"]
     assert frame_folders(folder) == ["vos_000002"]
     assert list(json.loads((folder / "meta_expressions_valid.json").read_text())["videos"]) == ["vos_000002"]
+
+
+def stamps(folder):
+    return {path.name: path.stat().st_mtime_ns for path in folder.glob("videos/*/*.jpg")}
+
+
+@pytest.fixture
+def own_clip(copy_clips, tmp_path, files):
+    """Videos of which a test may take one away, and where it lies."""
+    media = copy_clips(tmp_path / "source", "vos_000001") / "vos_000001.mp4"
+    return files | {"vos_000001": replace(files["vos_000001"], media=media)}, media
+
+
+def test_frames_that_are_there_are_not_written_again(run, files, own_clip, make_expression, real_expressions):
+    videos, media = own_clip
+    val = held_out(files, "vos_000001")
+    folder = export_evaluation(run, val, videos).path
+    first = stamps(folder)
+    reworded = [make_expression(one.track, "Other words.") for one in real_expressions]
+    write_parts(run, "bundle-000000", expressions=reworded, dropped=[], failed=[], unreadable=[])
+    export_evaluation(run, val, videos)
+    assert stamps(folder) == first
+    assert "Other words." in (folder / "meta_expressions_valid.json").read_text()
+    media.write_bytes(media.read_bytes() + b"\0\0\0\x08free")  # an mp4 with room at its end: the same frames
+    export_evaluation(run, val, videos)
+    assert not set(stamps(folder).values()) & set(first.values())
+
+
+def test_a_frame_that_is_missing_is_written_again(run, files):
+    val = held_out(files, "vos_000002")
+    folder = export_evaluation(run, val, files).path
+    (folder / "videos/vos_000002/00008.jpg").unlink()
+    export_evaluation(run, val, files)
+    assert (folder / "videos/vos_000002/00008.jpg").is_file()
+
+
+def test_frames_of_a_video_that_the_source_has_lost_are_kept(run, files, own_clip):
+    videos, media = own_clip
+    val = held_out(files, "vos_000001", "vos_000002")
+    before = export_evaluation(run, val, videos)
+    written = {path: path.read_bytes() for path in before.path.rglob("*") if path.is_file()}
+    media.unlink()
+    after = export_evaluation(run, val, videos)
+    assert (after.videos, after.skipped, after.kept) == (2, (), ("vos_000001",))
+    assert {path: path.read_bytes() for path in after.path.rglob("*") if path.is_file()} == written
+
+
+def test_a_video_that_was_never_exported_and_is_lost_is_told(run, files, own_clip):
+    videos, media = own_clip
+    media.unlink()
+    report = export_evaluation(run, held_out(files, "vos_000001"), videos)
+    assert [skipped.video_id for skipped in report.skipped] == ["vos_000001"]
+    assert report.videos == 0
