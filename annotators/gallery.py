@@ -129,7 +129,7 @@ class _PicturedVideo:
             for track, drawn in draw(frames, tracks, views):
                 done[track.key] = self._write_stills(track, drawn, film=bool(film_rows))
         except RecordError as error:
-            problem = error.line
+            problem = error.line_below(self._video.root)
         for track in tracks:
             if small and track.key in done:
                 film = encode_mp4(outlined_frames(small, track), small[0].shape[:2], track.rate_hz)

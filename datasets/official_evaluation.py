@@ -55,10 +55,11 @@ def export_evaluation(
         meta, masks = JsonObject(meta_stream), JsonObject(masks_stream)
         for expressions in _by_video(run, held_out):
             video_id, indexes = expressions[0].track.video_id, _frame_indexes(expressions)
+            video = videos[video_id]
             try:
-                size = write_frames(videos[video_id], indexes, folder / FRAMES_FOLDER)
+                size = write_frames(video, indexes, folder / FRAMES_FOLDER)
             except RecordError as error:
-                skipped.append(SkippedVideo(video_id=video_id, error=error.line))
+                skipped.append(SkippedVideo(video_id=video_id, error=error.line_below(video.root)))
                 continue
             meta.add(video_id, _entry(expressions, frame_names(indexes), objects))
             for number, expression in enumerate(expressions, objects):

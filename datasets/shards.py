@@ -157,10 +157,11 @@ def _samples(plan: ShardPlan, config: ShardConfig, skipped: list[SkippedVideo]) 
     files = {video.video_id: video for video in plan.videos}
     expressions = chain.from_iterable(expressions_of(part, files.keys()) for part in plan.parts)
     for video_id, group in groupby(expressions, key=lambda expression: expression.track.video_id):
+        video = files[video_id]
         try:
-            yield _sample(files[video_id], list(group), STATUS_OF[plan.shards], config)
+            yield _sample(video, list(group), STATUS_OF[plan.shards], config)
         except RecordError as error:
-            skipped.append(SkippedVideo(video_id=video_id, error=error.line))
+            skipped.append(SkippedVideo(video_id=video_id, error=error.line_below(video.root)))
 
 
 def _sample(video: VideoFile, expressions: list[Expression], status: TextStatus, config: ShardConfig) -> Sample:

@@ -228,7 +228,7 @@ def test_objects_of_a_video_that_was_lost_before_it_was_drawn_are_shown_in_words
     made.videos[0].media.unlink()
     entry = made.draw()["sav_1/0"]
     assert "pictures" not in entry
-    assert "sav_1.mp4: the video is missing" in entry["note"]
+    assert entry["note"].startswith("The video cannot be drawn any more: sav_1.mp4: the video is missing")
     assert made.folders() == ["media/sav_2/manual-0"]
 
 

@@ -230,3 +230,32 @@ def test_two_entries_for_the_same_objects_are_told(tmp_path, sav_data):
     told, video = read_import(tmp_path, sav_data, first=GOOD, second=GOOD)
     assert "is a second entry for the manual objects of vos_000001" in told.error
     assert len(video.expressions) == 2
+
+
+def test_an_import_tells_paths_from_the_sav_folder_wherever_that_is(tmp_path, sav_data):
+    nested = "sav_000/sav_train/sav_000"  # which the loader reads as sav_train/sav_000
+    objects = {"0": {"formated": "a tan camel"}, "7": {"formated": "a third camel"}}
+    entry = {"video_path": f"{nested}/vos_000001.mp4", "anno_path": f"{nested}/vos_000001_manual.json"}
+    missing = {"video_path": "x/vos_000002.mp4", "anno_path": "x/vos_000002_manual.json"}
+    told = []
+    for place in ("one", "the/other"):
+        root = tmp_path / place
+        folder = root / "sav/sav_train/sav_000"
+        folder.mkdir(parents=True)
+        for name in ("vos_000001.mp4", "vos_000001_manual.json"):
+            shutil.copy(sav_data / name, folder)
+        bad = GOOD | {"video_path": 7}
+        unreadable, first, second = read_import(
+            root, root / "sav", v=GOOD | entry | {"objects": objects}, w=GOOD | missing, bad=bad
+        )
+        assert first.video.root == root / "sav"
+        told.append([unreadable.error, *(failed.error for video in (first, second) for failed in video.failed)])
+    assert told[0] == told[1]
+    assert told[0][0].startswith("Ref-SAV.json:bad.video_path: is not a path")
+    assert told[0][1].startswith("sav_train/sav_000/vos_000001_manual.json: has no column 7; fix: ")
+    assert told[0][2].startswith("x/vos_000002_manual.json: cannot be read: ")
+
+
+def test_a_second_entry_is_told_without_the_place_of_the_file(tmp_path, sav_data):
+    told, _ = read_import(tmp_path, sav_data, first=GOOD, second=GOOD)
+    assert told.error.startswith("Ref-SAV.json:second: is a second entry")

@@ -180,5 +180,7 @@ def test_a_video_that_was_never_exported_and_is_lost_is_told(run, files, own_cli
     videos, media = own_clip
     media.unlink()
     report = export_evaluation(run, held_out(files, "vos_000001"), videos)
-    assert [skipped.video_id for skipped in report.skipped] == ["vos_000001"]
+    (skipped,) = report.skipped
+    assert skipped.video_id == "vos_000001"
+    assert skipped.error.startswith("vos_000001.mp4: the video is missing; fix: "), "the source's own place is not told"
     assert report.videos == 0

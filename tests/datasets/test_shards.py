@@ -237,14 +237,16 @@ def test_mp4_members_of_a_folder_of_frames_are_refused(tmp_path, make_expression
 
 def test_a_video_that_cannot_be_decoded_is_left_out_and_told(tmp_path, make_expression, real_expressions, files):
     run = RunDirectory(tmp_path / "run")
-    broken = VideoFile(video_id="aaa", media=tmp_path / "aaa.mp4", annotations=(), folder="")
+    broken = VideoFile(video_id="aaa", media=tmp_path / "sav_000/aaa.mp4", annotations=(), folder="sav_000")
+    broken.media.parent.mkdir()
     broken.media.write_bytes(b"no video at all")
     whole = [expression for expression in real_expressions if expression.track.video_id in VAL]
     add_parts(run, [make_expression(video_id="aaa"), *whole])
     everything = files | {"aaa": broken}
     splits = assign(["aaa", "vos_000002"], SplitConfig(val_share=0))
     (entry,) = write_shards(run, splits, everything, ShardConfig())
-    assert entry.samples == 1 and entry.skipped[0].video_id == "aaa" and "aaa.mp4" in entry.skipped[0].error
+    assert entry.samples == 1 and entry.skipped[0].video_id == "aaa"
+    assert entry.skipped[0].error.startswith("sav_000/aaa.mp4: cannot be opened as a video")
     add_parts(run, [make_expression(video_id="aaa")])
     (nothing,) = write_shards(run, splits, everything, ShardConfig())
     assert nothing.samples == 0 and list(run.shards.glob("train/*.tar")) == []
