@@ -13,7 +13,7 @@ from pydantic import TypeAdapter, ValidationError
 from refsav.datasets.frames import decode
 from refsav.datasets.media import GONE, media_size
 from refsav.datasets.records import VideoFile
-from refsav.datasets.samples import encode_jpeg
+from refsav.datasets.samples import encode_frame
 from refsav.datasets.sav_train import VIDEO_ID
 from refsav.files import DiskError, write_bytes
 
@@ -54,7 +54,7 @@ def write_frames(video: VideoFile, indexes: Sequence[int], folder: Path) -> int:
     except OSError as error:
         raise DiskError(marker, error) from error
     for name, (_, image) in zip(names, decode(video.media, indexes), strict=True):
-        write_bytes(frames / f"{name}.jpg", encode_jpeg(image, JPEG_QUALITY))
+        write_bytes(frames / f"{name}.jpg", encode_frame(image, JPEG_QUALITY))
     _remove_frames(frames, kept=frozenset(names))
     write_bytes(marker, _MADE.dump_json(made))
     return size

@@ -17,8 +17,8 @@ from refsav.datasets.media import GONE, media_sizes
 from refsav.datasets.parts import expression_parts, expressions_of, videos_in
 from refsav.datasets.records import Expression, VideoFile
 from refsav.datasets.run import RunDirectory
-from refsav.datasets.samples import FrameEntry, Sample, SampleObject, SampleText, TextStatus, encode_jpeg, to_members
-from refsav.datasets.shard_index import ShardEntry, ShardSet, SkippedVideo, finished_entry, write_entry, write_index
+from refsav.datasets.samples import FrameEntry, Sample, SampleObject, SampleText, TextStatus, encode_frame, to_members
+from refsav.datasets.shard_index import ShardEntry, ShardSet, SkippedVideo, finished_entry, write_entry
 from refsav.datasets.splits import Assignment, Split
 from refsav.errors import ConfigError, RecordError
 from refsav.files import appearing, sha256_of
@@ -140,15 +140,6 @@ def write_shard(run: RunDirectory, plan: ShardPlan, config: ShardConfig) -> Shar
     return entry
 
 
-def write_shards(
-    run: RunDirectory, splits: Mapping[str, Assignment], videos: Mapping[str, VideoFile], config: ShardConfig
-) -> list[ShardEntry]:
-    """Plan, write and index all shards of a run, one after the other. Raises as the three do."""
-    entries = [write_shard(run, plan, config) for plan in plan_shards(run, splits, videos, config)]
-    write_index(run, entries)
-    return entries
-
-
 def _tar(stream: BinaryIO) -> TarWriter:
     return TarWriter(stream, user="refsav", group="refsav", mode=0o644, mtime=0, encoder=False)
 
@@ -195,7 +186,7 @@ def _media(media: Path, indexes: list[int], config: ShardConfig) -> tuple[bytes,
             return media.read_bytes(), tuple(FrameEntry(index) for index in indexes)
         except OSError as error:
             raise RecordError(media, "", f"cannot be read: {error.strerror}", "restore the file") from error
-    files = [encode_jpeg(image, config.jpeg_quality) for _, image in decode(media, indexes)]
+    files = [encode_frame(image, config.jpeg_quality) for _, image in decode(media, indexes)]
     ends = [0]
     for file in files:
         ends.append(ends[-1] + len(file))

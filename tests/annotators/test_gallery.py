@@ -21,7 +21,7 @@ from refsav.annotators.gallery_entries import chosen_for_pictures, entry_of, jpe
 from refsav.annotators.gallery_index import PAGE, SCRIPTS_AND_STYLE, write_index
 from refsav.annotators.plan import Bundle
 from refsav.annotators.preview import encode_mp4, outlined_frames
-from refsav.annotators.views import ViewsConfig, encode_jpeg, render
+from refsav.annotators.views import ViewsConfig, encode_view, render
 from refsav.datasets.masks import encode
 from refsav.datasets.parts import write_parts
 from refsav.datasets.records import (
@@ -307,7 +307,7 @@ def test_a_film_of_odd_size_loses_a_row_and_has_the_same_bytes_every_time() -> N
 
 @pytest.mark.parametrize("size", [(1, 1), (7, 300), (480, 9)])
 def test_the_size_of_a_jpeg_is_read_from_its_header(size: tuple[int, int]) -> None:
-    assert jpeg_size(encode_jpeg(np.zeros((*size, 3), np.uint8), 90)) == size
+    assert jpeg_size(encode_view(np.zeros((*size, 3), np.uint8), 90)) == size
     plain = cv2.imencode(".jpg", np.zeros((*size, 3), np.uint8))[1].tobytes()
     assert jpeg_size(plain) == size
 

@@ -17,7 +17,7 @@ from refsav.datasets.parts import write_parts
 from refsav.datasets.records import VideoFile
 from refsav.datasets.run import RunDirectory
 from refsav.datasets.samples import iterate, read_frames
-from refsav.datasets.shards import ShardConfig, plan_shards, write_shard, write_shards
+from refsav.datasets.shards import ShardConfig, plan_shards, write_shard
 from refsav.datasets.splits import SplitConfig, assign, split_by_video
 from refsav.errors import ConfigError, RecordError
 
@@ -39,7 +39,7 @@ def splits_of(run, tmp_path, val=VAL):
 
 
 @pytest.fixture(scope="module")
-def built(tmp_path_factory, real_expressions, files):
+def built(tmp_path_factory, real_expressions, files, write_shards):
     root = tmp_path_factory.mktemp("run")
     run = RunDirectory(root / "run")
     add_parts(run, real_expressions)
@@ -131,7 +131,7 @@ def test_the_index_names_every_shard_with_its_size_and_digest(built):
         assert entry["size_bytes"] == path.stat().st_size and len(entry["sha256"]) == 64
 
 
-def test_the_same_run_gives_the_same_bytes(built, tmp_path, real_expressions, files):
+def test_the_same_run_gives_the_same_bytes(built, tmp_path, real_expressions, files, write_shards):
     again = RunDirectory(tmp_path / "again")
     add_parts(again, real_expressions[::-1])
     write_shards(again, splits_of(again, tmp_path), files, ShardConfig(videos_per_shard=1))
@@ -204,7 +204,7 @@ def test_a_shard_that_must_be_written_while_a_video_is_gone_tells_it(own_clip, m
     assert (entry.samples, [skipped.video_id for skipped in entry.skipped]) == (1, ["vos_000001"])
 
 
-def test_shards_that_are_no_longer_planned_are_removed(tmp_path, real_expressions, files):
+def test_shards_that_are_no_longer_planned_are_removed(tmp_path, real_expressions, files, write_shards):
     run = RunDirectory(tmp_path / "run")
     add_parts(run, real_expressions)
     splits = splits_of(run, tmp_path)
@@ -216,7 +216,7 @@ def test_shards_that_are_no_longer_planned_are_removed(tmp_path, real_expression
     assert list(run.shards.glob("val-long/*")) == []
 
 
-def test_mp4_members_hold_the_sources_bytes(tmp_path, real_expressions, files):
+def test_mp4_members_hold_the_sources_bytes(tmp_path, real_expressions, files, write_shards):
     run = RunDirectory(tmp_path / "run")
     add_parts(run, [expression for expression in real_expressions if expression.track.video_id in VAL])
     write_shards(run, assign(VAL, SplitConfig()), files, ShardConfig(frames="mp4"))
@@ -235,7 +235,9 @@ def test_mp4_members_of_a_folder_of_frames_are_refused(tmp_path, make_expression
         plan_shards(run, assign(["v1"], SplitConfig()), {"v1": video}, ShardConfig(frames="mp4"))
 
 
-def test_a_video_that_cannot_be_decoded_is_left_out_and_told(tmp_path, make_expression, real_expressions, files):
+def test_a_video_that_cannot_be_decoded_is_left_out_and_told(
+    tmp_path, make_expression, real_expressions, files, write_shards
+):
     run = RunDirectory(tmp_path / "run")
     broken = VideoFile(video_id="aaa", media=tmp_path / "sav_000/aaa.mp4", annotations=(), folder="sav_000")
     broken.media.parent.mkdir()
