@@ -85,7 +85,8 @@ def remove_other_videos(folder: Path, kept: Collection[str]) -> None:
 def _remove_frames(folder: Path, kept: Collection[str]) -> None:
     try:
         for file in folder.iterdir():
-            if FRAME_NAME.fullmatch(file.name) and file.stem not in kept and file.is_file() and not file.is_symlink():
+            ours = FRAME_NAME.fullmatch(file.name) and file.is_file() and not file.is_symlink()
+            if ours and file.stem not in kept and not folder.is_symlink():
                 file.unlink()
     except OSError as error:
         raise DiskError(folder, error) from error

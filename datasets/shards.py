@@ -108,7 +108,8 @@ def write_shard(run: RunDirectory, plan: ShardPlan, config: ShardConfig) -> Shar
     path = run.shards / plan.shards / plan.name
     inputs, media = _digest_of_inputs(plan, config), media_sizes(plan.videos)
     if there := finished_entry(path, inputs, media):
-        kept = tuple(video_id for video_id, size in media.items() if size == GONE != there.media[video_id])
+        left_out = {skipped.video_id for skipped in there.skipped}
+        kept = tuple(video_id for video_id, size in media.items() if size == GONE and video_id not in left_out)
         if kept != there.kept:
             there = replace(there, kept=kept)
             write_entry(path, there)

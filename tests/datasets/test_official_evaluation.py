@@ -120,6 +120,17 @@ def test_what_others_have_put_there_stays_and_no_link_is_followed(run, files, tm
     assert (folder / "mask_dict.json").exists() == bool(left)
 
 
+def test_nothing_is_removed_behind_a_link_that_stands_for_a_videos_folder(run, files, tmp_path):
+    outside = tmp_path / "outside"
+    outside.mkdir()
+    (outside / "00001.jpg").write_bytes(b"not ours")
+    videos = run.exports / "ref_sav_eval/videos"
+    videos.mkdir(parents=True)
+    (videos / "vos_000002").symlink_to(outside)
+    assert export_evaluation(run, held_out(files, "vos_000002"), files).videos == 1
+    assert (outside / "00001.jpg").read_bytes() == b"not ours"
+
+
 def test_a_video_that_cannot_be_decoded_is_told_and_leaves_nothing(run, files, tmp_path):
     everything = held_out(files, "vos_000001", "vos_000002")
     folder = export_evaluation(run, everything, files).path

@@ -194,6 +194,21 @@ def test_a_video_of_another_size_or_one_that_has_come_back_is_written_anew(own_c
     assert write_shard(run, plan, ShardConfig()).samples == 1
 
 
+def test_only_a_video_that_is_in_the_shard_is_told_as_kept(own_clip):
+    run, plan, media = own_clip
+    content = media.read_bytes()
+    write_shard(run, plan, ShardConfig())
+    media.unlink()
+    assert write_shard(run, plan, ShardConfig()).kept == ("vos_000001",)
+    media.write_bytes(content)
+    assert write_shard(run, plan, ShardConfig()).kept == ()
+    media.write_bytes(content[:1000])
+    write_shard(run, plan, ShardConfig())
+    media.unlink()
+    entry = write_shard(run, plan, ShardConfig())
+    assert (entry.kept, [skipped.video_id for skipped in entry.skipped]) == ((), ["vos_000001"])
+
+
 def test_a_shard_that_must_be_written_while_a_video_is_gone_tells_it(own_clip, make_expression, real_expressions):
     run, plan, media = own_clip
     write_shard(run, plan, ShardConfig())
