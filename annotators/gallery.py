@@ -1,37 +1,31 @@
-"""The gallery's pages of one bundle: its pictures and films, and what is to be said of every object.
-
-A page that is opened as a file can load scripts, but fetch nothing: details lie in one script per bundle.
-"""
+"""The gallery's pages of one bundle: its pictures and films, and what is to be said of every object."""
 
 import hashlib
 import heapq
 import json
 import shutil
-from collections.abc import Iterable, Iterator, Sequence
-from itertools import groupby
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from itertools import chain, groupby
 from pathlib import Path
 from typing import Any
 
 from pydantic import Field
 
+from refsav.annotators.gallery_chunk import ChunkHead, chunk_path, is_current, pictures_in, write_chunk
 from refsav.annotators.gallery_entries import Pictures, Record, chosen_for_pictures, entry_of, jpeg_size, key_of
 from refsav.annotators.plan import Bundle
 from refsav.annotators.preview import encode_mp4, outlined_frames
 from refsav.annotators.views import ObjectViews, ViewsConfig, decode_rows, draw, fit, needed_rows
 from refsav.config import Config
 from refsav.datasets.frames import Image
+from refsav.datasets.media import GONE, media_size, media_sizes
 from refsav.datasets.part_kinds import DROPPED, EXPRESSIONS, FAILED
-from refsav.datasets.parts import read_part
+from refsav.datasets.parts import keys_in, read_part
 from refsav.datasets.records import Failed, ObjectKey, ObjectTrack, VideoFile
 from refsav.datasets.run import RunDirectory
 from refsav.datasets.sav import SourceConfig, read_video
 from refsav.errors import RecordError
-from refsav.files import appearing, sha256_of, write_bytes
-
-FORMAT = 1
-"""Raised when chunks change, so that older ones are written anew."""
-
-LAST_LINE = "]});\n"
+from refsav.files import sha256_of, write_bytes
 
 
 class ReportConfig(Config):
@@ -52,64 +46,56 @@ def write_bundle(
     """Write what the gallery shows of one finished bundle: a folder of pictures an object, and one chunk of details.
 
     The views are drawn again, with the bytes that the models were sent. A bundle whose chunk was made of the same
-    parts and settings is left alone. Holds one video's objects in memory.
+    parts, settings and media is left alone; of a video that the source has lost, the pictures that are there are kept.
+    Holds one video's objects in memory.
 
     Raises:
         RecordError: If the bundle's parts cannot be read.
         DiskError: If the report cannot be written.
     """
-    chunk = chunk_path(run, bundle.name)
-    limit = -(-config.max_objects // max(1, sum(1 for _ in run.bundles.glob("bundle-*.json"))))
-    head = f'"format":{FORMAT},"inputs":"{_digest_of_inputs(run, bundle, views, source, config, limit)}"'
-    if _head_of(chunk) == _first_line(bundle.name, head):
+    path, media = chunk_path(run, bundle.name), media_sizes(bundle.videos)
+    chosen = _chosen(run, bundle.name, config)
+    inputs = _digest_of_inputs(run, bundle.name, views, source, config, chosen)
+    head = ChunkHead(name=bundle.name, inputs=inputs, media=media)
+    if is_current(path, head):
         return
-    chosen = chosen_for_pictures((key_of(record) for record in _records(run, bundle.name)), limit)
+    lost = {video_id for video_id, size in media.items() if size == GONE}
+    earlier = {key: shown for key, shown in pictures_in(path) if key.video_id in lost and key in chosen}
     videos = {video.video_id: video for video in bundle.videos}
-    with appearing(chunk) as temporary, temporary.open("w", encoding="ascii") as stream:
-        stream.write(_first_line(bundle.name, head))
+
+    def entries() -> Iterator[dict[str, Any]]:
         for video_id, group in groupby(_records(run, bundle.name), key=lambda record: key_of(record).video_id):
-            pictured = _PicturedVideo(run.report, videos.get(video_id), list(group), chosen)
-            for entry in pictured.entries(views, source, config):
-                stream.write(json.dumps(entry, allow_nan=False, separators=(",", ":")) + ",\n")
-        stream.write(LAST_LINE)
+            shown = {key: one for key, one in earlier.items() if key.video_id == video_id}
+            pictured = _PicturedVideo(run.report, videos.get(video_id), list(group), chosen, shown)
+            yield from pictured.entries(views, source, config)
 
-
-def chunk_path(run: RunDirectory, bundle: str) -> Path:
-    """The script that holds the details of one bundle."""
-    return run.report / "data" / f"{bundle}.js"
-
-
-def read_chunk(path: Path) -> Iterator[dict[str, Any]]:
-    """Read the entries of a chunk, one at a time. Raises RecordError."""
-    try:
-        with path.open(encoding="ascii") as stream:
-            next(stream, "")
-            for line in stream:
-                if line == LAST_LINE:
-                    return
-                yield json.loads(line.removesuffix(",\n"))
-        problem = "it ends too early"
-    except (OSError, ValueError) as error:
-        problem = str(error)
-    raise RecordError(path, "", f"is damaged: {problem}", "delete it and run `refsav report` again")
+    write_chunk(path, head, entries())
 
 
 class _PicturedVideo:
     """The objects of one video and their pictures."""
 
     def __init__(
-        self, report: Path, video: VideoFile | None, records: Sequence[Record], chosen: frozenset[ObjectKey]
+        self,
+        report: Path,
+        video: VideoFile | None,
+        records: Sequence[Record],
+        chosen: frozenset[ObjectKey],
+        earlier: Mapping[ObjectKey, Pictures],
     ) -> None:
         self._report = report
         self._video = video
         self._records = records
         self._chosen = chosen
+        self._earlier = earlier
+        """Pictures that cannot be drawn again: the source has lost the video."""
 
     def entries(self, views: ViewsConfig, source: SourceConfig, config: ReportConfig) -> Iterator[dict[str, Any]]:
         """Draw the pictures, then yield the entry of every object."""
         tracks = self._tracks(source)
         wanted = [track for key, track in tracks.items() if key in self._chosen and track.visible_rows]
-        pictures, problem = self._draw(wanted, views, config)
+        drawn, problem = self._draw(wanted, views, config)
+        pictures = {**self._earlier, **drawn}
         self._remove_old({entry.folder for entry in pictures.values()})
         for record in self._records:
             key = key_of(record)
@@ -143,7 +129,7 @@ class _PicturedVideo:
             for track, drawn in draw(frames, tracks, views):
                 done[track.key] = self._write_stills(track, drawn, film=bool(film_rows))
         except RecordError as error:
-            problem = error.line
+            problem = error.line_below(self._video.root)
         for track in tracks:
             if small and track.key in done:
                 film = encode_mp4(outlined_frames(small, track), small[0].shape[:2], track.rate_hz)
@@ -151,7 +137,7 @@ class _PicturedVideo:
         return done, problem
 
     def _write_stills(self, track: ObjectTrack, drawn: ObjectViews, *, film: bool) -> Pictures:
-        folder = f"media/{track.video_id}/{track.source}-{track.masklet_id}"
+        folder = _folder_of(track.key)
         stills = {"crop": drawn.crop, "masked": drawn.masked, "scene": drawn.scene}
         stills |= {f"video-{place}": image for place, image in enumerate(drawn.video)}
         for name, image in stills.items():
@@ -165,10 +151,13 @@ class _PicturedVideo:
         )
 
     def _remove_old(self, kept: set[str]) -> None:
-        if self._video:
-            for folder in self._report.glob(f"media/{self._video.video_id}/*"):
-                if folder.relative_to(self._report).as_posix() not in kept:
-                    shutil.rmtree(folder, ignore_errors=True)
+        if not self._video:
+            return
+        if media_size(self._video.media) == GONE:  # they cannot be drawn again, even if no chunk names them
+            kept |= {_folder_of(key) for key in self._chosen}
+        for folder in self._report.glob(f"media/{self._video.video_id}/*"):
+            if folder.relative_to(self._report).as_posix() not in kept:
+                shutil.rmtree(folder, ignore_errors=True)
 
     def _why_none(self, key: ObjectKey, track: ObjectTrack | None, problem: str, config: ReportConfig) -> str:
         if self._video is None or track is None:
@@ -178,6 +167,10 @@ class _PicturedVideo:
         if key not in self._chosen:
             return f"The report draws {config.max_objects} objects (report.max_objects); this one is in words only."
         return f"The video cannot be drawn any more: {problem}"
+
+
+def _folder_of(key: ObjectKey) -> str:
+    return f"media/{key.video_id}/{key.source}-{key.masklet_id}"
 
 
 def _told_by_source(record: Record) -> bool:
@@ -203,34 +196,26 @@ def _records(run: RunDirectory, bundle: str) -> Iterator[Record]:
     return heapq.merge(kept, dropped, failed, key=key_of)
 
 
+def _chosen(run: RunDirectory, bundle: str, config: ReportConfig) -> frozenset[ObjectKey]:
+    """Choose the objects that get pictures: every bundle has the same share of them."""
+    limit = -(-config.max_objects // max(1, sum(1 for _ in run.bundles.glob("bundle-*.json"))))
+    name = f"{bundle}.parquet"
+    kept, dropped = keys_in(run.expressions / name, EXPRESSIONS), keys_in(run.dropped / name, DROPPED)
+    keys = chain(kept, dropped, keys_in(run.failed / name, FAILED))
+    return chosen_for_pictures(keys, limit)
+
+
 def _digest_of_inputs(
-    run: RunDirectory, bundle: Bundle, views: ViewsConfig, source: SourceConfig, config: ReportConfig, limit: int
+    run: RunDirectory,
+    bundle: str,
+    views: ViewsConfig,
+    source: SourceConfig,
+    config: ReportConfig,
+    chosen: Collection[ObjectKey],
 ) -> str:
-    name = f"{bundle.name}.parquet"
-    parts = [folder / name for folder in (run.expressions, run.dropped, run.failed)]
     inputs = [
-        [sha256_of(part) if part.is_file() else "" for part in parts],
-        [[video.video_id, _size_of(video.media)] for video in bundle.videos],
+        [sha256_of(folder / f"{bundle}.parquet") for folder in (run.expressions, run.dropped, run.failed)],
         [settings.model_dump(mode="json", exclude={"page_objects"}) for settings in (views, source, config)],
-        limit,
+        sorted(chosen),
     ]
     return hashlib.sha256(json.dumps(inputs).encode()).hexdigest()
-
-
-def _size_of(media: Path) -> int:
-    try:
-        return sum(1 for _ in media.iterdir()) if media.is_dir() else media.stat().st_size
-    except OSError:
-        return -1
-
-
-def _first_line(bundle: str, head: str) -> str:
-    return f'refsav.chunk({{"name":{json.dumps(bundle)},{head},"objects":[\n'
-
-
-def _head_of(chunk: Path) -> str:
-    try:
-        with chunk.open(encoding="ascii") as stream:
-            return stream.readline()
-    except (OSError, UnicodeDecodeError):
-        return ""

@@ -1,7 +1,7 @@
 """What the gallery says of one object: plain JSON values, made from the record of what became of it."""
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -28,6 +28,28 @@ class Pictures:
     """Whether the object can be seen in each image of the video stage."""
     preview: bool
     """Whether there is a film."""
+
+    def to_json(self) -> dict[str, Any]:
+        """Make plain JSON values, as an entry has them."""
+        return {
+            "folder": self.folder,
+            "crop": self.crop_size,
+            "rows": self.rows,
+            "visible": self.visible,
+            "preview": self.preview,
+        }
+
+    @staticmethod
+    def from_json(told: Mapping[str, Any]) -> "Pictures":
+        """Read what `to_json` made."""
+        height, width = told["crop"]
+        return Pictures(
+            folder=told["folder"],
+            crop_size=(height, width),
+            rows=tuple(told["rows"]),
+            visible=tuple(told["visible"]),
+            preview=told["preview"],
+        )
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -70,13 +92,7 @@ def entry_of(record: Record, track: ObjectTrack | None, pictures: Pictures | Non
     if track:
         entry |= _track_fields(track)
     if pictures:
-        entry["pictures"] = {
-            "folder": pictures.folder,
-            "crop": pictures.crop_size,
-            "rows": pictures.rows,
-            "visible": pictures.visible,
-            "preview": pictures.preview,
-        }
+        entry["pictures"] = pictures.to_json()
     match record:
         case Expression():
             entry |= {"status": "kept", "stage": "video", "why": "", "expression": record.text}

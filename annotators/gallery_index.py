@@ -12,7 +12,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, TextIO
 
-from refsav.annotators.gallery import ReportConfig, read_chunk
+from refsav.annotators.gallery import ReportConfig
+from refsav.annotators.gallery_chunk import read_chunk
 from refsav.annotators.gallery_entries import Line, line_of
 from refsav.annotators.gallery_tables import tables_of
 from refsav.datasets.parts import read_unreadable

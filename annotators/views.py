@@ -145,11 +145,11 @@ class _Drawing:
         )
 
     def _encode(self, image: Image) -> bytes:
-        return encode_jpeg(image, self._config.jpeg_quality)
+        return encode_view(image, self._config.jpeg_quality)
 
 
-def encode_jpeg(image: Image, quality: int) -> bytes:
-    """Encode uint8 RGB [H, W, 3] as JPEG without colour subsampling, so that thin outlines stay as drawn."""
+def encode_view(image: Image, quality: int) -> bytes:
+    """Encode a view, uint8 RGB [H, W, 3], as JPEG without colour subsampling: thin outlines stay as drawn."""
     options = [
         cv2.IMWRITE_JPEG_QUALITY,
         quality,

@@ -89,7 +89,7 @@ def drawn_images(
         images.append(cv2.cvtColor(image, cv2.COLOR_RGB2BGR).astype(image.dtype, copy=False))
         return b""
 
-    with patch.object(views, "encode_jpeg", keep):
+    with patch.object(views, "encode_view", keep):
         _exhaust(views.draw(frames, tracks, config))
     return images
 

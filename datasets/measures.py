@@ -151,11 +151,6 @@ def write_measures(run: RunDirectory, bundle: str, measures: Iterable[VideoMeasu
     write_part(run.measures / f"{bundle}.parquet", MEASURES, measures)
 
 
-def read_bundle_measures(run: RunDirectory, bundle: str) -> Iterator[VideoMeasures]:
-    """Read what was measured in one bundle. Raises RecordError."""
-    return read_part(run.measures / f"{bundle}.parquet", MEASURES)
-
-
 def read_measures(run: RunDirectory) -> Iterator[VideoMeasures]:
     """Read what was measured, part by part. Raises RecordError."""
     for part in sorted(run.measures.glob("*.parquet")):

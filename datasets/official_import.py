@@ -75,10 +75,10 @@ def import_official(path: Path, sav_root: Path) -> Iterator[ImportedVideo | Unre
         try:
             entry = _entry(path, key, value, sav_root)
         except RecordError as error:
-            yield Unreadable(path=f"{path.name}:{key}", error=error.line)
+            yield Unreadable(path=f"{path.name}:{key}", error=error.line_below(path.parent))
             continue
         if (entry.video_id, entry.source) in seen:
-            problem = f"{path}:{key}: is a second entry for the {entry.source} objects of {entry.video_id}"
+            problem = f"{path.name}:{key}: is a second entry for the {entry.source} objects of {entry.video_id}"
             yield Unreadable(path=f"{path.name}:{key}", error=f"{problem}; fix: merge the two entries")
             continue
         seen.add((entry.video_id, entry.source))
@@ -129,7 +129,8 @@ def _find(objects: VideoObjects, entry: _Entry, column: int) -> ObjectTrack | Dr
         if (failed.key.source, failed.column) == (entry.source, column):
             return failed
     broken = [told.error for told in objects.unreadable if told.path.endswith(entry.annotations.name)]
-    missing = f"{entry.annotations}: has no column {column}; fix: use the SA-V files that the expressions were made for"
+    fix = "use the SA-V files that the expressions were made for"
+    missing = RecordError(entry.annotations, "", f"has no column {column}", fix).line_below(objects.video.root)
     key = ObjectKey(entry.video_id, entry.source, column)  # without the annotations the id is not known
     return Failed(key=key, column=column, stage="source", error=(broken or [missing])[0], request_digest="")
 
@@ -170,13 +171,15 @@ def _entry(path: Path, key: str, value: object, sav_root: Path) -> _Entry:
     if not match or match["video_id"] != video_path.stem:
         problem = f"{anno_path.name[:60]!r} is not {video_path.stem}_manual.json or _auto.json"
         raise RecordError(path, f"{key}.anno_path", problem, fix)
+    media = _below(sav_root, video_path)
+    folder = media.parent.relative_to(sav_root).as_posix()
     return _Entry(
         key=key,
         video_id=video_path.stem,
         source=cast(Source, match["source"]),
-        media=_below(sav_root, video_path),
+        media=media,
         annotations=_below(sav_root, anno_path),
-        folder="" if video_path.parent == PurePosixPath() else video_path.parent.as_posix(),
+        folder="" if folder == "." else folder,
         texts=dict(_text(path, key, column, entry) for column, entry in value["objects"].items()),
     )
 

@@ -87,6 +87,11 @@ def videos_in(part: Path) -> list[str]:
     return sorted(set(_open(part, EXPRESSIONS).read(columns=["video_id"]).column(0).to_pylist()))
 
 
+def keys_in(part: Path, kind: PartKind[Any]) -> list[ObjectKey]:
+    """List the objects of one part of expressions, dropped or failed; no mask is read. Raises RecordError."""
+    return [object_key(row) for row in _open(part, kind).read(columns=list(ObjectKey._fields)).to_pylist()]
+
+
 def read_texts(run: RunDirectory) -> Iterator[ExpressionText]:
     """Read the words of every expression, and no masks. Raises RecordError."""
     columns = ["video_id", "source", "masklet_id", "column", "frame_step", "expression"]

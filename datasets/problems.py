@@ -2,17 +2,37 @@
 
 from collections import Counter
 from collections.abc import Iterator
+from typing import NamedTuple
 
+from refsav.datasets.official_report import read_reports
 from refsav.datasets.parts import read_failed, read_unreadable
 from refsav.datasets.run import RunDirectory
+from refsav.datasets.shard_index import read_entries
 from refsav.files import write_text
+
+VIDEOS_SHOWN = 3
+"""Videos that one line names; index.json of the shards and report.json of the exports name all of them."""
+
+LOST_BY_THE_SOURCE = "the video is not in the source any more; fix: bring it back, or keep what was made from it"
+LEFT_OUT, STILL_IN = "left out of", "still in"
+
+
+class _VideoProblem(NamedTuple):
+    """What one output lacks, or has although the source lacks it."""
+
+    video_id: str
+    error: str
+    cost: str
+    place: str
 
 
 def write_problems(run: RunDirectory) -> None:
-    """Write each problem once, sorted, with how many objects it cost; a run without any has no such file.
+    """Write each problem once, sorted, with the objects or videos that it cost; a run without any has no such file.
+
+    A reason that holds for many videos is one line.
 
     Raises:
-        RecordError: If a part cannot be read.
+        RecordError: If a part or the exports' report cannot be read.
         DiskError: If the file cannot be written.
     """
     lines = sorted(_lines(run))
@@ -34,3 +54,34 @@ def _lines(run: RunDirectory) -> Iterator[str]:
         yield lost.error
     for error, count in Counter(failed.error for failed in read_failed(run)).items():
         yield f"{error} ({count} object{'' if count == 1 else 's'})"
+    yield from _lines_of_videos(run)
+
+
+def _lines_of_videos(run: RunDirectory) -> Iterator[str]:
+    """Tell each problem with videos once, whatever number of videos and outputs it concerns."""
+    places_of: dict[tuple[str, str, str], list[str]] = {}
+    for lost in _videos(run):
+        places_of.setdefault((lost.error, lost.cost, lost.video_id), []).append(lost.place)
+    videos_of: dict[tuple[str, str, str], list[str]] = {}
+    for (error, cost, video_id), places in places_of.items():
+        videos_of.setdefault((error, cost, " and ".join(places)), []).append(video_id)
+    for (error, cost, where), video_ids in videos_of.items():
+        count, shown = len(video_ids), ", ".join(video_ids[:VIDEOS_SHOWN])
+        more = ", …" if count > VIDEOS_SHOWN else ""
+        yield f"{error} ({count} video{'' if count == 1 else 's'} {cost} {where}: {shown}{more})"
+
+
+def _videos(run: RunDirectory) -> Iterator[_VideoProblem]:
+    """Yield the videos that shards or exports lack, or the source."""
+    for entry in read_entries(run):
+        place = f"shards/{entry.shards}"
+        for skipped in entry.skipped:
+            yield _VideoProblem(skipped.video_id, skipped.error, LEFT_OUT, place)
+        for video_id in entry.kept:
+            yield _VideoProblem(video_id, LOST_BY_THE_SOURCE, STILL_IN, place)
+    for report in read_reports(run):
+        place = f"exports/{report.path.name}"
+        for skipped in report.skipped:
+            yield _VideoProblem(skipped.video_id, skipped.error, LEFT_OUT, place)
+        for video_id in report.kept:
+            yield _VideoProblem(video_id, LOST_BY_THE_SOURCE, STILL_IN, place)

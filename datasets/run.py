@@ -66,11 +66,6 @@ class RunDirectory:
         return self.root / "exports"
 
     @property
-    def review(self) -> Path:
-        """What people are asked, and what they answered."""
-        return self.root / "review"
-
-    @property
     def stats(self) -> Path:
         """Statistics of the run, machine-readable."""
         return self.root / "stats.json"

@@ -90,8 +90,11 @@ def to_members(sample: Sample) -> dict[str, str | bytes]:
     return {"__key__": sample.video_id, "json": text.encode(), sample.media_kind: sample.media}
 
 
-def encode_jpeg(image: Image, quality: int) -> bytes:
-    """Compress a uint8 RGB [H, W, 3] image; the same image gives the same bytes."""
+def encode_frame(image: Image, quality: int) -> bytes:
+    """Compress a video frame, uint8 RGB [H, W, 3], as a small JPEG with halved colour, as the video itself has it.
+
+    The same image gives the same bytes.
+    """
     done, content = cv2.imencode(".jpg", cv2.cvtColor(image, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, quality])
     if not done:
         raise ValueError(f"an image of shape {image.shape} cannot be made a JPEG")

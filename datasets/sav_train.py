@@ -203,7 +203,8 @@ def _read_json(path: Path) -> dict[str, Any]:
         where = f"line {error.lineno} column {error.colno}"
         raise RecordError(path, where, f"is not whole JSON: {error.msg}", DOWNLOAD_AGAIN) from None
     except (OSError, ValueError, RecursionError) as error:  # ValueError: no UTF-8, or a number of 5,000 digits
-        raise RecordError(path, "", f"cannot be read: {error}", DOWNLOAD_AGAIN) from None
+        reason = error.strerror if isinstance(error, OSError) else error  # an OSError's own text has the whole path
+        raise RecordError(path, "", f"cannot be read: {reason}", DOWNLOAD_AGAIN) from None
     if not isinstance(content, dict):
         raise RecordError(path, "", "is not a JSON object", DOWNLOAD_AGAIN)
     return content

@@ -1,13 +1,15 @@
 """What shards hold: an entry beside each shard, which marks it as finished, and an index for each set of them."""
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Literal
 
 from pydantic import TypeAdapter, ValidationError
 
+from refsav.datasets.media import still_made_from
 from refsav.datasets.run import RunDirectory
 from refsav.files import write_text
 
@@ -17,10 +19,11 @@ ShardSet = Literal["train", "val-long"]
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class SkippedVideo:
-    """A video whose frames could not be read when its shard was written."""
+    """A video that a shard or an export had to be written without."""
 
     video_id: str
     error: str
+    """One line: why."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -36,8 +39,13 @@ class ShardEntry:
     size_bytes: int
     sha256: str
     inputs: str
-    """Digest of all that the shard was made from."""
+    """Digest of all that the shard was made from, but the media."""
+    media: Mapping[str, int]
+    """Size in bytes of each video's media when the shard was written; -1 if it was gone."""
     skipped: tuple[SkippedVideo, ...]
+    """Videos whose frames could not be read when the shard was written."""
+    kept: tuple[str, ...]
+    """Videos in the shard whose media the source had lost when the build last looked."""
 
 
 def write_entry(shard: Path, entry: ShardEntry) -> None:
@@ -45,14 +53,29 @@ def write_entry(shard: Path, entry: ShardEntry) -> None:
     write_text(_beside(shard), json.dumps(asdict(entry), indent=1, sort_keys=True) + "\n")
 
 
-def finished_entry(shard: Path, inputs: str) -> ShardEntry | None:
-    """Give the entry of a shard that is there and was made from `inputs`; None if it has to be written."""
+def finished_entry(shard: Path, inputs: str, media: Mapping[str, int]) -> ShardEntry | None:
+    """Give the entry of a shard that is there and was made from these inputs; None if it has to be written.
+
+    Args:
+        shard: The tar.
+        inputs: Digest of all that it is made from, but the media.
+        media: Size of each video's media now; one that is gone is no reason to write the shard without it.
+    """
     try:
         entry = _ENTRY.validate_json(_beside(shard).read_bytes())
     except (OSError, ValidationError):
         return None
+    if entry.inputs != inputs or not still_made_from(entry.media, media):
+        return None
     whole = not entry.samples or (shard.is_file() and shard.stat().st_size == entry.size_bytes)
-    return entry if whole and entry.inputs == inputs else None
+    return entry if whole else None
+
+
+def read_entries(run: RunDirectory) -> Iterator[ShardEntry]:
+    """Read the entry of every shard that the last build has left; one that cannot be read is written anew then."""
+    for path in sorted(run.shards.glob("*/.ref-sav-*.tar.json")):
+        with suppress(OSError, ValidationError):
+            yield _ENTRY.validate_json(path.read_bytes())
 
 
 def write_index(run: RunDirectory, entries: Iterable[ShardEntry]) -> None:
@@ -75,7 +98,11 @@ def write_index(run: RunDirectory, entries: Iterable[ShardEntry]) -> None:
             "objects": sum(entry.objects for entry in written),
             "expressions": sum(entry.expressions for entry in written),
             "shards": [
-                {name: value for name, value in asdict(entry).items() if name not in ("shards", "skipped")}
+                {
+                    name: value
+                    for name, value in asdict(entry).items()
+                    if name not in ("shards", "media", "skipped", "kept")
+                }
                 for entry in written
             ],
             "skipped": [asdict(skipped) for entry in members for skipped in entry.skipped],

@@ -3,7 +3,7 @@
 import hashlib
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import chain, groupby
 from pathlib import Path
 from typing import BinaryIO, Literal, TypeVar
@@ -13,11 +13,12 @@ from webdataset.writer import TarWriter
 
 from refsav.config import Config
 from refsav.datasets.frames import decode
+from refsav.datasets.media import GONE, media_sizes
 from refsav.datasets.parts import expression_parts, expressions_of, videos_in
 from refsav.datasets.records import Expression, VideoFile
 from refsav.datasets.run import RunDirectory
-from refsav.datasets.samples import FrameEntry, Sample, SampleObject, SampleText, TextStatus, encode_jpeg, to_members
-from refsav.datasets.shard_index import ShardEntry, ShardSet, SkippedVideo, finished_entry, write_entry, write_index
+from refsav.datasets.samples import FrameEntry, Sample, SampleObject, SampleText, TextStatus, encode_frame, to_members
+from refsav.datasets.shard_index import ShardEntry, ShardSet, SkippedVideo, finished_entry, write_entry
 from refsav.datasets.splits import Assignment, Split
 from refsav.errors import ConfigError, RecordError
 from refsav.files import appearing, sha256_of
@@ -26,7 +27,7 @@ Member = TypeVar("Member")
 
 SET_OF: Mapping[Split, ShardSet] = {"train": "train", "val": "val-long"}
 STATUS_OF: Mapping[ShardSet, TextStatus] = {"train": "generated", "val-long": "candidate"}
-FORMAT = 1
+FORMAT = 2
 """Raised with every change of the layout, so that shards of an older version are written anew."""
 
 
@@ -97,15 +98,21 @@ def plan_shards(
 def write_shard(run: RunDirectory, plan: ShardPlan, config: ShardConfig) -> ShardEntry:
     """Write one shard, unless it is there already and was made from the same input; one video in memory.
 
-    A video whose frames cannot be read is left out and told in the entry.
+    A shard that is there keeps the frames of videos whose media is gone from the source. A video whose frames cannot
+    be read when a shard has to be written is left out and told in the entry.
 
     Raises:
         DiskError: If the shard cannot be written.
         RecordError: If a part cannot be read.
     """
     path = run.shards / plan.shards / plan.name
-    inputs = _digest_of_inputs(plan, config)
-    if there := finished_entry(path, inputs):
+    inputs, media = _digest_of_inputs(plan, config), media_sizes(plan.videos)
+    if there := finished_entry(path, inputs, media):
+        left_out = {skipped.video_id for skipped in there.skipped}
+        kept = tuple(video_id for video_id, size in media.items() if size == GONE and video_id not in left_out)
+        if kept != there.kept:
+            there = replace(there, kept=kept)
+            write_entry(path, there)
         return there
     skipped: list[SkippedVideo] = []
     samples = _samples(plan, config, skipped)
@@ -126,19 +133,12 @@ def write_shard(run: RunDirectory, plan: ShardPlan, config: ShardConfig) -> Shar
         size_bytes=path.stat().st_size if first else 0,
         sha256=sha256_of(path) if first else "",
         inputs=inputs,
+        media=media,
         skipped=tuple(skipped),
+        kept=(),
     )
     write_entry(path, entry)
     return entry
-
-
-def write_shards(
-    run: RunDirectory, splits: Mapping[str, Assignment], videos: Mapping[str, VideoFile], config: ShardConfig
-) -> list[ShardEntry]:
-    """Plan, write and index all shards of a run, one after the other. Raises as the three do."""
-    entries = [write_shard(run, plan, config) for plan in plan_shards(run, splits, videos, config)]
-    write_index(run, entries)
-    return entries
 
 
 def _tar(stream: BinaryIO) -> TarWriter:
@@ -149,10 +149,11 @@ def _samples(plan: ShardPlan, config: ShardConfig, skipped: list[SkippedVideo]) 
     files = {video.video_id: video for video in plan.videos}
     expressions = chain.from_iterable(expressions_of(part, files.keys()) for part in plan.parts)
     for video_id, group in groupby(expressions, key=lambda expression: expression.track.video_id):
+        video = files[video_id]
         try:
-            yield _sample(files[video_id], list(group), STATUS_OF[plan.shards], config)
+            yield _sample(video, list(group), STATUS_OF[plan.shards], config)
         except RecordError as error:
-            skipped.append(SkippedVideo(video_id=video_id, error=error.line))
+            skipped.append(SkippedVideo(video_id=video_id, error=error.line_below(video.root)))
 
 
 def _sample(video: VideoFile, expressions: list[Expression], status: TextStatus, config: ShardConfig) -> Sample:
@@ -186,7 +187,7 @@ def _media(media: Path, indexes: list[int], config: ShardConfig) -> tuple[bytes,
             return media.read_bytes(), tuple(FrameEntry(index) for index in indexes)
         except OSError as error:
             raise RecordError(media, "", f"cannot be read: {error.strerror}", "restore the file") from error
-    files = [encode_jpeg(image, config.jpeg_quality) for _, image in decode(media, indexes)]
+    files = [encode_frame(image, config.jpeg_quality) for _, image in decode(media, indexes)]
     ends = [0]
     for file in files:
         ends.append(ends[-1] + len(file))
@@ -195,17 +196,10 @@ def _media(media: Path, indexes: list[int], config: ShardConfig) -> tuple[bytes,
 
 
 def _digest_of_inputs(plan: ShardPlan, config: ShardConfig) -> str:
-    """Digest the parts' bytes and the media's names and sizes: what may change between two runs of a build."""
-    media = [(video.video_id, _size_bytes(video.media)) for video in plan.videos]
-    content = [FORMAT, plan.name, config.model_dump(), media, [sha256_of(part) for part in plan.parts]]
+    """Digest the videos' names and the parts' bytes: what may change between two runs of a build, beside the media."""
+    names = [video.video_id for video in plan.videos]
+    content = [FORMAT, plan.name, config.model_dump(), names, [sha256_of(part) for part in plan.parts]]
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
-
-
-def _size_bytes(media: Path) -> int:
-    try:
-        return sum(file.stat().st_size for file in media.iterdir()) if media.is_dir() else media.stat().st_size
-    except OSError:
-        return -1  # told when its frames are asked for
 
 
 def _cut(members: Sequence[Member], size: int) -> Iterator[Sequence[Member]]:

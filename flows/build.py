@@ -13,7 +13,7 @@ from refsav.annotators import gallery, gallery_index
 from refsav.annotators.annotation import annotate_to_parts, mark_for_retry, settle_engines
 from refsav.annotators.engine import ServersDownError
 from refsav.annotators.plan import extend_plan, read_bundle, read_plan
-from refsav.datasets import official, shard_index, shards, splits
+from refsav.datasets import official, official_evaluation, official_report, shard_index, shards, splits
 from refsav.datasets.part_kinds import UNREADABLE
 from refsav.datasets.parts import write_part
 from refsav.datasets.records import VideoFile
@@ -154,11 +154,12 @@ def write_shard(plan: shards.ShardPlan, run: Path, config: shards.ShardConfig) -
 
 @task
 def export_official(source: Path, run: Path, assignments: dict[str, splits.Assignment]) -> None:
-    """Write the official training file and the official evaluation layout."""
+    """Write the official training file, the official evaluation layout, and what they have no place for."""
     directory = RunDirectory(run)
     videos = videos_of(directory, source)
-    official.export_training(directory, assignments, videos)
-    official.export_evaluation(directory, assignments, videos)
+    training = official.export_training(directory, assignments, videos)
+    evaluation = official_evaluation.export_evaluation(directory, assignments, videos)
+    official_report.write_reports(directory, (training, evaluation))
 
 
 def draw_gallery(bundles: Sequence[str], source: Path, run: Path, config: BuildConfig) -> None:

@@ -9,7 +9,9 @@ from rich.table import Table as RichTable
 
 from refsav.annotators.estimate import Sample, StageEstimate
 from refsav.annotators.gallery_tables import Table, tables_of
-from refsav.datasets.official import EVALUATION_FOLDER, TRAINING_FILE
+from refsav.datasets.official import TRAINING_FILE
+from refsav.datasets.official_evaluation import EVALUATION_FOLDER
+from refsav.datasets.official_report import read_reports
 from refsav.datasets.problems import read_problems
 from refsav.datasets.run import RunDirectory
 from refsav.datasets.statistics import Statistics
@@ -36,10 +38,11 @@ def print_outcome(console: Console, run: Path, statistics: Statistics, again: st
         "evaluation": directory.exports / EVALUATION_FOLDER,
         "failed": directory.failed,
     }
+    empty = {report.path for report in read_reports(directory) if not report.videos}
     for name, path in places.items():
         if name == "failed" and not statistics.failed:
             continue
-        if path.exists():
+        if path.exists() and path not in empty:
             note = f"   take them up again: {escape(again)}" if name == "failed" else ""
             console.print(f"  {name:<11}{escape(str(path))}{note}")
 

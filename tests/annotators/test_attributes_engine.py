@@ -11,7 +11,7 @@ from refsav.annotators.attributes_engine import AttributesEngine
 from refsav.annotators.engine import ChatRequest, EngineError, Reply, Sampling, Task
 from refsav.annotators.replies import read_description
 from refsav.annotators.stages import CROP, JUDGE, MASKED, SCENE, VIDEO, RequestMaker, Stage, StagesConfig, Subject
-from refsav.annotators.views import OUTLINE_RGB, PAINTED_OVER_RGB, ViewsConfig, encode_jpeg, render
+from refsav.annotators.views import OUTLINE_RGB, PAINTED_OVER_RGB, ViewsConfig, encode_view, render
 from refsav.datasets.frames import Image
 from refsav.datasets.records import ObjectCaptions, VideoFile
 from refsav.datasets.sav import SourceConfig, discover, read_video
@@ -29,7 +29,7 @@ def request(task: Task, *images: Image | bytes, choices: tuple[str, ...] = (), *
         system="",
         user="",
         fields=fields,
-        images=tuple(image if isinstance(image, bytes) else encode_jpeg(image, 90) for image in images),
+        images=tuple(image if isinstance(image, bytes) else encode_view(image, 90) for image in images),
         sampling=Sampling(max_tokens=100, temperature=0, seed=0),
         choices=choices,
     )

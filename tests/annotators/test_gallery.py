@@ -15,12 +15,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from refsav.annotators.gallery import ReportConfig, chunk_path, read_chunk, write_bundle
+from refsav.annotators.gallery import ReportConfig, write_bundle
+from refsav.annotators.gallery_chunk import chunk_path, read_chunk
 from refsav.annotators.gallery_entries import chosen_for_pictures, entry_of, jpeg_size, line_of
 from refsav.annotators.gallery_index import PAGE, SCRIPTS_AND_STYLE, write_index
 from refsav.annotators.plan import Bundle
 from refsav.annotators.preview import encode_mp4, outlined_frames
-from refsav.annotators.views import ViewsConfig, encode_jpeg, render
+from refsav.annotators.views import ViewsConfig, encode_view, render
 from refsav.datasets.masks import encode
 from refsav.datasets.parts import write_parts
 from refsav.datasets.records import (
@@ -179,17 +180,66 @@ def test_a_bundle_is_drawn_again_only_if_something_has_changed(made: Made) -> No
     assert made.draw(views=ViewsConfig(frames=3))["sav_1/0"]["expression"] == "Another text."
 
 
-def test_objects_of_a_lost_video_are_shown_in_words_until_it_is_back(made: Made) -> None:
-    before = made.draw()
+def pictures(made: Made) -> dict[str, tuple[bytes, int]]:
+    """Every picture and film with the time at which it was written."""
+    files = made.run.report.glob("media/*/*/*")
+    return {str(path.relative_to(made.run.report)): (path.read_bytes(), path.stat().st_mtime_ns) for path in files}
+
+
+def test_what_was_drawn_of_a_lost_video_is_kept(made: Made) -> None:
+    before, drawn = made.draw(), pictures(made)
     kept = made.source / "kept.mp4"
     shutil.move(made.videos[0].media, kept)
+    assert made.draw() == before
+    assert pictures(made) == drawn
+    shutil.move(kept, made.videos[0].media)
+    assert made.draw() == before
+    assert pictures(made) == drawn
+
+
+def test_pictures_of_a_lost_video_are_still_shown_when_its_bundle_changes(made: Made) -> None:
+    before, drawn = made.draw(), pictures(made)
+    made.videos[0].media.unlink()
+    made.write(expressions=[expression(track("sav_1", 0, hidden=(2,)), "New."), expression(track("sav_2", 0))])
+    after = made.draw()
+    assert after["sav_1/0"]["expression"] == "New."
+    assert after["sav_1/0"]["pictures"] == before["sav_1/0"]["pictures"]
+    assert after["sav_1/0"]["note"] == ""
+    assert {name: pictures(made)[name] for name in drawn if "sav_1" in name} == {
+        name: file for name, file in drawn.items() if "sav_1" in name
+    }
+    assert made.draw() == after
+
+
+def test_pictures_of_a_lost_video_survive_a_lost_chunk_until_the_video_is_back(made: Made) -> None:
+    before, drawn = made.draw(), pictures(made)
+    kept = made.source / "kept.mp4"
+    shutil.move(made.videos[0].media, kept)
+    chunk_path(made.run, made.bundle.name).unlink()
     without = made.draw()
     assert "pictures" not in without["sav_1/0"]
     assert "sav_1.mp4: the video is missing" in without["sav_1/0"]["note"]
-    assert without["sav_1/0"]["expression"] == before["sav_1/0"]["expression"]
-    assert made.folders() == ["media/sav_2/manual-0"]
+    assert pictures(made).keys() == drawn.keys()
     shutil.move(kept, made.videos[0].media)
     assert made.draw() == before
+
+
+def test_objects_of_a_video_that_was_lost_before_it_was_drawn_are_shown_in_words(made: Made) -> None:
+    made.videos[0].media.unlink()
+    entry = made.draw()["sav_1/0"]
+    assert "pictures" not in entry
+    assert entry["note"].startswith("The video cannot be drawn any more: sav_1.mp4: the video is missing")
+    assert made.folders() == ["media/sav_2/manual-0"]
+
+
+def test_a_new_bundle_draws_nothing_again_while_all_objects_are_pictured(made: Made) -> None:
+    made.run.bundles.mkdir()
+    (made.run.bundles / "bundle-000000.json").touch()
+    made.draw()
+    drawn = pictures(made)
+    (made.run.bundles / "bundle-000001.json").touch()
+    made.draw()
+    assert pictures(made) == drawn
 
 
 def test_a_limit_draws_the_same_objects_every_time_and_takes_away_the_others(made: Made) -> None:
@@ -257,7 +307,7 @@ def test_a_film_of_odd_size_loses_a_row_and_has_the_same_bytes_every_time() -> N
 
 @pytest.mark.parametrize("size", [(1, 1), (7, 300), (480, 9)])
 def test_the_size_of_a_jpeg_is_read_from_its_header(size: tuple[int, int]) -> None:
-    assert jpeg_size(encode_jpeg(np.zeros((*size, 3), np.uint8), 90)) == size
+    assert jpeg_size(encode_view(np.zeros((*size, 3), np.uint8), 90)) == size
     plain = cv2.imencode(".jpg", np.zeros((*size, 3), np.uint8))[1].tobytes()
     assert jpeg_size(plain) == size
 

@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from refsav.annotators.outline import find_outline
-from refsav.annotators.views import OUTLINE_RGB, encode_jpeg
+from refsav.annotators.views import OUTLINE_RGB, encode_view
 from refsav.datasets.frames import Image
 from refsav.datasets.masks import Mask
 
@@ -17,7 +17,7 @@ def outlined(mask: Mask, rgb: tuple[int, int, int] = (60, 90, 160), quality: int
     image[mask] = rgb
     around = cv2.dilate(mask.astype(np.uint8), np.ones((2 * width_px + 1,) * 2, np.uint8)) > 0
     image[around & ~mask] = OUTLINE_RGB
-    decoded = cv2.imdecode(np.frombuffer(encode_jpeg(image, quality), np.uint8), cv2.IMREAD_COLOR)
+    decoded = cv2.imdecode(np.frombuffer(encode_view(image, quality), np.uint8), cv2.IMREAD_COLOR)
     return np.asarray(cv2.cvtColor(decoded, cv2.COLOR_BGR2RGB), dtype=np.uint8)
 
 

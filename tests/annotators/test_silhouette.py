@@ -3,13 +3,13 @@ import numpy as np
 import pytest
 
 from refsav.annotators.silhouette import find_in_crop, find_in_masked
-from refsav.annotators.views import PAINTED_OVER_RGB, encode_jpeg
+from refsav.annotators.views import PAINTED_OVER_RGB, encode_view
 from refsav.datasets.frames import Image
 from refsav.datasets.masks import Mask
 
 
 def through_jpeg(image: Image) -> Image:
-    decoded = cv2.imdecode(np.frombuffer(encode_jpeg(image, 90), np.uint8), cv2.IMREAD_COLOR)
+    decoded = cv2.imdecode(np.frombuffer(encode_view(image, 90), np.uint8), cv2.IMREAD_COLOR)
     return np.asarray(cv2.cvtColor(decoded, cv2.COLOR_BGR2RGB), dtype=np.uint8)
 
 

@@ -1,7 +1,7 @@
 """Expressions without a model: the real videos' own objects, with texts that say which object they belong to."""
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -20,12 +20,17 @@ from refsav.datasets.records import (
     VideoCaption,
     VideoFile,
 )
+from refsav.datasets.run import RunDirectory
 from refsav.datasets.sav import SourceConfig, VideoObjects, discover, read_video
+from refsav.datasets.shard_index import ShardEntry, write_index
+from refsav.datasets.shards import ShardConfig, plan_shards, write_shard
+from refsav.datasets.splits import Assignment
 
 os.environ["HF_HUB_OFFLINE"] = "1"  # read once, when Hugging Face's libraries are imported
 
 MakeTrack = Callable[..., ObjectTrack]
 MakeExpression = Callable[..., Expression]
+WriteShards = Callable[..., list[ShardEntry]]
 
 
 def box_mask(size: tuple[int, int], box: tuple[int, int, int, int] | None) -> Rle | None:
@@ -92,3 +97,17 @@ def real_videos(sav_data: Path) -> dict[str, VideoObjects]:
 def real_expressions(real_videos: dict[str, VideoObjects], make_expression: MakeExpression) -> list[Expression]:
     """An expression for every object of the real videos."""
     return [make_expression(track) for video in real_videos.values() for track in video.tracks]
+
+
+@pytest.fixture(scope="session")
+def write_shards() -> WriteShards:
+    """Plans, writes and indexes all shards of a run, one after the other, as the flow does some at a time."""
+
+    def write(
+        run: RunDirectory, splits: Mapping[str, Assignment], videos: Mapping[str, VideoFile], config: ShardConfig
+    ) -> list[ShardEntry]:
+        entries = [write_shard(run, plan, config) for plan in plan_shards(run, splits, videos, config)]
+        write_index(run, entries)
+        return entries
+
+    return write

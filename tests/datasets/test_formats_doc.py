@@ -10,7 +10,7 @@ from refsav.datasets.measures import MEASURES
 from refsav.datasets.part_kinds import DROPPED, EXPRESSIONS, FAILED, UNREADABLE
 from refsav.datasets.parts import write_parts
 from refsav.datasets.run import RunDirectory
-from refsav.datasets.shards import ShardConfig, write_shards
+from refsav.datasets.shards import ShardConfig
 from refsav.datasets.splits import SplitConfig, split_by_video
 
 DOC = (Path(__file__).parents[2] / "docs/formats.md").read_text()
@@ -27,7 +27,7 @@ TYPES = {
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory, real_expressions, real_videos):
+def folder(tmp_path_factory, real_expressions, real_videos, write_shards):
     root = tmp_path_factory.mktemp("doc")
     run = RunDirectory(root / "runs/demo")
     write_parts(run, "bundle-000000", expressions=real_expressions, dropped=[], failed=[], unreadable=[])

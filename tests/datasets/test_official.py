@@ -5,13 +5,13 @@ import re
 import shutil
 from pathlib import Path
 
-import cv2
 import pytest
 from pycocotools import mask as coco
 
 from refsav.datasets.frames import probe
-from refsav.datasets.official import export_evaluation, export_training, official_path
+from refsav.datasets.official import export_training, official_path
 from refsav.datasets.official_import import ImportedVideo, import_official
+from refsav.datasets.official_report import read_reports, write_reports
 from refsav.datasets.parts import read_expressions, write_parts
 from refsav.datasets.records import Unreadable, VideoFile
 from refsav.datasets.run import RunDirectory
@@ -19,7 +19,6 @@ from refsav.datasets.splits import SplitConfig, assign
 from refsav.errors import RecordError
 
 ALL_TRAIN = SplitConfig(val_share=0)
-ALL_VAL = SplitConfig(val_share=1)
 
 
 @pytest.fixture(scope="module")
@@ -93,34 +92,20 @@ def test_a_video_without_mp4_is_told_not_exported(run, files, tmp_path):
     folder = VideoFile(video_id="vos_000001", media=tmp_path, annotations=(tmp_path,), folder="JPEGImages_24fps")
     report = export_training(run, assign(files, ALL_TRAIN), files | {"vos_000001": folder})
     assert (report.videos, [skipped.video_id for skipped in report.skipped]) == (2, ["vos_000001"])
+    write_reports(run, [report])
+    assert read_reports(run) == (report,)
+    (told,) = json.loads((run.exports / "report.json").read_text())
+    assert told["path"] == "Ref-SAV.json"
+    assert told["skipped"][0]["error"] == "the source is folders of frames; Ref-SAV.json names mp4 files"
+    assert str(tmp_path) not in (run.exports / "report.json").read_text()
 
 
-def test_the_evaluation_layout_scores_the_truth_as_perfect(run, files, real_expressions):
-    report = export_evaluation(run, assign(files, ALL_VAL), files)
-    assert (report.videos, report.objects) == (3, len(real_expressions))
-    videos = json.loads((report.path / "meta_expressions_valid.json").read_text("ascii"))["videos"]
-    masks = json.loads((report.path / "mask_dict.json").read_text("ascii"))
-    by_text = {expression.text: expression for expression in real_expressions}
-    anno_ids = []
-    for video_id, video in videos.items():
-        assert video["frames"] == sorted(video["frames"])
-        first = cv2.imread(str(report.path / "videos" / video_id / f"{video['frames'][0]}.jpg"))
-        assert first.shape[:2] == (video["height"], video["width"])
-        assert len(list((report.path / "videos" / video_id).iterdir())) == len(video["frames"])
-        for exp_id, entry in video["expressions"].items():
-            assert "_" not in exp_id, "the scorer splits video and expression at the last underscore"
-            track = by_text[entry["exp"]].track
-            (anno_id,) = entry["anno_id"]
-            anno_ids.append(anno_id)
-            assert (track.video_id, entry["type_id"], entry["obj_id"]) == (video_id, 0, [track.column])
-            areas = [0 if mask is None else int(coco.area(mask)) for mask in masks[str(anno_id)]]
-            assert areas == list(track.areas_px) and len(areas) == len(video["frames"])
-    assert sorted(map(str, anno_ids)) == sorted(masks)
-
-
-def test_no_val_video_no_evaluation_set(run, files):
-    report = export_evaluation(run, assign(files, ALL_TRAIN), files)
-    assert report.videos == 0 and not report.path.exists()
+def test_a_report_of_exports_that_is_damaged_is_told_with_the_fix(run):
+    assert read_reports(run) == ()
+    run.exports.mkdir()
+    (run.exports / "report.json").write_text("[{")
+    with pytest.raises(RecordError, match=r"report\.json: is damaged: .*\n  fix: delete it"):
+        read_reports(run)
 
 
 def test_the_same_run_gives_the_same_bytes(run, files, real_expressions, tmp_path):
@@ -129,11 +114,8 @@ def test_the_same_run_gives_the_same_bytes(run, files, real_expressions, tmp_pat
     one_val = assign(files, SplitConfig())
     for directory in (run, other):
         export_training(directory, one_val, files)
-        export_evaluation(directory, one_val, files)
-    written = [path for path in run.exports.rglob("*") if path.is_file()]
-    assert len(written) > 20
-    for path in written:
-        assert (other.exports / path.relative_to(run.exports)).read_bytes() == path.read_bytes()
+    name = "exports/Ref-SAV.json"
+    assert (other.root / name).read_bytes() == (run.root / name).read_bytes()
 
 
 def test_what_was_exported_comes_back(run, files, real_expressions, sav_data):
@@ -248,3 +230,32 @@ def test_two_entries_for_the_same_objects_are_told(tmp_path, sav_data):
     told, video = read_import(tmp_path, sav_data, first=GOOD, second=GOOD)
     assert "is a second entry for the manual objects of vos_000001" in told.error
     assert len(video.expressions) == 2
+
+
+def test_an_import_tells_paths_from_the_sav_folder_wherever_that_is(tmp_path, sav_data):
+    nested = "sav_000/sav_train/sav_000"  # which the loader reads as sav_train/sav_000
+    objects = {"0": {"formated": "a tan camel"}, "7": {"formated": "a third camel"}}
+    entry = {"video_path": f"{nested}/vos_000001.mp4", "anno_path": f"{nested}/vos_000001_manual.json"}
+    missing = {"video_path": "x/vos_000002.mp4", "anno_path": "x/vos_000002_manual.json"}
+    told = []
+    for place in ("one", "the/other"):
+        root = tmp_path / place
+        folder = root / "sav/sav_train/sav_000"
+        folder.mkdir(parents=True)
+        for name in ("vos_000001.mp4", "vos_000001_manual.json"):
+            shutil.copy(sav_data / name, folder)
+        bad = GOOD | {"video_path": 7}
+        unreadable, first, second = read_import(
+            root, root / "sav", v=GOOD | entry | {"objects": objects}, w=GOOD | missing, bad=bad
+        )
+        assert first.video.root == root / "sav"
+        told.append([unreadable.error, *(failed.error for video in (first, second) for failed in video.failed)])
+    assert told[0] == told[1]
+    assert told[0][0].startswith("Ref-SAV.json:bad.video_path: is not a path")
+    assert told[0][1].startswith("sav_train/sav_000/vos_000001_manual.json: has no column 7; fix: ")
+    assert told[0][2].startswith("x/vos_000002_manual.json: cannot be read: ")
+
+
+def test_a_second_entry_is_told_without_the_place_of_the_file(tmp_path, sav_data):
+    told, _ = read_import(tmp_path, sav_data, first=GOOD, second=GOOD)
+    assert told.error.startswith("Ref-SAV.json:second: is a second entry")

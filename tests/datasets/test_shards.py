@@ -3,6 +3,7 @@
 import io
 import json
 import tarfile
+from dataclasses import replace
 
 import av
 import cv2
@@ -16,7 +17,7 @@ from refsav.datasets.parts import write_parts
 from refsav.datasets.records import VideoFile
 from refsav.datasets.run import RunDirectory
 from refsav.datasets.samples import iterate, read_frames
-from refsav.datasets.shards import ShardConfig, plan_shards, write_shard, write_shards
+from refsav.datasets.shards import ShardConfig, plan_shards, write_shard
 from refsav.datasets.splits import SplitConfig, assign, split_by_video
 from refsav.errors import ConfigError, RecordError
 
@@ -38,7 +39,7 @@ def splits_of(run, tmp_path, val=VAL):
 
 
 @pytest.fixture(scope="module")
-def built(tmp_path_factory, real_expressions, files):
+def built(tmp_path_factory, real_expressions, files, write_shards):
     root = tmp_path_factory.mktemp("run")
     run = RunDirectory(root / "run")
     add_parts(run, real_expressions)
@@ -130,7 +131,7 @@ def test_the_index_names_every_shard_with_its_size_and_digest(built):
         assert entry["size_bytes"] == path.stat().st_size and len(entry["sha256"]) == 64
 
 
-def test_the_same_run_gives_the_same_bytes(built, tmp_path, real_expressions, files):
+def test_the_same_run_gives_the_same_bytes(built, tmp_path, real_expressions, files, write_shards):
     again = RunDirectory(tmp_path / "again")
     add_parts(again, real_expressions[::-1])
     write_shards(again, splits_of(again, tmp_path), files, ShardConfig(videos_per_shard=1))
@@ -158,7 +159,67 @@ def test_a_shard_that_is_there_is_not_written_again(tmp_path, make_expression, r
     assert write_shard(run, plan, config).size_bytes == path.stat().st_size
 
 
-def test_shards_that_are_no_longer_planned_are_removed(tmp_path, real_expressions, files):
+@pytest.fixture
+def own_clip(copy_clips, tmp_path, real_expressions, files):
+    """A run, its plan and a video of its own that a test may take away."""
+    media = copy_clips(tmp_path / "source", "vos_000001") / "vos_000001.mp4"
+    videos = files | {"vos_000001": replace(files["vos_000001"], media=media)}
+    run = RunDirectory(tmp_path / "run")
+    add_parts(run, [one for one in real_expressions if one.track.video_id in ("vos_000001", "vos_000002")])
+    splits = assign(["vos_000001", "vos_000002"], SplitConfig(val_share=0))
+    (plan,) = plan_shards(run, splits, videos, ShardConfig())
+    return run, plan, media
+
+
+def test_a_finished_shard_keeps_a_video_that_the_source_has_lost(own_clip):
+    run, plan, media = own_clip
+    before = write_shard(run, plan, ShardConfig())
+    path = run.shards / "train" / before.name
+    content = path.read_bytes()
+    media.unlink()
+    after = write_shard(run, plan, ShardConfig())
+    assert (after.samples, after.sha256, after.skipped) == (2, before.sha256, ())
+    assert path.read_bytes() == content
+
+
+def test_a_video_of_another_size_or_one_that_has_come_back_is_written_anew(own_clip):
+    run, plan, media = own_clip
+    content = media.read_bytes()
+    media.unlink()
+    without = write_shard(run, plan, ShardConfig())
+    assert (without.samples, [skipped.video_id for skipped in without.skipped]) == (1, ["vos_000001"])
+    media.write_bytes(content)
+    assert write_shard(run, plan, ShardConfig()).samples == 2
+    media.write_bytes(content[:1000])
+    assert write_shard(run, plan, ShardConfig()).samples == 1
+
+
+def test_only_a_video_that_is_in_the_shard_is_told_as_kept(own_clip):
+    run, plan, media = own_clip
+    content = media.read_bytes()
+    write_shard(run, plan, ShardConfig())
+    media.unlink()
+    assert write_shard(run, plan, ShardConfig()).kept == ("vos_000001",)
+    media.write_bytes(content)
+    assert write_shard(run, plan, ShardConfig()).kept == ()
+    media.write_bytes(content[:1000])
+    write_shard(run, plan, ShardConfig())
+    media.unlink()
+    entry = write_shard(run, plan, ShardConfig())
+    assert (entry.kept, [skipped.video_id for skipped in entry.skipped]) == ((), ["vos_000001"])
+
+
+def test_a_shard_that_must_be_written_while_a_video_is_gone_tells_it(own_clip, make_expression, real_expressions):
+    run, plan, media = own_clip
+    write_shard(run, plan, ShardConfig())
+    media.unlink()
+    changed = [make_expression(one.track, "Other words.") for one in real_expressions if one.track.video_id in VAL]
+    add_parts(run, [*changed, *(one for one in real_expressions if one.track.video_id == "vos_000001")])
+    entry = write_shard(run, plan, ShardConfig())
+    assert (entry.samples, [skipped.video_id for skipped in entry.skipped]) == (1, ["vos_000001"])
+
+
+def test_shards_that_are_no_longer_planned_are_removed(tmp_path, real_expressions, files, write_shards):
     run = RunDirectory(tmp_path / "run")
     add_parts(run, real_expressions)
     splits = splits_of(run, tmp_path)
@@ -170,7 +231,7 @@ def test_shards_that_are_no_longer_planned_are_removed(tmp_path, real_expression
     assert list(run.shards.glob("val-long/*")) == []
 
 
-def test_mp4_members_hold_the_sources_bytes(tmp_path, real_expressions, files):
+def test_mp4_members_hold_the_sources_bytes(tmp_path, real_expressions, files, write_shards):
     run = RunDirectory(tmp_path / "run")
     add_parts(run, [expression for expression in real_expressions if expression.track.video_id in VAL])
     write_shards(run, assign(VAL, SplitConfig()), files, ShardConfig(frames="mp4"))
@@ -189,16 +250,20 @@ def test_mp4_members_of_a_folder_of_frames_are_refused(tmp_path, make_expression
         plan_shards(run, assign(["v1"], SplitConfig()), {"v1": video}, ShardConfig(frames="mp4"))
 
 
-def test_a_video_that_cannot_be_decoded_is_left_out_and_told(tmp_path, make_expression, real_expressions, files):
+def test_a_video_that_cannot_be_decoded_is_left_out_and_told(
+    tmp_path, make_expression, real_expressions, files, write_shards
+):
     run = RunDirectory(tmp_path / "run")
-    broken = VideoFile(video_id="aaa", media=tmp_path / "aaa.mp4", annotations=(), folder="")
+    broken = VideoFile(video_id="aaa", media=tmp_path / "sav_000/aaa.mp4", annotations=(), folder="sav_000")
+    broken.media.parent.mkdir()
     broken.media.write_bytes(b"no video at all")
     whole = [expression for expression in real_expressions if expression.track.video_id in VAL]
     add_parts(run, [make_expression(video_id="aaa"), *whole])
     everything = files | {"aaa": broken}
     splits = assign(["aaa", "vos_000002"], SplitConfig(val_share=0))
     (entry,) = write_shards(run, splits, everything, ShardConfig())
-    assert entry.samples == 1 and entry.skipped[0].video_id == "aaa" and "aaa.mp4" in entry.skipped[0].error
+    assert entry.samples == 1 and entry.skipped[0].video_id == "aaa"
+    assert entry.skipped[0].error.startswith("sav_000/aaa.mp4: cannot be opened as a video")
     add_parts(run, [make_expression(video_id="aaa")])
     (nothing,) = write_shards(run, splits, everything, ShardConfig())
     assert nothing.samples == 0 and list(run.shards.glob("train/*.tar")) == []

@@ -10,7 +10,7 @@ from refsav.annotators.engine import ChatRequest, EngineError, Reply, Sampling
 from refsav.annotators.engine_config import EngineConfig
 from refsav.annotators.replies import read_description
 from refsav.annotators.serve import RunningServer
-from refsav.annotators.views import encode_jpeg
+from refsav.annotators.views import encode_view
 from refsav.annotators.vllm_engine import VllmEngine
 from refsav.errors import ConfigError
 from tests.faulty_server import PASSING_FAULTS, Options, running
@@ -22,7 +22,7 @@ CHOICES = ("consistent", "conflict")
 def picture(number: int) -> bytes:
     """A JPEG of the size of SA-V's frames, unlike any other number's."""
     small = np.random.default_rng(number).integers(0, 255, (6, 8, 3), dtype=np.uint8)
-    return encode_jpeg(np.kron(small, np.ones((80, 106, 1), dtype=np.uint8)), 90)
+    return encode_view(np.kron(small, np.ones((80, 106, 1), dtype=np.uint8)), 90)
 
 
 def request(model: str, user: str, *images: bytes, max_tokens: int = 64, temperature: float = 0.0) -> ChatRequest:

@@ -1,0 +1,126 @@
+"""Export in the official evaluation layout: expressions, masks, and the frames that they are scored on."""
+
+from collections.abc import Iterator, Mapping
+from itertools import groupby
+from pathlib import Path
+
+from refsav.datasets.json_stream import JsonObject
+from refsav.datasets.media import GONE
+from refsav.datasets.official_frames import frame_names, remove_other_videos, write_frames
+from refsav.datasets.official_report import ExportReport
+from refsav.datasets.parts import expression_parts, expressions_of
+from refsav.datasets.records import Expression, VideoFile
+from refsav.datasets.run import RunDirectory
+from refsav.datasets.shard_index import SkippedVideo
+from refsav.datasets.splits import Assignment
+from refsav.errors import RecordError
+from refsav.files import DiskError, appearing
+
+EVALUATION_FOLDER = "ref_sav_eval"
+EXPRESSIONS_FILE = "meta_expressions_valid.json"
+MASKS_FILE = "mask_dict.json"
+FRAMES_FOLDER = "videos"
+LONG, SHORT = 0, 1
+"""type_id of the evaluation layout."""
+
+
+def export_evaluation(
+    run: RunDirectory, splits: Mapping[str, Assignment], videos: Mapping[str, VideoFile]
+) -> ExportReport:
+    """Write exports/ref_sav_eval/ for the val split, one video in memory, and remove what is not in it any more.
+
+    Frames that are there and were made from the same video are left alone, also when the source has lost the video.
+    Without any val video there is no such folder.
+
+    Raises:
+        DiskError: If a file cannot be written or removed.
+        RecordError: If a part cannot be read.
+    """
+    folder = run.exports / EVALUATION_FOLDER
+    held_out = {video_id for video_id, assignment in splits.items() if assignment.split == "val"}
+    if not held_out:
+        _remove(folder)
+        return ExportReport(path=folder, videos=0, objects=0, skipped=())
+    skipped: list[SkippedVideo] = []
+    kept: list[str] = []
+    exported: set[str] = set()
+    objects = 0
+    with (
+        appearing(folder / EXPRESSIONS_FILE) as meta_path,
+        appearing(folder / MASKS_FILE) as masks_path,
+        meta_path.open("w", encoding="ascii") as meta_stream,
+        masks_path.open("w", encoding="ascii") as masks_stream,
+    ):
+        meta_stream.write('{"videos": ')
+        meta, masks = JsonObject(meta_stream), JsonObject(masks_stream)
+        for expressions in _by_video(run, held_out):
+            video_id, indexes = expressions[0].track.video_id, _frame_indexes(expressions)
+            video = videos[video_id]
+            try:
+                size = write_frames(video, indexes, folder / FRAMES_FOLDER)
+            except RecordError as error:
+                skipped.append(SkippedVideo(video_id=video_id, error=error.line_below(video.root)))
+                continue
+            meta.add(video_id, _entry(expressions, frame_names(indexes), objects))
+            for number, expression in enumerate(expressions, objects):
+                masks.add(str(number), _mask_list(expression, len(indexes)))
+            exported.add(video_id)
+            kept += [video_id] if size == GONE else []
+            objects += len(expressions)
+        meta.close()
+        masks.close()
+        meta_stream.write("}")
+    remove_other_videos(folder / FRAMES_FOLDER, exported)
+    return ExportReport(path=folder, videos=len(exported), objects=objects, skipped=tuple(skipped), kept=tuple(kept))
+
+
+def _remove(folder: Path) -> None:
+    """Remove what an earlier split has left, so that nothing of a train video is kept as held out."""
+    remove_other_videos(folder / FRAMES_FOLDER, kept=())
+    try:
+        for name in (EXPRESSIONS_FILE, MASKS_FILE):
+            (folder / name).unlink(missing_ok=True)
+        if folder.is_dir() and not folder.is_symlink() and not any(folder.iterdir()):
+            folder.rmdir()
+    except OSError as error:
+        raise DiskError(folder, error) from error
+
+
+def _by_video(run: RunDirectory, video_ids: set[str]) -> Iterator[list[Expression]]:
+    for part in expression_parts(run):
+        found = expressions_of(part, video_ids)
+        for _, group in groupby(found, key=lambda expression: expression.track.video_id):
+            yield list(group)
+
+
+def _frame_indexes(expressions: list[Expression]) -> list[int]:
+    """Frame number in the video of every annotated row."""
+    rows = max(len(expression.track.masks) for expression in expressions)
+    return [row * expressions[0].track.frame_step for row in range(rows)]
+
+
+def _entry(expressions: list[Expression], frames: list[str], first_id: int) -> dict[str, object]:
+    height, width = expressions[0].track.size
+    return {
+        "frames": frames,
+        "height": height,
+        "width": width,
+        "expressions": {
+            str(place): {
+                "exp": expression.text,
+                "anno_id": [first_id + place],
+                "obj_id": [expression.track.column],
+                "type_id": LONG,
+                "source": expression.track.source,
+                "masklet_id": expression.track.masklet_id,
+            }
+            for place, expression in enumerate(expressions)
+        },
+    }
+
+
+def _mask_list(expression: Expression, length: int) -> list[dict[str, object] | None]:
+    masks: list[dict[str, object] | None] = [
+        None if mask is None else {"size": list(mask.size), "counts": mask.counts} for mask in expression.track.masks
+    ]
+    return masks + [None] * (length - len(masks))
