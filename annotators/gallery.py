@@ -26,6 +26,7 @@ from refsav.datasets.run import RunDirectory
 from refsav.datasets.sav import SourceConfig, read_video
 from refsav.errors import RecordError
 from refsav.files import sha256_of, write_bytes
+from refsav.stopping import look
 
 
 class ReportConfig(Config):
@@ -52,6 +53,7 @@ def write_bundle(
     Raises:
         RecordError: If the bundle's parts cannot be read.
         DiskError: If the report cannot be written.
+        StoppedError: If the process is to end; no chunk is left then.
     """
     path, media = chunk_path(run, bundle.name), media_sizes(bundle.videos)
     chosen = _chosen(run, bundle.name, config)
@@ -127,10 +129,12 @@ class _PicturedVideo:
             frames = decode_rows(self._video, rows, tracks[0].frame_step)
             frames = _keeping_small(frames, film_rows, config.preview_longest_side_px, small)
             for track, drawn in draw(frames, tracks, views):
+                look()
                 done[track.key] = self._write_stills(track, drawn, film=bool(film_rows))
         except RecordError as error:
             problem = error.line_below(self._video.root)
         for track in tracks:
+            look()
             if small and track.key in done:
                 film = encode_mp4(outlined_frames(small, track), small[0].shape[:2], track.rate_hz)
                 write_bytes(self._report / done[track.key].folder / "preview.mp4", film)

@@ -22,6 +22,7 @@ from refsav.datasets.shard_index import ShardEntry, ShardSet, SkippedVideo, fini
 from refsav.datasets.splits import Assignment, Split
 from refsav.errors import ConfigError, RecordError
 from refsav.files import appearing, sha256_of
+from refsav.stopping import look
 
 Member = TypeVar("Member")
 
@@ -104,6 +105,7 @@ def write_shard(run: RunDirectory, plan: ShardPlan, config: ShardConfig) -> Shar
     Raises:
         DiskError: If the shard cannot be written.
         RecordError: If a part cannot be read.
+        StoppedError: If the process is to end; no shard is left then.
     """
     path = run.shards / plan.shards / plan.name
     inputs, media = _digest_of_inputs(plan, config), media_sizes(plan.videos)
@@ -149,6 +151,7 @@ def _samples(plan: ShardPlan, config: ShardConfig, skipped: list[SkippedVideo]) 
     files = {video.video_id: video for video in plan.videos}
     expressions = chain.from_iterable(expressions_of(part, files.keys()) for part in plan.parts)
     for video_id, group in groupby(expressions, key=lambda expression: expression.track.video_id):
+        look()
         video = files[video_id]
         try:
             yield _sample(video, list(group), STATUS_OF[plan.shards], config)

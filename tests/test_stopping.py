@@ -3,6 +3,7 @@
 import asyncio
 import threading
 import time
+from contextvars import copy_context
 
 import pytest
 
@@ -26,8 +27,8 @@ def test_awaited_work_in_another_thread_is_cancelled_when_the_main_one_is_interr
         except StoppedError as error:
             ended.append(str(error).partition("\n")[0])
 
-    thread = threading.Thread(target=work, daemon=True)
     with pytest.raises(KeyboardInterrupt), stopping_others():
+        thread = threading.Thread(target=copy_context().run, args=[work], daemon=True)
         thread.start()
         time.sleep(0.1)
         raise KeyboardInterrupt
@@ -36,13 +37,14 @@ def test_awaited_work_in_another_thread_is_cancelled_when_the_main_one_is_interr
 
 
 def test_who_looks_goes_on_until_then_and_again_afterwards() -> None:
+    stopping.look()
     with pytest.raises(ValueError, match="failed"), stopping_others():
         stopping.look()
+        inside = copy_context()
         raise ValueError("failed")
     with pytest.raises(StoppedError):
-        stopping.look()
-    with stopping_others():
-        stopping.look()
+        inside.run(stopping.look)
+    stopping.look()
 
 
 def test_work_gives_its_result_and_its_own_errors() -> None:

@@ -6,6 +6,7 @@ import signal
 import threading
 from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Any, TypeVar
 
 from refsav.errors import RefSavError
@@ -19,7 +20,8 @@ INTERRUPTED = 130
 
 Result = TypeVar("Result")
 
-_STOPPED = threading.Event()
+_ENDED: ContextVar[threading.Event] = ContextVar("ended")
+"""Belongs to a context and not to the process: work that is begun later has nothing to do with it."""
 
 
 class StoppedError(RefSavError):
@@ -31,19 +33,30 @@ class StoppedError(RefSavError):
 
 @contextmanager
 def stopping_others() -> Iterator[None]:
-    """Make the threads of this process that look end early when this context is left by an exception."""
-    _STOPPED.clear()
+    """Make threads that look end early when this context is left by an exception.
+
+    It reaches the threads that were started with a copy of the context here, as Prefect starts its tasks.
+    """
+    ended = threading.Event()
+    before = _ENDED.set(ended)
     try:
         yield
     except BaseException:
-        _STOPPED.set()
+        ended.set()
         raise
+    finally:
+        _ENDED.reset(before)
 
 
 def look() -> None:
     """Raise StoppedError if this thread is to end; to be called between two pieces of work."""
-    if _STOPPED.is_set():
+    if _is_ended():
         raise StoppedError
+
+
+def _is_ended() -> bool:
+    ended = _ENDED.get(None)
+    return ended is not None and ended.is_set()
 
 
 async def until_stopped(work: Coroutine[Any, Any, Result]) -> Result:
@@ -51,7 +64,7 @@ async def until_stopped(work: Coroutine[Any, Any, Result]) -> Result:
     task = asyncio.ensure_future(work)
     while not task.done():
         await asyncio.wait({task}, timeout=LOOK_EVERY_S)
-        if _STOPPED.is_set() and not task.done():
+        if _is_ended() and not task.done():
             task.cancel()
             await asyncio.wait({task})
             raise StoppedError
