@@ -187,7 +187,7 @@ def _write_frames(video: VideoFile, expressions: list[Expression], folder: Path)
     digits = max(5, len(str(indexes[-1])))
     names = [f"{index:0{digits}d}" for index in indexes]
     for name, (_, image) in zip(names, decode(video.media, indexes), strict=True):
-        write_bytes(folder / f"{name}.jpg", encode_jpeg(image, EVALUATION_JPEG_QUALITY))
+        write_bytes(folder / f"{name}.jpg", encode_jpeg(image, EVALUATION_JPEG_QUALITY), durable=False)
     return names
 
 
