@@ -53,7 +53,7 @@ def keep_settings(run: RunDirectory, source: Path, config: BuildConfig) -> None:
     """Write run.toml, or make sure that a run that goes on is told the same things as before.
 
     Raises:
-        ConfigError: If a key that the run's words depend on has changed.
+        ConfigError: If a key that the run's words depend on has changed, or the run.toml of before is damaged.
         DiskError: If the file cannot be written.
     """
     if run.settings.exists():
@@ -99,11 +99,21 @@ def _refuse_changes(path: Path, config: BuildConfig) -> None:
 
 def _load(path: Path) -> dict[str, Any]:
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
+        content = tomllib.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise ConfigError(f"{path.parent}: is no run directory\n  fix: give one that `refsav build` has made") from None
-    except (OSError, tomllib.TOMLDecodeError) as error:
-        raise ConfigError(f"{path}: cannot be used: {error}\n  fix: put the file back as it was") from None
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise _damaged(path, f"cannot be used: {error}") from None
+    tables = ("prompts", "config", *(f"config.{table}" for table in BuildConfig.model_fields))
+    for key, kind in {"source": str, **dict.fromkeys(tables, dict)}.items():
+        if not isinstance(_value(content, key), kind):  # a table less would be read as all its defaults
+            raise _damaged(path, f"is not whole: {key} is missing")
+    return content
+
+
+def _damaged(path: Path, problem: str) -> ConfigError:
+    fix = "put it back as it was, or delete it and run the same refsav build or import with the same settings again"
+    return ConfigError(f"{path}: {problem}\n  fix: {fix}")
 
 
 def _value(table: Any, dotted: str) -> Any:  # noqa: ANN401 - TOML holds anything
