@@ -24,7 +24,7 @@ class SourceConfig(Config):
         25, ge=1, description="Objects whose largest mask has fewer pixels are dropped: nothing can be said of them."
     )
     min_visible_frames: int = Field(
-        1, ge=1, description="Objects seen in fewer annotated frames (6 a second) are dropped."
+        1, ge=1, description="Objects seen in fewer annotated frames (SA-V: 6 a second) are dropped."
     )
     min_stability: float = Field(
         0.0, ge=0, le=1, description="Auto masklets whose mean stability score (0-1) is lower are dropped."

@@ -115,4 +115,6 @@ def _read_track(video: VideoFile, folder: Path, column: int, media: MediaInfo) -
         size=size,
         masks=tuple(masks),
         areas_px=tuple(areas),
+        frame_step=FRAME_STEP,
+        rate_hz=media.rate_hz / FRAME_STEP,
     )
