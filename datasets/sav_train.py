@@ -1,7 +1,6 @@
 """SA-V's training layout: `<id>.mp4` beside `<id>_manual.json` and `<id>_auto.json`, in nested folders."""
 
 import json
-import os
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -11,6 +10,7 @@ from typing import Any
 from refsav.datasets.frames import MediaInfo, probe
 from refsav.datasets.masks import checked_area_px
 from refsav.datasets.records import Failed, ObjectKey, ObjectTrack, Rle, Source, Unreadable, VideoFile
+from refsav.datasets.source_folders import folders_below
 from refsav.errors import RecordError
 
 FRAME_STEP = 4
@@ -29,9 +29,12 @@ def discover(source: Path, sources: frozenset[Source]) -> Iterator[VideoFile | U
     Raises:
         RecordError: If a folder cannot be listed.
     """
-    for parent, folders, names in os.walk(source, onerror=_raise_listing_error):
-        folders.sort()
-        yield from _videos_in(Path(parent), names, source, sources)
+    for entry in folders_below(source):
+        if isinstance(entry, Unreadable):
+            yield entry
+        else:
+            folder, names = entry
+            yield from _videos_in(folder, names, source, sources)
 
 
 def read(video: VideoFile) -> Iterator[tuple[ObjectTrack, float] | Failed | Unreadable]:
@@ -209,8 +212,3 @@ def _read_json(path: Path) -> dict[str, Any]:
     if not isinstance(content, dict):
         raise RecordError(path, "", "is not a JSON object", DOWNLOAD_AGAIN)
     return content
-
-
-def _raise_listing_error(error: OSError) -> None:
-    fix = "make the folder readable, or leave it out"
-    raise RecordError(Path(str(error.filename)), "", f"cannot be listed: {error.strerror}", fix)
