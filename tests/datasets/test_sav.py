@@ -88,6 +88,19 @@ def test_a_list_of_ids_restricts_the_source(source: Path) -> None:
     assert list(read_all(source, SourceConfig(videos=str(source / "ids.txt")))) == ["vos_000002"]
 
 
+def test_ids_that_no_video_has_are_told_one_by_one_after_the_videos(source: Path) -> None:
+    (source / "sav_000/alone.mp4").touch()
+    (source / "ids.txt").write_text("typo_2\nvos_000002\ntypo_1\nalone\n")
+    entries = list(discover(source, SourceConfig(videos=str(source / "ids.txt"))))
+    told = [entry.error for entry in entries if isinstance(entry, Unreadable)]
+    assert told[0].startswith("sav_000/alone.mp4: has no ")
+    assert [line.partition("; fix: ")[0] for line in told[1:]] == [
+        "ids.txt: typo_1: the source has no video of this id",
+        "ids.txt: typo_2: the source has no video of this id",
+    ]
+    assert [entry.video_id for entry in entries if isinstance(entry, VideoFile)] == ["vos_000002"]
+
+
 def drop_key(content: dict[str, Any]) -> None:
     del content["masklet_id"]
 
