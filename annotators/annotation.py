@@ -21,6 +21,7 @@ from refsav.datasets.parts import is_done, read_part, write_parts
 from refsav.datasets.records import Provenance
 from refsav.datasets.run import RunDirectory
 from refsav.datasets.sav import SourceConfig
+from refsav.files import flush_to_disk
 from refsav.stopping import until_stopped
 
 
@@ -69,11 +70,13 @@ def annotate_to_parts(
     if is_done(run, bundle):
         retried.unlink(missing_ok=True)
         return
-    journal = Journal(run.journal / f"{bundle}.jsonl")
+    replies = run.journal / f"{bundle}.jsonl"
+    journal = Journal(replies)
     try:
         outcome = asyncio.run(until_stopped(_annotate(run, source, bundle, config, progress, journal)))
     finally:
         journal.close()
+        flush_to_disk(replies)
     write_measures(run, bundle, outcome.measures)
     write_parts(
         run,

@@ -137,7 +137,7 @@ class _PicturedVideo:
             look()
             if small and track.key in done:
                 film = encode_mp4(outlined_frames(small, track), small[0].shape[:2], track.rate_hz)
-                write_bytes(self._report / done[track.key].folder / "preview.mp4", film)
+                write_bytes(self._report / done[track.key].folder / "preview.mp4", film, durable=False)
         return done, problem
 
     def _write_stills(self, track: ObjectTrack, drawn: ObjectViews, *, film: bool) -> Pictures:
@@ -145,7 +145,7 @@ class _PicturedVideo:
         stills = {"crop": drawn.crop, "masked": drawn.masked, "scene": drawn.scene}
         stills |= {f"video-{place}": image for place, image in enumerate(drawn.video)}
         for name, image in stills.items():
-            write_bytes(self._report / folder / f"{name}.jpg", image)
+            write_bytes(self._report / folder / f"{name}.jpg", image, durable=False)
         return Pictures(
             folder=folder,
             crop_size=jpeg_size(drawn.crop),

@@ -11,8 +11,8 @@ from pathlib import Path
 
 from rich.console import Console
 
-from refsav.annotators.serve import running
 from refsav.annotators.serve_profile import ServedModel, load_profile
+from refsav.annotators.server_process import running
 from refsav.benchmarks.speed_ratios import Bar, Measurement, Quantity, Ratio, in_turns
 from refsav.benchmarks.speed_replay import recording, replay
 from refsav.benchmarks.speed_scale import fail_if_failed, start_build

@@ -4,7 +4,7 @@ from bisect import bisect_right
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, SupportsFloat
 
 import av
 import cv2
@@ -17,6 +17,12 @@ from refsav.errors import RecordError
 Image = npt.NDArray[np.uint8]
 """uint8 RGB [H, W, 3]."""
 
+USUAL_RATE_HZ = 24.0
+"""SA-V's frame rate: what a folder of pictures has, and a file that tells none."""
+
+SLOWEST_HZ, FASTEST_HZ = 0.1, 1000.0
+"""A header that tells another rate is damaged, or means something else by it."""
+
 FETCH_AGAIN = "copy or download the file again; the other videos are not affected"
 
 
@@ -28,6 +34,7 @@ class MediaInfo:
     height: int
     width: int
     rate_hz: float
+    """Frames per second; SA-V's 24 where the media tells none."""
 
 
 def probe(media: Path) -> MediaInfo:
@@ -39,12 +46,12 @@ def probe(media: Path) -> MediaInfo:
     if media.is_dir():
         files = _jpeg_files(media)
         first = _read_jpeg(files[0])
-        return MediaInfo(len(files), first.shape[0], first.shape[1], 24.0)
+        return MediaInfo(len(files), first.shape[0], first.shape[1], USUAL_RATE_HZ)
     with _open(media) as container:
         stream = _video_stream(container, media)
         index = _PacketIndex.of(container, media)
         context = stream.codec_context
-        return MediaInfo(len(index.times), context.height, context.width, float(stream.average_rate or 0))
+        return MediaInfo(len(index.times), context.height, context.width, _rate_hz(stream.average_rate))
 
 
 def decode(media: Path, indexes: Collection[int]) -> Iterator[tuple[int, Image]]:
@@ -161,6 +168,12 @@ def _video_stream(container: InputContainer, media: Path) -> Any:  # noqa: ANN40
     if not container.streams.video:
         raise RecordError(media, "", "has no video stream", FETCH_AGAIN)
     return container.streams.video[0]
+
+
+def _rate_hz(told: SupportsFloat | None) -> float:
+    """Frames per second as a file's header tells them, if they can be meant."""
+    rate_hz = float(told) if told is not None else 0.0
+    return rate_hz if SLOWEST_HZ <= rate_hz <= FASTEST_HZ else USUAL_RATE_HZ  # a rate that is no number is in no range
 
 
 def _jpeg_files(folder: Path) -> list[Path]:

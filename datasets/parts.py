@@ -150,5 +150,19 @@ def _open(path: Path, kind: PartKind[Any]) -> Any:  # noqa: ANN401 - pyarrow has
 
 
 def _damaged(path: Path, where: str, error: Exception) -> RecordError:
-    fix = "delete this bundle's part in failed/ and run the build again: its replies are in the journal"
-    return RecordError(path, where, f"is not a readable Parquet part: {error}", fix)
+    return RecordError(path, where, f"is not a readable Parquet part: {error}", _repair(path))
+
+
+def _repair(path: Path) -> str:
+    """Tell what makes the next command write a damaged file anew."""
+    if path == RunDirectory(path.parent).splits:
+        anew = "all videos stay where they are, but for one marked `only`, which may change if the run has grown"
+        return f"delete it and run the same command again: {anew}"
+    if not path.stem.startswith("bundle-"):
+        return "delete it and run the same command again (refsav build or refsav import): it is written anew each time"
+    run = RunDirectory(path.parent.parent)
+    marks = [mark for mark in run.failed.glob(f"{path.stem}.*") if mark.suffix in (".parquet", ".retry")]
+    deletion = f"delete {' and '.join(map(str, sorted(marks)))}, then " if marks else ""
+    if (run.journal / f"{path.stem}.jsonl").is_file():
+        return f"{deletion}run the same build again: the bundle's replies are in the journal"
+    return f"{deletion}run the same import again: the bundle is written anew"

@@ -71,7 +71,7 @@ class ObjectTrack:
     areas_px: tuple[int, ...]
     """Mask area in pixels per annotated frame, 0 where hidden."""
     frame_step: int = 4
-    """Video frames from one annotated frame to the next (24 fps video, 6 fps annotations)."""
+    """Video frames from one annotated frame to the next (SA-V: 24 fps video, 6 fps annotations)."""
     rate_hz: float = 6.0
     """Annotated frames per second."""
 

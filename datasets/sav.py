@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Literal
 
 from pydantic import Field
@@ -24,7 +24,7 @@ class SourceConfig(Config):
         25, ge=1, description="Objects whose largest mask has fewer pixels are dropped: nothing can be said of them."
     )
     min_visible_frames: int = Field(
-        1, ge=1, description="Objects seen in fewer annotated frames (6 a second) are dropped."
+        1, ge=1, description="Objects seen in fewer annotated frames (SA-V: 6 a second) are dropped."
     )
     min_stability: float = Field(
         0.0, ge=0, le=1, description="Auto masklets whose mean stability score (0-1) is lower are dropped."
@@ -51,6 +51,8 @@ class VideoObjects:
 def discover(source: Path, config: SourceConfig) -> Iterator[VideoFile | Unreadable]:
     """List the videos of a source in a fixed order, lazily; a video that cannot be used is told, not skipped.
 
+    Ids of the configured list that no video has are told at the end.
+
     Raises:
         RecordError: If `source` is no folder that can be listed, or the list of ids cannot be read.
     """
@@ -58,8 +60,10 @@ def discover(source: Path, config: SourceConfig) -> Iterator[VideoFile | Unreada
         raise RecordError(source, "", "there is no such folder", "give the folder that holds the videos")
     wanted = read_ids(Path(config.videos)) if config.videos else None
     folder_of: dict[str, str] = {}
+    told: set[str] = set()
     for entry in _listing(source, config):
         if isinstance(entry, Unreadable):
+            told.add(PurePosixPath(entry.path).stem)
             yield entry
         elif wanted is not None and entry.video_id not in wanted:
             continue
@@ -70,6 +74,10 @@ def discover(source: Path, config: SourceConfig) -> Iterator[VideoFile | Unreada
         else:
             folder_of[entry.video_id] = entry.folder
             yield entry
+    for video_id in sorted((wanted or frozenset()) - folder_of.keys() - told):
+        where = Path(config.videos).name
+        problem = f"{where}: {video_id}: the source has no video of this id"
+        yield Unreadable(path=where, error=f"{problem}; fix: correct the line, or remove it")
 
 
 def read_video(video: VideoFile, config: SourceConfig) -> VideoObjects:

@@ -1,20 +1,20 @@
 """SA-V's training layout: `<id>.mp4` beside `<id>_manual.json` and `<id>_auto.json`, in nested folders."""
 
 import json
-import os
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from refsav.datasets.frames import probe
+from refsav.datasets.frames import MediaInfo, probe
 from refsav.datasets.masks import checked_area_px
 from refsav.datasets.records import Failed, ObjectKey, ObjectTrack, Rle, Source, Unreadable, VideoFile
+from refsav.datasets.source_folders import folders_below
 from refsav.errors import RecordError
 
 FRAME_STEP = 4
-"""Annotations are at 6 fps, videos at 24."""
+"""Every 4th frame is annotated: 6 a second of SA-V's 24."""
 
 LONGEST_SIDE_PX = 65536
 
@@ -29,9 +29,12 @@ def discover(source: Path, sources: frozenset[Source]) -> Iterator[VideoFile | U
     Raises:
         RecordError: If a folder cannot be listed.
     """
-    for parent, folders, names in os.walk(source, onerror=_raise_listing_error):
-        folders.sort()
-        yield from _videos_in(Path(parent), names, source, sources)
+    for entry in folders_below(source):
+        if isinstance(entry, Unreadable):
+            yield entry
+        else:
+            folder, names = entry
+            yield from _videos_in(folder, names, source, sources)
 
 
 def read(video: VideoFile) -> Iterator[tuple[ObjectTrack, float] | Failed | Unreadable]:
@@ -46,12 +49,12 @@ def read(video: VideoFile) -> Iterator[tuple[ObjectTrack, float] | Failed | Unre
         except RecordError as error:
             yield Unreadable(path=str(Path(video.folder) / path.name), error=error.line_below(video.root))
             continue
-        media_problem = _media_problem(video, masklets)
+        media = _media(video, masklets)
         for column, masklet_id in enumerate(masklets.ids):
             try:
-                if media_problem:
-                    raise media_problem
-                yield masklets.track(column), masklets.stability(column)
+                if isinstance(media, RecordError):
+                    raise media
+                yield masklets.track(column, media.rate_hz / FRAME_STEP), masklets.stability(column)
             except RecordError as error:
                 key = ObjectKey(video.video_id, masklets.source, masklet_id)
                 yield Failed(
@@ -104,8 +107,8 @@ class _Masklets:
         scores = content.get("masklet_stability_score")
         return cls(path, source, size, tuple(ids), rows, scores if isinstance(scores, list) else [])
 
-    def track(self, column: int) -> ObjectTrack:
-        """Read one object's masks. Raises RecordError for this object alone."""
+    def track(self, column: int, rate_hz: float) -> ObjectTrack:
+        """Read one object's masks, of which there are `rate_hz` a second. Raises RecordError for this object alone."""
         masklet_id = self.ids[column]
         first = self.ids.index(masklet_id)
         if first != column:
@@ -129,6 +132,8 @@ class _Masklets:
             size=self.size,
             masks=tuple(masks),
             areas_px=tuple(areas),
+            frame_step=FRAME_STEP,
+            rate_hz=rate_hz,
         )
 
     def stability(self, column: int) -> float:
@@ -148,8 +153,8 @@ def _as_rle(value: object, size: tuple[int, int]) -> Rle:
     return Rle(size, value["counts"])
 
 
-def _media_problem(video: VideoFile, masklets: _Masklets) -> RecordError | None:
-    """What makes all objects of an annotation file unusable: the video beside it."""
+def _media(video: VideoFile, masklets: _Masklets) -> MediaInfo | RecordError:
+    """What the video is, or what makes all objects of an annotation file unusable."""
     try:
         info = probe(video.media)
     except RecordError as error:
@@ -163,7 +168,7 @@ def _media_problem(video: VideoFile, masklets: _Masklets) -> RecordError | None:
         problem = f"has {len(masklets.rows)} rows, {info.frame_count} video frames need {expected} (every 4th)"
         fix = f"one of the two is cut short: download this file and {video.media.name} again"
         return RecordError(masklets.path, "masklet", problem, fix)
-    return None
+    return info
 
 
 def _videos_in(
@@ -208,8 +213,3 @@ def _read_json(path: Path) -> dict[str, Any]:
     if not isinstance(content, dict):
         raise RecordError(path, "", "is not a JSON object", DOWNLOAD_AGAIN)
     return content
-
-
-def _raise_listing_error(error: OSError) -> None:
-    fix = "make the folder readable, or leave it out"
-    raise RecordError(Path(str(error.filename)), "", f"cannot be listed: {error.strerror}", fix)

@@ -10,6 +10,7 @@ from refsav.datasets.frames import MediaInfo, probe
 from refsav.datasets.masks import encode
 from refsav.datasets.records import Failed, ObjectKey, ObjectTrack, Rle, Unreadable, VideoFile
 from refsav.datasets.sav_train import DOWNLOAD_AGAIN, FRAME_STEP, VIDEO_ID
+from refsav.datasets.source_folders import is_run
 from refsav.errors import RecordError
 
 FRAMES_FOLDER = "JPEGImages_24fps"
@@ -18,11 +19,16 @@ OBJECT_NUMBER = re.compile(r"[0-9]{1,9}")
 
 
 def discover(source: Path) -> Iterator[VideoFile | Unreadable]:
-    """List the videos that have frames or masks, sorted by name."""
+    """List the videos that have frames or masks, sorted by name; links are followed, run directories left out."""
     frames, masks = source / FRAMES_FOLDER, source / MASKS_FOLDER
-    names = {path.name for root in (frames, masks) if root.is_dir() for path in root.iterdir() if path.is_dir()}
-    for video_id in sorted(names):
+    entries = [path for root in (frames, masks) if root.is_dir() for path in root.iterdir()]
+    gone = {path.name for path in entries if path.is_symlink() and not path.exists()}
+    for video_id in sorted({path.name for path in entries if path.is_dir() and not is_run(path)} | gone):
         where = f"{FRAMES_FOLDER}/{video_id}"
+        if video_id in gone:
+            fix = "mount the disk that it leads to, or remove it"
+            yield Unreadable(path=where, error=f"{where}: the link to its frames or masks leads to nothing; fix: {fix}")
+            continue
         if not VIDEO_ID.fullmatch(video_id):
             fix = "name it with letters, digits, _ and - only"
             yield Unreadable(path=where, error=f"{where}: {video_id!r} is no video id; fix: {fix}")
@@ -115,4 +121,6 @@ def _read_track(video: VideoFile, folder: Path, column: int, media: MediaInfo) -
         size=size,
         masks=tuple(masks),
         areas_px=tuple(areas),
+        frame_step=FRAME_STEP,
+        rate_hz=media.rate_hz / FRAME_STEP,
     )

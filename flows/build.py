@@ -18,7 +18,7 @@ from refsav.datasets.part_kinds import UNREADABLE
 from refsav.datasets.parts import write_part
 from refsav.datasets.records import VideoFile
 from refsav.datasets.run import RunDirectory
-from refsav.datasets.sav import discover
+from refsav.datasets.sav import discover, read_ids
 from refsav.datasets.statistics import Statistics
 from refsav.errors import RecordError
 from refsav.files import remove_unfinished
@@ -63,7 +63,15 @@ def build_ref_sav(
 
 def require_videos(source: Path, config: BuildConfig) -> None:
     """Stop before any work if there is nothing to work on. Raises RecordError."""
-    if next(discover(source, config.source), None) is None:
+    entries = discover(source, config.source)
+    if config.source.videos:
+        if not any(isinstance(entry, VideoFile) for entry in entries):
+            ids = sorted(read_ids(Path(config.source.videos)))
+            shown = ", ".join(ids[:3]) + (", …" if len(ids) > 3 else "")
+            problem = f"names no video of {source} that can be used ({shown or 'it holds no id'})"
+            fix = "list video ids without folder and ending, one a line, or leave source.videos empty"
+            raise RecordError(Path(config.source.videos), "", problem, fix)
+    elif next(entries, None) is None:
         fix = "give the folder that holds <id>.mp4 and <id>_manual.json, or JPEGImages_24fps and Annotations_6fps"
         raise RecordError(source, "", "holds no videos in either of SA-V's layouts", fix)
 

@@ -62,7 +62,7 @@ def keep_settings(run: RunDirectory, source: Path, config: BuildConfig, imported
         imported: Hex SHA-256 of the Ref-SAV.json that the run is made of; empty for a build.
 
     Raises:
-        ConfigError: If it is not the run of this source, of these settings, or of this file.
+        ConfigError: If it is not the run of this source, of these settings, or of this file, or run.toml is damaged.
         DiskError: If the file cannot be written.
     """
     refuse_changes(run, source, config, imported)
@@ -87,17 +87,12 @@ def read_settings(run: RunDirectory) -> tuple[Path, BuildConfig]:
     return Path(content["source"]), BuildConfig.from_mapping(content["config"], str(run.settings))
 
 
-def is_imported(run: RunDirectory) -> bool:
-    """Tell whether a run was made of a Ref-SAV.json. Raises ConfigError if it is no run."""
-    return bool(_load(run.settings).get("imported"))
-
-
 def refuse_changes(run: RunDirectory, source: Path, config: BuildConfig, imported: str = "") -> None:
     """Make sure that a run may go on with these settings; a new one may with any. Raises ConfigError."""
     if not run.settings.exists():
         return
     before = _load(run.settings)
-    _refuse_other_origin(run, before.get("imported", ""), imported)
+    _refuse_other_origin(run, before["imported"], imported)
     if before["source"] != str(source):
         _refuse_other_source(run, before["source"], source)
     now = config.model_dump(mode="json")
@@ -151,11 +146,21 @@ def _refuse_other_source(run: RunDirectory, before: str, source: Path) -> None:
 
 def _load(path: Path) -> dict[str, Any]:
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
+        content = tomllib.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise ConfigError(f"{path.parent}: is no run directory\n  fix: give one that `refsav build` has made") from None
-    except (OSError, tomllib.TOMLDecodeError) as error:
-        raise ConfigError(f"{path}: cannot be used: {error}\n  fix: put the file back as it was") from None
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise _damaged(path, f"cannot be used: {error}") from None
+    tables = ("prompts", "config", *(f"config.{table}" for table in BuildConfig.model_fields))
+    for key, kind in {"source": str, "imported": str, **dict.fromkeys(tables, dict)}.items():
+        if not isinstance(_value(content, key), kind):  # a table less would be read as all its defaults
+            raise _damaged(path, f"is not whole: {key} is missing")
+    return content
+
+
+def _damaged(path: Path, problem: str) -> ConfigError:
+    fix = "put it back as it was, or delete it and run the same refsav build or import with the same settings again"
+    return ConfigError(f"{path}: {problem}\n  fix: {fix}")
 
 
 def _value(table: Any, dotted: str) -> Any:  # noqa: ANN401 - TOML holds anything

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from refsav.files import DiskError, appearing, remove_unfinished, write_text
+from refsav.files import DiskError, appearing, remove_unfinished, write_bytes, write_text
 from refsav.lock import LockedError, exclusive
 
 
@@ -18,6 +18,57 @@ def test_a_file_that_fails_half_way_leaves_the_old_one_and_nothing_beside_it(tmp
     with pytest.raises(RuntimeError), appearing(path) as temporary:
         temporary.write_text("half")
         raise RuntimeError
+    assert path.read_text() == "old"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+@pytest.fixture
+def flushed(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, bytes | list[str]]]:
+    """What a power cut cannot take any more, in the order in which it was given to the disk."""
+    seen: list[tuple[str, bytes | list[str]]] = []
+    to_disk = os.fsync
+
+    def watched(handle: int) -> None:
+        path = Path(f"/proc/self/fd/{handle}").resolve()
+        seen.append((path.name, sorted(entry.name for entry in path.iterdir()) if path.is_dir() else path.read_bytes()))
+        to_disk(handle)
+
+    monkeypatch.setattr(os, "fsync", watched)
+    return seen
+
+
+@pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="needs Linux's /proc")
+def test_bytes_are_on_the_disk_before_they_get_their_name_and_the_name_before_the_work_goes_on(
+    tmp_path: Path, flushed: list[tuple[str, bytes | list[str]]]
+) -> None:
+    write_text(tmp_path / "new/a.txt", "whole")
+    (_, folder), (temporary, content), named = flushed
+    assert folder == ["new"]
+    assert temporary.endswith(".part")
+    assert content == b"whole"
+    assert named == ("new", ["a.txt"])
+
+
+def test_what_is_made_again_from_other_files_does_not_wait_for_the_disk(
+    tmp_path: Path, flushed: list[tuple[str, bytes | list[str]]]
+) -> None:
+    write_bytes(tmp_path / "media/a.jpg", b"picture", durable=False)
+    assert (tmp_path / "media/a.jpg").read_bytes() == b"picture"
+    assert flushed == []
+
+
+def test_a_disk_that_does_not_take_the_bytes_leaves_the_old_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "a.txt"
+    write_text(path, "old")
+
+    def broken(_handle: int) -> None:
+        raise OSError(5, "Input/output error")
+
+    monkeypatch.setattr(os, "fsync", broken)
+    with pytest.raises(DiskError, match="cannot be written: Input/output error"):
+        write_text(path, "new")
     assert path.read_text() == "old"
     assert list(tmp_path.iterdir()) == [path]
 

@@ -1,5 +1,6 @@
 """Files that appear whole or not at all, and digests of content."""
 
+import errno
 import hashlib
 import os
 import tempfile
@@ -22,16 +23,21 @@ class DiskError(RefSavError):
 
 
 @contextmanager
-def appearing(path: Path) -> Iterator[Path]:
+def appearing(path: Path, *, durable: bool = True) -> Iterator[Path]:
     """Give a temporary path beside `path`; on leaving without an error it is renamed to `path`.
 
     A reader sees the old file or the new one, never half of one, wherever the process is killed.
+
+    Args:
+        path: The file that appears.
+        durable: Whether that holds for a power cut too: the bytes are on the disk before they get their name. Not
+            worth its milliseconds for files that are many, small and made again from others.
 
     Raises:
         DiskError: If the file cannot be written.
     """
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        _make_folder(path.parent, durable=durable)
         handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".part", dir=path.parent)
         os.close(handle)
     except OSError as error:
@@ -40,11 +46,44 @@ def appearing(path: Path) -> Iterator[Path]:
     try:
         yield temporary
         temporary.chmod(0o644)
+        if durable:
+            _flush(temporary)
         temporary.replace(path)
+        if durable:
+            _flush(path.parent)
     except OSError as error:
         raise DiskError(path, error) from error
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def flush_to_disk(path: Path) -> None:
+    """Return when what was written to a closed file is on the disk, safe from a power cut. Raises DiskError."""
+    try:
+        _flush(path)
+    except OSError as error:
+        raise DiskError(path, error) from error
+
+
+def _make_folder(folder: Path, *, durable: bool) -> None:
+    if folder.is_dir():
+        return
+    _make_folder(folder.parent, durable=durable)
+    folder.mkdir(exist_ok=True)
+    if durable:
+        _flush(folder.parent)  # a file in a folder that a power cut takes would be lost all the same
+
+
+def _flush(path: Path) -> None:
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    except OSError as error:
+        # Some network file systems cannot flush a folder; they keep names in order by themselves.
+        if not (path.is_dir() and error.errno in (errno.EINVAL, errno.ENOTSUP)):
+            raise
+    finally:
+        os.close(handle)
 
 
 def remove_unfinished(folder: Path) -> None:
@@ -56,9 +95,9 @@ def remove_unfinished(folder: Path) -> None:
             raise DiskError(path, error) from error
 
 
-def write_bytes(path: Path, content: bytes) -> None:
-    """Write a whole file by rename. Raises DiskError."""
-    with appearing(path) as temporary:
+def write_bytes(path: Path, content: bytes, *, durable: bool = True) -> None:
+    """Write a whole file by rename; `durable` as in `appearing`. Raises DiskError."""
+    with appearing(path, durable=durable) as temporary:
         temporary.write_bytes(content)
 
 

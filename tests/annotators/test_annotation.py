@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import os
 import shutil
 from collections import Counter
 from collections.abc import Callable
@@ -74,6 +75,27 @@ def outcome(run: RunDirectory) -> dict[str, int]:
         "failed": sum(1 for _ in read_failed(run)),
         "read": sum(video.objects for video in read_measures(run)),
     }
+
+
+@pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="needs Linux's /proc")
+def test_the_disk_has_every_reply_before_a_part_and_every_part_before_the_bundle_counts_as_done(
+    config: AnnotationConfig, source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = planned(tmp_path / "run", source)
+    flushed: list[Path] = []
+    replies: list[int] = []
+
+    def watched(handle: int) -> None:
+        path = Path(f"/proc/self/fd/{handle}").resolve()
+        flushed.append(path.relative_to(run.root))
+        if path.suffix == ".jsonl":
+            replies.append(sum(1 for _ in read_entries(path)))
+
+    monkeypatch.setattr(os, "fsync", watched)
+    annotate_to_parts(run, source, BUNDLE, config, Told())
+    files = [path.parts[0] for path in flushed if path.suffix in (".jsonl", ".part")]
+    assert files == ["journal", "measures", "expressions", "dropped", "unreadable", "failed"]
+    assert replies == [sum(1 for _ in read_entries(run.journal / f"{BUNDLE}.jsonl"))]
 
 
 def break_object(source: Path) -> Callable[[], None]:

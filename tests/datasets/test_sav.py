@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import av
 import cv2
 import numpy as np
 import pytest
@@ -85,6 +86,19 @@ def test_manual_auto_or_both_are_chosen(sav_data: Path) -> None:
 def test_a_list_of_ids_restricts_the_source(source: Path) -> None:
     (source / "ids.txt").write_text("# chosen\nvos_000002\n")
     assert list(read_all(source, SourceConfig(videos=str(source / "ids.txt")))) == ["vos_000002"]
+
+
+def test_ids_that_no_video_has_are_told_one_by_one_after_the_videos(source: Path) -> None:
+    (source / "sav_000/alone.mp4").touch()
+    (source / "ids.txt").write_text("typo_2\nvos_000002\ntypo_1\nalone\n")
+    entries = list(discover(source, SourceConfig(videos=str(source / "ids.txt"))))
+    told = [entry.error for entry in entries if isinstance(entry, Unreadable)]
+    assert told[0].startswith("sav_000/alone.mp4: has no ")
+    assert [line.partition("; fix: ")[0] for line in told[1:]] == [
+        "ids.txt: typo_1: the source has no video of this id",
+        "ids.txt: typo_2: the source has no video of this id",
+    ]
+    assert [entry.video_id for entry in entries if isinstance(entry, VideoFile)] == ["vos_000002"]
 
 
 def drop_key(content: dict[str, Any]) -> None:
@@ -234,6 +248,41 @@ def test_a_name_that_could_leave_its_folder_is_no_id(source: Path) -> None:
 def test_a_missing_folder_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(RecordError, match="there is no such folder"):
         next(discover(tmp_path / "none", ANY))
+
+
+def at_rate(source: Path, rate_hz: float) -> None:
+    """Let the video of `source` be played faster or slower; its frames stay the same."""
+    path = source / "sav_000/vos_000001.mp4"
+    slow = path.with_suffix(".slow.mp4")
+    path.rename(slow)
+    with av.open(str(slow)) as old, av.open(str(path), "w") as new:
+        stream = new.add_stream_from_template(old.streams.video[0])
+        for packet in old.demux(video=0):
+            if packet.dts is None or packet.pts is None:
+                continue
+            packet.stream = stream
+            packet.pts, packet.dts = round(packet.pts * 24 / rate_hz), round(packet.dts * 24 / rate_hz)
+            packet.duration = round((packet.duration or 0) * 24 / rate_hz)
+            new.mux(packet)
+    slow.unlink()
+
+
+@pytest.mark.parametrize("rate_hz", [12, 30, 48])
+def test_rows_come_at_a_quarter_of_the_videos_own_rate(source: Path, rate_hz: int) -> None:
+    at_rate(source, rate_hz)
+    found = read_all(source)
+    assert isinstance(faster := found["vos_000001"], VideoObjects)
+    assert isinstance(usual := found["vos_000002"], VideoObjects)
+    assert [track.rate_hz for track in faster.tracks] == pytest.approx([rate_hz / 4] * 2, rel=0.02)
+    assert {track.rate_hz for track in usual.tracks} == {6.0}
+    assert {track.frame_step for track in faster.tracks} == {4}
+
+
+def test_a_rate_that_cannot_be_meant_counts_as_sa_vs(source: Path) -> None:
+    at_rate(source, 0.01)
+    found = read_all(source)["vos_000001"]
+    assert isinstance(found, VideoObjects)
+    assert [track.rate_hz for track in found.tracks] == [6.0, 6.0]
 
 
 @pytest.fixture

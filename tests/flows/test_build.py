@@ -99,6 +99,24 @@ def test_a_source_of_which_nothing_can_be_read_fails_the_command(
     assert "2 objects = 0 expressions + 0 dropped + 2 failed" in still.out
 
 
+def test_a_list_that_names_no_video_is_told_with_its_ids_and_one_that_names_some_tells_the_others(
+    command: Command, source: Path, tmp_path: Path
+) -> None:
+    run, ids = tmp_path / "run", tmp_path / "ids.txt"
+    ids.write_text("d.mp4\na.mp4\nb.mp4\nc.mp4\n")
+    refused = command("build", source, run, *SMALL, "--source.videos", ids)
+    assert refused.code == 1
+    assert f"error: {ids}: names no video of {source} that can be used (a.mp4, b.mp4, c.mp4, …)\n  fix: " in refused.err
+    assert not run.exists()
+
+    ids.write_text("vos_000002\nvos_000009\n")
+    partly = command("build", source, run, *SMALL, "--source.videos", ids)
+    assert (partly.code, "1 objects = 1 expressions" in partly.out) == (0, True)
+    assert [line.partition("; fix: ")[0] for line in read_problems(RunDirectory(run))] == [
+        "ids.txt: vos_000009: the source has no video of this id"
+    ]
+
+
 def test_what_failed_is_retried_once_it_is_mended(
     command: Command, copy_clips: CopyClips, source: Path, undisturbed: Path, tmp_path: Path
 ) -> None:

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from refsav.annotators.serve import RunningServer, running
 from refsav.annotators.serve_profile import Part, load_profile
+from refsav.annotators.server_process import RunningServer, running
 
 ROOT = Path(__file__).parents[2]
 VLLM_PYTHON = ROOT / ".venv-vllm/bin/python"

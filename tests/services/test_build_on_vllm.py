@@ -15,7 +15,7 @@ import pytest
 import webdataset
 
 from refsav.annotators.journal import read_entries
-from refsav.annotators.serve import RunningServer
+from refsav.annotators.server_process import RunningServer
 from refsav.datasets.parts import read_dropped, read_expressions, read_failed
 from refsav.datasets.run import RunDirectory
 from refsav.datasets.synthetic import write_scenes

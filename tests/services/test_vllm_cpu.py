@@ -9,7 +9,7 @@ import pytest
 from refsav.annotators.engine import ChatRequest, EngineError, Reply, Sampling
 from refsav.annotators.engine_config import EngineConfig
 from refsav.annotators.replies import read_description
-from refsav.annotators.serve import RunningServer
+from refsav.annotators.server_process import RunningServer
 from refsav.annotators.views import encode_view
 from refsav.annotators.vllm_engine import VllmEngine
 from refsav.errors import ConfigError
