@@ -8,7 +8,7 @@ from rich.console import Console
 from refsav.datasets.measures import MeasureConfig
 from refsav.datasets.official_report import ExportReport, write_reports
 from refsav.datasets.run import RunDirectory
-from refsav.datasets.statistics import Gpus, collect
+from refsav.datasets.statistics import collect
 from refsav.summary import print_outcome
 
 
@@ -17,7 +17,7 @@ def outcome_with(run: RunDirectory, videos: int) -> str:
     path = run.exports / "Ref-SAV.json"
     path.write_text("{}")
     write_reports(run, [ExportReport(path=path, videos=videos, objects=videos, skipped=())])
-    statistics = collect(run, MeasureConfig(), objects_read=0, use=(), gpus=Gpus(count=0, requests_at_once=1))
+    statistics = collect(run, MeasureConfig(), objects_read=0, use=(), gpus_per_request={})
     console = Console(file=io.StringIO(), soft_wrap=True)
     print_outcome(console, run.root, statistics, again="refsav retry RUN")
     return console.file.getvalue()

@@ -9,7 +9,7 @@ import pytest
 
 from refsav.datasets.run import RunDirectory
 from refsav.errors import ConfigError
-from refsav.flows.build import build_on_this_machine
+from refsav.flows.build import build_ref_sav
 from refsav.flows.build_config import BuildConfig, keep_settings, read_settings
 from refsav.flows.import_official import import_ref_sav
 from tests.command import Finished
@@ -30,7 +30,7 @@ def source(copy_clips: CopyClips, tmp_path_factory: pytest.TempPathFactory) -> P
 
 @pytest.fixture(scope="module")
 def built(source: Path, prefect_server: None) -> Path:  # noqa: ARG001 - it runs there
-    build_on_this_machine(source, source.parent / "built", CONFIG)
+    build_ref_sav(source, source.parent / "built", CONFIG)
     return source.parent / "built"
 
 
