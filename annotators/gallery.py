@@ -178,7 +178,7 @@ def _folder_of(key: ObjectKey) -> str:
 
 
 def _told_by_source(record: Record) -> bool:
-    """True for an object whose annotations could not be read: there is no mask to draw."""
+    """True for an object of which too little could be read to draw it: its recorded error is the reason."""
     return isinstance(record, Failed) and record.stage == "source"
 
 

@@ -1,7 +1,7 @@
 "use strict";
 /* One object in the list: its film, its words, its name. */
 const cards = (() => {
-  const { element, film, chip } = make;
+  const { element, film, blank, chip } = make;
   const LABEL = { kept: "Kept", dropped: "Dropped", failed: "Failed" };
 
   /* A card of the right size at once; what it shows arrives with its chunk. */
@@ -29,10 +29,6 @@ const cards = (() => {
     } catch (error) {
       words.append(element("p", { className: "error" }, error.message));
     }
-  }
-
-  function blank(entry) {
-    return element("p", { className: "blank" }, entry.note || "No picture: its annotations could not be read.");
   }
 
   function wordsOf(entry) {

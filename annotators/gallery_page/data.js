@@ -78,17 +78,25 @@ const refsav = (() => {
     return texts;
   }
 
+  /* A whole id means that video, or "sav_1" could never be told from "sav_10"; anything else is a part of an id. */
+  function videoTest(typed) {
+    if (report.videos.includes(typed)) return (video) => video === typed;
+    const part = typed.toLowerCase();
+    return (video) => video.toLowerCase().includes(part);
+  }
+
   /* Rows that fit the filters, in order. `wanted.q`: every word must stand in the text. */
   async function select(wanted) {
     const words = wanted.q.toLowerCase().split(/\s+/).filter(Boolean);
     const searched = words.length ? await searchTexts() : null;
+    const ofVideo = videoTest(wanted.video);
     const [status, stage, ...rest] = wanted.why.split("~");
     const why = rest.join("~");
     return report.objects.filter((row) => {
       if (wanted.status && row.status !== wanted.status) return false;
       if (wanted.source && row.source !== wanted.source) return false;
       if (wanted.split && row.split !== wanted.split) return false;
-      if (wanted.video && row.video !== wanted.video) return false;
+      if (!ofVideo(row.video)) return false;
       if (wanted.why) {
         const reason = report.whys[row.why];
         if (!reason || reason.status !== status || reason.stage !== stage || (why && reason.why !== why)) return false;

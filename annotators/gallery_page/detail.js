@@ -1,13 +1,13 @@
 "use strict";
 /* One object in full: what was sent to each stage, what came back, and what became of it. */
 const detail = (() => {
-  const { element, svg, picture, film, chip, percent, ratio } = make;
+  const { element, svg, picture, film, blank, madeBy, chip, percent, ratio } = make;
   const STAGE = { source: "reading", filter: "the filter", views: "drawing", object: "the object stage",
     judge: "the judge", scene: "the scene stage", video: "the video stage" };
 
   function view(entry) {
     const screen = element("div", { className: "screen", style: { "aspect-ratio": ratio(entry) } },
-      entry.pictures ? film(entry, true) : element("p", { className: "blank" }, entry.note || "There is no mask to draw."));
+      entry.pictures ? film(entry, true) : blank(entry));
     const tall = entry.size && entry.size[0] > entry.size[1];
     return element("div", { className: `object ${tall ? "tall" : ""}` },
       element("section", { className: "hero" },
@@ -97,6 +97,9 @@ const detail = (() => {
       `Size through the video: ${label}`));
   }
 
+  const DIGEST_SHOWN = 12; // hexadecimal digits; enough to tell prompts or requests apart
+  const digest = (whole) => (whole ? element("span", { title: whole }, whole.slice(0, DIGEST_SHOWN)) : null);
+
   function facts(entry) {
     const pairs = [["Column", entry.column]];
     if (entry.size) {
@@ -104,11 +107,11 @@ const detail = (() => {
       pairs.push(["Largest", `${make.count(entry.largest.px)} px, at ${(entry.largest.row / entry.rate).toFixed(1)} s`]);
     }
     if (entry.provenance) {
-      pairs.push(["Described by", entry.provenance.vlm], ["Judged by", entry.provenance.judge], ["Prompts", entry.provenance.prompts]);
+      pairs.push(["Origin", madeBy(entry.provenance)], ["Prompts", digest(entry.provenance.prompts)]);
     }
-    if (entry.request) pairs.push(["Request", entry.request]);
+    if (entry.request) pairs.push(["Request", digest(entry.request)]);
     return element("dl", { className: "facts" }, pairs.map(([name, value]) =>
-      element("div", {}, element("dt", {}, name), element("dd", {}, String(value ?? "–")))));
+      element("div", {}, element("dt", {}, name), element("dd", {}, value ?? "–"))));
   }
 
   return { view };

@@ -81,5 +81,19 @@ const make = (() => {
   const count = (number) => Number(number).toLocaleString("en");
   const percent = (part, whole) => (whole ? `${((100 * part) / whole).toFixed(part === whole ? 0 : 1)} %` : "–");
 
-  return { element, svg, picture, film, forget, refreshFilms, chip, count, percent, ratio };
+  const blank = (entry) => element("p", { className: "blank" }, entry.note || "No picture: the recorded error says why.");
+
+  /* An engine as records name it, "vllm:model", in words. */
+  function engine(recorded) {
+    const [, kind, name] = recorded.match(/^([^:]*):?(.*)$/s);
+    if (kind === "attributes") return `the embedded annotator${name ? ` (${name})` : ""}`;
+    return kind === "vllm" && name ? `${name} on vLLM` : recorded;
+  }
+
+  function madeBy({ vlm, judge }) {
+    if (vlm.startsWith("imported:")) return `Imported from ${vlm.slice("imported:".length)}`;
+    return vlm === judge ? `Described and judged by ${engine(vlm)}` : `Described by ${engine(vlm)}, judged by ${engine(judge)}`;
+  }
+
+  return { element, svg, picture, film, forget, refreshFilms, blank, madeBy, chip, count, percent, ratio };
 })();

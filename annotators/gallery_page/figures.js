@@ -1,7 +1,7 @@
 "use strict";
 /* The head of the page: counts, stages, statistics. */
 const figures = (() => {
-  const { element, count, percent } = make;
+  const { element, madeBy, count, percent } = make;
 
   function show(report) {
     const { kept = 0, dropped = 0, failed = 0 } = report.counts;
@@ -17,8 +17,7 @@ const figures = (() => {
     share.setAttribute("aria-label", `${kept} kept, ${dropped} dropped, ${failed} failed`);
     share.replaceChildren(...Object.entries({ kept, dropped, failed }).filter(([, n]) => n).map(([kind, n]) =>
       element("span", { className: kind, style: { "flex-grow": String(n) } })));
-    document.getElementById("made-by").textContent = report.provenance
-      .map((by) => `Described by ${by.vlm}, judged by ${by.judge}`).join(" · ");
+    document.getElementById("made-by").textContent = [...new Set(report.provenance.map(madeBy))].join(" · ");
     document.getElementById("tables").replaceChildren(stageTable(report.stages), ...report.tables.map(table));
     unreadable(report.unreadable);
   }

@@ -100,24 +100,27 @@
     for (const row of report.objects) if (row.why >= 0) tally.set(row.why, (tally.get(row.why) || 0) + 1);
     const reasons = report.whys.map((reason, place) => ({ ...reason, objects: tally.get(place) || 0 }));
     reasons.sort((a, b) => a.status.localeCompare(b.status) || a.stage.localeCompare(b.stage) || b.objects - a.objects);
-    at("why").replaceChildren(option("", "Any stage and reason"), ...["dropped", "failed"].flatMap((status) => {
+    at("why").replaceChildren(option("", "Any reason"), ...["dropped", "failed"].flatMap((status) => {
       const group = reasons.filter((reason) => reason.status === status);
       if (!group.length) return [];
       return [element("optgroup", { label: cards.LABEL[status] }, group.map((reason) =>
         option([status, reason.stage, reason.why].join("~"), `${reason.stage}: ${reason.why} (${count(reason.objects)})`)))];
     }));
-    choice("source", "Manual and auto", ["manual", "auto"], "source");
+    choice("source", "All masks", ["manual", "auto"], "source");
     choice("split", "All splits", ["train", "val"], "split");
     at("videos").replaceChildren(...report.videos.slice(0, 2000).map((video) => option(video, "")));
     for (const id of ["why", "source", "split"]) at(id).onchange = () => filter({ [id]: at(id).value });
-    at("video").onchange = () => filter({ video: at("video").value.trim() });
-    let pause = 0;
-    at("q").oninput = () => {
-      clearTimeout(pause);
-      pause = setTimeout(() => filter({ q: at("q").value.trim() }), 180);
-    };
+    for (const id of ["video", "q"]) at(id).oninput = soon(() => filter({ [id]: at(id).value.trim() }));
     at("clear").onclick = () => filter(Object.fromEntries(KEYS.map((key) => [key, ""])));
     at("filters").onsubmit = (event) => event.preventDefault();
+  }
+
+  function soon(act) {
+    let pause = 0;
+    return () => {
+      clearTimeout(pause);
+      pause = setTimeout(act, 180);
+    };
   }
 
   function choice(id, all, values, property) {
@@ -150,7 +153,7 @@
     const row = report.objects.find((one) => refsav.idOf(one) === open);
     let body;
     try {
-      body = row ? detail.view(await refsav.details(row)) : element("p", { className: "blank" }, `This report has no object ${open}.`);
+      body = row ? detail.view(await refsav.details(row)) : unknown(open);
     } catch (error) {
       body = element("p", { className: "error" }, error.message);
     }
@@ -163,13 +166,24 @@
     make.refreshFilms();
   }
 
+  function unknown(id) {
+    return element("div", { className: "unknown" },
+      element("p", {}, `This gallery has no object “${id}”.`),
+      report.objects.length ? element("p", { className: "quiet" },
+        `Objects are named by video, masks and number, for example ${refsav.idOf(report.objects[0])}.`) : null,
+      element("button", { type: "button", className: "plain", onclick: () => go({ object: "" }) }, "Show the gallery"));
+  }
+
+  /* Where there is little room the video's id is cut, not what tells its objects apart. */
+  const named = (row) => [element("span", { className: "cut" }, row.video), element("span", {}, `/${row.source}/${row.masklet}`)];
+
   function bar(id, row) {
     const place = rows.indexOf(row);
     const step = (label, by, name) => element("button", {
       type: "button", "aria-label": name, disabled: place < 0 || !rows[place + by], onclick: () => walk(by),
     }, label);
     return element("header", { className: "bar" },
-      element("h2", { id: "detail-name" }, id),
+      element("h2", { id: "detail-name", title: id }, row ? named(row) : "No such object"),
       row ? make.chip(cards.LABEL[row.status], row.status) : null,
       row && row.split ? make.chip(row.split) : null,
       element("span", { className: "room" }),
@@ -209,5 +223,6 @@
 
   figures.show(report);
   prepareFilters();
+  new ResizeObserver(() => document.documentElement.style.setProperty("--bar", `${at("filters").offsetHeight}px`)).observe(at("filters"));
   follow();
 })();

@@ -1,15 +1,9 @@
 """The gallery in a real browser, opened as a file: text stays text, films play, 10,000 objects stay quick."""
 
-import json
-import os
 import re
-import select
 import shutil
-import subprocess
-import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -20,8 +14,10 @@ from refsav.annotators.plan import Bundle, extend_plan, read_plan
 from refsav.annotators.preview import encode_mp4
 from refsav.annotators.views import ViewsConfig
 from refsav.datasets.masks import encode
+from refsav.datasets.measures import MeasureConfig
 from refsav.datasets.parts import write_parts
 from refsav.datasets.records import (
+    STAGES,
     Dropped,
     Expression,
     Failed,
@@ -36,101 +32,16 @@ from refsav.datasets.records import (
 )
 from refsav.datasets.run import RunDirectory
 from refsav.datasets.sav import SourceConfig
+from refsav.datasets.statistics import StageUse, collect, write_statistics
+from tests.browser import Browser
 
 pytestmark = [pytest.mark.services, pytest.mark.timeout(240)]
 
 SIZE = (96, 128)
 MANY = 10_000
 HOSTILE = "<script>window.owned = true</script><img src=x onerror='window.owned = true'> & \u2028 \"quoted\""
-MADE_BY = Provenance(vlm="attributes", judge="attributes", prompts="12ab")
-
-
-class Browser:
-    """Chromium without a window, driven through its debugging pipe: JSON messages that end in a zero byte."""
-
-    def __init__(self, program: str, profile: Path) -> None:
-        read_here, write_there = os.pipe()
-        read_there, write_here = os.pipe()
-        redirect = f'exec "$0" "$@" 3<&{read_there} 4>&{write_there}'
-        options = ["--headless=new", "--no-sandbox", "--remote-debugging-pipe", f"--user-data-dir={profile}"]
-        self._process = subprocess.Popen(
-            ["/bin/bash", "-c", redirect, program, *options, "about:blank"],
-            pass_fds=(read_there, write_there),
-            stderr=subprocess.DEVNULL,
-        )
-        os.close(read_there)
-        os.close(write_there)
-        self._in, self._out = write_here, read_here
-        self._buffer = b""
-        self._sent = 0
-        self._session: dict[str, str] = {}
-        self.events: list[dict[str, Any]] = []
-        target = self.send("Target.createTarget", url="about:blank")["targetId"]
-        self._session = {"sessionId": self.send("Target.attachToTarget", targetId=target, flatten=True)["sessionId"]}
-        for domain in ("Page", "Runtime", "Log", "Network"):
-            self.send(f"{domain}.enable")
-        screen = {"width": 1360, "height": 900, "deviceScaleFactor": 1, "mobile": False}
-        self.send("Emulation.setDeviceMetricsOverride", **screen)
-
-    def send(self, method: str, **parameters: object) -> dict[str, Any]:
-        """Give an order and wait for what comes of it."""
-        self._sent += 1
-        message = {"id": self._sent, "method": method, "params": parameters, **self._session}
-        os.write(self._in, json.dumps(message).encode() + b"\0")
-        while (answer := self._read()).get("id") != self._sent:
-            self.events.append(answer)
-        assert "error" not in answer, answer
-        return answer["result"]
-
-    def _read(self) -> dict[str, Any]:
-        while b"\0" not in self._buffer:
-            assert select.select([self._out], [], [], 60)[0], "the browser says nothing for a minute"
-            block = os.read(self._out, 1 << 16)
-            assert block, "the browser has ended"
-            self._buffer += block
-        message, _, self._buffer = self._buffer.partition(b"\0")
-        return json.loads(message)
-
-    def value(self, script: str) -> Any:
-        """Evaluate JavaScript; promises are waited for."""
-        answer = self.send("Runtime.evaluate", expression=script, awaitPromise=True, returnByValue=True)
-        assert "exceptionDetails" not in answer, answer
-        return answer["result"].get("value")
-
-    def until(self, script: str, wanted: object = True) -> None:
-        """Wait until JavaScript gives a value."""
-        end = time.monotonic() + 20
-        while (got := self.value(script)) != wanted:
-            assert time.monotonic() < end, f"{script} is {got!r}, not {wanted!r}"
-            time.sleep(0.05)
-
-    def open(self, page: Path, fragment: str = "") -> None:
-        """Open a page from disk, anew, and wait for its first cards."""
-        self.events.clear()
-        self.send("Page.navigate", url="about:blank")
-        self.send("Page.navigate", url=f"{page.as_uri()}{fragment}")
-        self.until("document.readyState", "complete")
-        self.until("/object/.test(document.getElementById('found').textContent)")
-
-    def press(self, key: str) -> None:
-        """Press a key."""
-        number = {"Escape": 27, "ArrowLeft": 37, "ArrowRight": 39}[key]
-        for kind in ("rawKeyDown", "keyUp"):
-            self.send("Input.dispatchKeyEvent", type=kind, key=key, code=key, windowsVirtualKeyCode=number)
-
-    def complaints(self) -> list[object]:
-        """What the browser logged as an error, and every address it asked for that is no file and not its own icon."""
-        logged = [event["params"] for event in self.events if event.get("method") == "Runtime.exceptionThrown"]
-        logged += [event["params"]["entry"]["text"] for event in self.events if event.get("method") == "Log.entryAdded"]
-        asked = [e["params"]["request"]["url"] for e in self.events if e.get("method") == "Network.requestWillBeSent"]
-        return [*logged, *(url for url in asked if not url.startswith(("file://", "about:", "data:")))]
-
-    def close(self) -> None:
-        """End the browser."""
-        self.send("Browser.close")
-        self._process.wait(timeout=20)
-        os.close(self._in)
-        os.close(self._out)
+DIGEST = "0123456789abcdef" * 4
+MADE_BY = Provenance(vlm="attributes:attributes-1", judge="attributes:attributes-1", prompts=DIGEST)
 
 
 @pytest.fixture(scope="module")
@@ -141,6 +52,11 @@ def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
     started = Browser(program, tmp_path_factory.mktemp("profile"))
     yield started
     started.close()
+
+
+@pytest.fixture(autouse=True)
+def desktop(browser: Browser) -> None:
+    browser.resize(1360)
 
 
 def expression(track: ObjectTrack, text: str) -> Expression:
@@ -154,15 +70,15 @@ def expression(track: ObjectTrack, text: str) -> Expression:
     )
 
 
-def square(video_id: str, masklet_id: int) -> ObjectTrack:
-    mask = np.zeros(SIZE, bool)
+def square(video_id: str, masklet_id: int, size: tuple[int, int] = SIZE) -> ObjectTrack:
+    mask = np.zeros(size, bool)
     mask[20:60, 30:80] = True
     return ObjectTrack(
         video_id=video_id,
         source="manual",
         masklet_id=masklet_id,
         column=masklet_id,
-        size=SIZE,
+        size=size,
         masks=(encode(mask),) * 6,
         areas_px=(2000,) * 6,
     )
@@ -183,7 +99,11 @@ def small(tmp_path_factory: pytest.TempPathFactory) -> Path:
         masked_caption="A blue box.",
     )
     failed = Failed(
-        key=ObjectKey("sav_1", "auto", 0), column=0, stage="source", error="mask is cut short", request_digest=""
+        key=ObjectKey("sav_1", "auto", 0),
+        column=0,
+        stage="source",
+        error="sav_1.mp4: the video is missing",
+        request_digest=DIGEST,
     )
     write_parts(
         run,
@@ -197,6 +117,23 @@ def small(tmp_path_factory: pytest.TempPathFactory) -> Path:
     bundle = Bundle(name="bundle-000000", videos=(video,))
     write_bundle(run, bundle, ViewsConfig(), SourceConfig(), ReportConfig())
     return write_index(run, f"Small {HOSTILE}", ReportConfig())
+
+
+@pytest.fixture(scope="module")
+def upright(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A kept object of a video that is higher than wide, with a long id, and the run's statistics."""
+    folder = tmp_path_factory.mktemp("upright")
+    run, video_id, size = RunDirectory(folder / "run"), "sav_000001_with_a_long_id", (128, 96)
+    media = folder / f"{video_id}.mp4"
+    media.write_bytes(encode_mp4([np.full((*size, 3), 90, np.uint8)] * 24, size, 24.0))
+    kept = [expression(square(video_id, 1, size), "A plain grey square.")]
+    write_parts(run, "bundle-000000", expressions=kept, dropped=[], failed=[], unreadable=[])
+    video = VideoFile(video_id=video_id, media=media, annotations=(), folder="")
+    write_bundle(run, Bundle(name="bundle-000000", videos=(video,)), ViewsConfig(), SourceConfig(), ReportConfig())
+    uses = [StageUse(stage=one, requests=0, prompt_tokens=0, completion_tokens=0, seconds=0) for one in STAGES]
+    free = dict.fromkeys(STAGES, 0.0)
+    write_statistics(run, collect(run, MeasureConfig(), objects_read=1, use=uses, gpus_per_request=free))
+    return write_index(run, "Upright", ReportConfig())
 
 
 @pytest.fixture(scope="module")
@@ -275,8 +212,11 @@ def test_the_address_keeps_filters_and_object_through_a_reload(browser: Browser,
 
 def test_an_object_without_pictures_says_why(browser: Browser, small: Path) -> None:
     browser.open(small, "#status=failed&object=sav_1/auto/0")
-    browser.until("document.querySelector('dialog .error')?.textContent", "mask is cut short")
-    assert "no mask" in browser.value("document.querySelector('dialog .blank').textContent")
+    browser.until("document.querySelector('dialog .error')?.textContent", "sav_1.mp4: the video is missing")
+    browser.until("document.querySelectorAll('.card.failed .blank').length", 1)
+    for place in ("dialog", ".card.failed"):
+        said = browser.value(f"document.querySelector('{place} .blank').textContent")
+        assert said == "No picture: the recorded error says why."
 
 
 def test_a_page_of_ten_thousand_objects_opens_quickly_and_stays_small(browser: Browser, large: Path) -> None:
@@ -300,3 +240,81 @@ def test_a_search_looks_through_all_words_of_all_objects(browser: Browser, large
     browser.open(large, "#status=dropped&why=dropped~filter~too+small&page=40")
     browser.until("document.getElementById('found').textContent", "937–960 of 1,000 objects")
     assert browser.value("document.querySelectorAll('.card.dropped').length") == 24
+
+
+@pytest.mark.parametrize("width", [1100, 1280, 1360])
+def test_filters_stand_in_one_row_and_cover_no_card_of_the_next_page(browser: Browser, large: Path, width: int) -> None:
+    browser.resize(width)
+    browser.open(large)
+    tops = "[...document.querySelectorAll('#filters .wide > :not(datalist, [hidden])')].map((one) => {box})"
+    middle = "Math.round(one.getBoundingClientRect().top + one.offsetHeight / 2)"
+    assert len(set(browser.value(tops.replace("{box}", middle)))) == 1
+    covers_none(browser)
+
+
+@pytest.mark.parametrize("width", [390, 800, 1000])
+def test_a_wrapped_filter_bar_covers_no_card_of_the_next_page(browser: Browser, large: Path, width: int) -> None:
+    browser.resize(width)
+    browser.open(large)
+    covers_none(browser)
+
+
+def covers_none(browser: Browser) -> None:
+    browser.value("window.scrollTo(0, document.body.scrollHeight)")
+    browser.value("document.querySelector('.pages.below [aria-label=\"Next page\"]').click()")
+    browser.until("document.getElementById('found').textContent", "25–48 of 10,000 objects")
+    browser.until("document.querySelectorAll('.card .lead, .card .reason').length", 24)
+    bar = "Math.max(0, document.getElementById('filters').getBoundingClientRect().bottom)"
+    browser.until(f"document.querySelector('.card').getBoundingClientRect().top >= {bar}")
+    assert browser.value("document.querySelector('.card').getBoundingClientRect().top") < 400
+
+
+def test_on_a_phone_texts_have_the_width_and_tables_need_no_scrolling(browser: Browser, upright: Path) -> None:
+    browser.resize(390)
+    browser.open(upright, "#object=sav_000001_with_a_long_id/manual/1")
+    browser.until("document.querySelector('dialog').open")
+    assert browser.value("document.querySelector('dialog .two .text').offsetWidth") > 330
+    browser.press("Escape")
+    browser.value("document.getElementById('figures').open = true")
+    hidden = "[...document.querySelectorAll('.scroll')].map((one) => one.scrollWidth - one.clientWidth)"
+    assert browser.value(hidden) == [0] * 4
+    assert browser.value("document.documentElement.scrollWidth") == 390
+
+
+def test_where_an_id_is_cut_the_end_that_tells_objects_apart_stays(browser: Browser, upright: Path) -> None:
+    browser.resize(390)
+    browser.open(upright, "#object=sav_000001_with_a_long_id/manual/1")
+    browser.until("document.getElementById('detail-name')?.textContent", "sav_000001_with_a_long_id/manual/1")
+    shown = "(([id, end]) => [id.scrollWidth > id.clientWidth, end.scrollWidth <= end.clientWidth, end.textContent])"
+    assert browser.value(f"{shown}([...document.getElementById('detail-name').children])")[0::2] == [True, "/manual/1"]
+    title = "document.getElementById('detail-name').getBoundingClientRect().right"
+    end = "document.getElementById('detail-name').lastChild.getBoundingClientRect().right"
+    assert browser.value(f"{end} <= {title}")
+
+
+def test_a_part_of_an_id_finds_videos_and_a_whole_one_its_video(browser: Browser, large: Path) -> None:
+    browser.open(large, "#video=V_00024")
+    browser.until("document.getElementById('found').textContent", "1–24 of 200 objects")
+    browser.open(large, "#video=sav_000024")
+    browser.until("document.getElementById('found').textContent", "1–20 of 20 objects")
+    browser.open(large, "#video=dog")
+    browser.until("document.getElementById('found').textContent", "No object fits these filters.")
+
+
+def test_an_object_that_is_not_there_is_told(browser: Browser, small: Path) -> None:
+    browser.open(small, "#object=foo")
+    browser.until("document.querySelector('dialog').open")
+    assert browser.value("document.getElementById('detail-name').textContent") == "No such object"
+    assert "no object “foo”" in browser.value("document.querySelector('dialog').textContent")
+    browser.value("document.querySelector('dialog .plain').click()")
+    browser.until("document.querySelector('dialog').open", False)
+
+
+def test_authors_stand_in_words_and_digests_are_short(browser: Browser, small: Path) -> None:
+    browser.open(small, "#object=sav_1/manual/1")
+    browser.until("document.querySelector('dialog').open")
+    words = "Described and judged by the embedded annotator (attributes-1)"
+    assert browser.value("document.getElementById('made-by').textContent") == words
+    assert words in browser.value("document.querySelector('dialog .facts').textContent")
+    assert DIGEST not in browser.value("document.querySelector('dialog').textContent")
+    assert browser.value(f"document.querySelector('dialog [title=\"{DIGEST}\"]').textContent") == DIGEST[:12]
