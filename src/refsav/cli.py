@@ -19,7 +19,7 @@ from refsav.datasets.synthetic_scene import SynthConfig
 from refsav.errors import RefSavError
 from refsav.flows.build_config import BuildConfig
 from refsav.memory import settle_memory
-from refsav.options import takes_options_of
+from refsav.options import ConfigurableCommand, takes_options_of
 from refsav.stopping import INTERRUPTED, interruptible
 
 # Prefect takes two seconds to load, so what needs it is imported where it is used: --help answers at once.
@@ -71,7 +71,7 @@ def demo(
     )
 
 
-@app.command()
+@app.command(cls=ConfigurableCommand)
 @takes_options_of(BuildConfig)
 def build(source: Source, run: Run, overrides: Overrides, config: ConfigFile = None) -> None:
     """Describe every object of SOURCE and leave shards, exports, statistics and a gallery in RUN.
@@ -81,7 +81,7 @@ def build(source: Source, run: Run, overrides: Overrides, config: ConfigFile = N
     _build(source, run, _build_config(config, overrides))
 
 
-@app.command()
+@app.command(cls=ConfigurableCommand)
 @takes_options_of(BuildConfig)
 def retry(run: OldRun, overrides: Overrides) -> None:
     """Take up the failed objects of a run again, and only those, with the settings of the run.
@@ -123,7 +123,7 @@ def stats(run: OldRun) -> None:
     out.print(f"statistics: {directory.stats}")
 
 
-@app.command()
+@app.command(cls=ConfigurableCommand)
 @takes_options_of(BuildConfig)
 def estimate(
     source: Source,
@@ -175,7 +175,7 @@ def serve(
     serving.serve(part.value, served, err, python=python, host=host, port=port, api_key=key)
 
 
-@app.command()
+@app.command(cls=ConfigurableCommand)
 @takes_options_of(SynthConfig)
 def synth(
     folder: Annotated[Path, typer.Argument(metavar="OUT", help="Folder to write; scenes that it holds are kept.")],
@@ -185,7 +185,7 @@ def synth(
     _make_scenes(folder, SynthConfig.from_mapping(with_overrides({}, overrides), "command line"))
 
 
-@app.command(name="import")
+@app.command(name="import", cls=ConfigurableCommand)
 @takes_options_of(BuildConfig)
 def import_(
     annotations: Annotated[Path, typer.Argument(help="A Ref-SAV.json, for example the published one.")],

@@ -2,12 +2,18 @@
 
 import functools
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from itertools import groupby
 from typing import Any, Literal, TypeVar, get_args, get_origin
 
 import typer
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
+from rich.console import Console, Group, RenderableType
+from rich.padding import Padding
+from rich.panel import Panel
+from rich.text import Text
+from typer.core import TyperCommand, TyperOption
 
 from refsav.config import leaves
 
@@ -15,7 +21,7 @@ Result = TypeVar("Result")
 
 
 def takes_options_of(model: type[BaseModel]) -> Callable[[Callable[..., Result]], Callable[..., Result]]:
-    """Give a typer command one option a key, grouped by table in `--help`, the default in brackets.
+    """Give a typer command of class `ConfigurableCommand` one option a key.
 
     The command has a parameter `overrides`: it gets the keys that were set, dotted, as {"views.frames": 12}.
     """
@@ -40,15 +46,41 @@ def takes_options_of(model: type[BaseModel]) -> Callable[[Callable[..., Result]]
     return decorate
 
 
+class ConfigurableCommand(TyperCommand):
+    """A command with options of `takes_options_of`: `--help` shows them below its own, grouped by table.
+
+    typer's own table has a column each for name, type and help, and cuts names and defaults in a terminal of 80
+    columns; here a line has them whole, and the meaning stands below.
+    """
+
+    def format_help(self, ctx: Any, formatter: Any) -> None:  # noqa: ANN401 - typer keeps these types to itself
+        """Print the help."""
+        super().format_help(ctx, formatter)
+        console = Console(highlight=False)
+        options = [one for one in self.params if isinstance(one, TyperOption) and one.hidden]
+        for panel, members in groupby(options, key=lambda option: option.rich_help_panel):
+            lines = Group(*(line for option in members for line in _help_of(option)))
+            console.print(Panel(lines, title=panel, title_align="left", border_style="dim"))
+
+
+def _help_of(option: TyperOption) -> Iterator[RenderableType]:
+    names = "/".join([*option.opts, *option.secondary_opts])
+    default = f"[{option.show_default}]"
+    yield Text.assemble((names, "bold cyan"), " ", (option.metavar or "", "yellow"), " ", (default, "dim"))
+    yield Padding(Text(option.help or ""), (0, 0, 0, 4))
+
+
 def _parameter(name: str, dotted: str, field: FieldInfo) -> inspect.Parameter:
     table = dotted.rpartition(".")[0]
     flags = f"--{dotted}/--no-{dotted}" if field.annotation is bool else f"--{dotted}"
     option = typer.Option(
         None,
         flags,
-        help=f"{field.description or ''} ({_shown(field.default)})",
+        help=field.description,
+        metavar=_metavar(field.annotation),
         rich_help_panel=f"Configuration: {table}" if table else "Configuration",
-        show_default=False,
+        show_default=_shown(field.default),
+        hidden=True,
     )
     return inspect.Parameter(
         name, inspect.Parameter.KEYWORD_ONLY, default=option, annotation=_option_type(field.annotation)
@@ -61,6 +93,16 @@ def _option_type(annotation: Any) -> Any:  # noqa: ANN401 - annotations go in an
         return list[get_args(annotation)[0]] | None  # type: ignore[misc]
     known = annotation in (bool, int, float, str) or get_origin(annotation) is Literal
     return (annotation if known else str) | None
+
+
+def _metavar(annotation: Any) -> str | None:  # noqa: ANN401 - any annotation
+    if annotation is bool:
+        return None
+    if get_origin(annotation) is Literal:
+        return f"<{'|'.join(get_args(annotation))}>"
+    if get_origin(annotation) is tuple:
+        return f"<{get_args(annotation)[0].__name__}>, may be given again"
+    return f"<{getattr(annotation, '__name__', 'str')}>"
 
 
 def _shown(default: object) -> str:
