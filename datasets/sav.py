@@ -57,6 +57,8 @@ def discover(source: Path, config: SourceConfig) -> Iterator[VideoFile | Unreada
         RecordError: If `source` is no folder that can be listed, or the list of ids cannot be read.
     """
     if not source.is_dir():
+        if source.is_file():
+            raise RecordError(source, "", "is a file, not a folder", f"give its folder: {source.parent}")
         raise RecordError(source, "", "there is no such folder", "give the folder that holds the videos")
     wanted = read_ids(Path(config.videos)) if config.videos else None
     folder_of: dict[str, str] = {}

@@ -105,7 +105,7 @@ def test_the_command_line_wins_over_the_file_and_its_values_are_checked(
     [
         ("none", "there is no such folder"),
         ("empty", "holds no videos in either of SA-V's layouts"),
-        ("file", "there is no such folder"),
+        ("file", "is a file, not a folder"),
     ],
 )
 def test_a_source_without_videos_is_told_at_once(
@@ -124,7 +124,18 @@ def test_a_run_directory_that_cannot_be_made_is_told_at_once(command: Command, s
     for place in (tmp_path / "file/run", Path("/proc/run")):
         refused = command("build", source, place)
         assert refused.code == 1
-        assert re.fullmatch(rf"error: {place}/\.lock: cannot be written: .*\n  fix: free space or .*\n", refused.err)
+        fix = "choose another run directory: a part of this path is no folder, or cannot be made"
+        assert re.fullmatch(rf"error: {place}/\.lock: cannot be written: .*\n  fix: {fix}, then .*\n", refused.err)
+
+
+def test_a_file_is_no_run_directory(command: Command, source: Path, tmp_path: Path) -> None:
+    file = tmp_path / "README.md"
+    file.write_text("words")
+    for arguments in (("build", source, file), ("demo", file)):
+        refused = command(*arguments)
+        assert refused.code == 1
+        assert refused.err.startswith(f"error: {file}: is a file, not a folder\n  fix: name a new folder")
+    assert (file.read_text(), file.with_name("README.md-scenes").exists()) == ("words", False)
 
 
 def test_a_second_build_of_a_run_is_told_who_holds_it(command: Command, source: Path, run: Path) -> None:

@@ -1,5 +1,6 @@
 """Files appear whole or not at all; a run directory has one writer."""
 
+import errno
 import os
 import signal
 import subprocess
@@ -90,6 +91,22 @@ def test_a_place_that_cannot_be_written_is_named(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(DiskError, match=r"file/a\.txt: cannot be written"):
         write_text(tmp_path / "file" / "a.txt", "x")
+
+
+@pytest.mark.parametrize(
+    ("number", "fix"),
+    [
+        (errno.EACCES, "choose a place that you may write to"),
+        (errno.EPERM, "choose a place that you may write to"),
+        (errno.EROFS, "choose a place that you may write to"),
+        (errno.ENOSPC, "free space"),
+        (errno.EDQUOT, "free space"),
+        (errno.ENOTDIR, "choose another run directory"),
+    ],
+)
+def test_the_advice_fits_what_the_system_says(number: int, fix: str) -> None:
+    told = str(DiskError(Path("a.txt"), OSError(number, "")))
+    assert f": {os.strerror(number)}\n  fix: {fix}" in told
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs Linux's /dev/full")

@@ -61,7 +61,11 @@ def demo(
     videos: Annotated[int, typer.Option(help="How many scenes to make.", min=1)] = 12,
 ) -> None:
     """Build a small dataset from made scenes: no model, no network, about a minute."""
+    from refsav.lock import exclusive
+
     scenes = run.parent / f"{run.name}-scenes"
+    with exclusive(run.resolve()):  # a place that cannot be used is told before scenes are made beside it
+        pass
     _make_scenes(scenes, SynthConfig(videos=videos))
     _build(scenes, run, BuildConfig.from_mapping({"split": {"val_share": 0.2}}, "demo"))
     out.print(

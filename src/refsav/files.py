@@ -14,11 +14,19 @@ from refsav.errors import RefSavError
 class DiskError(RefSavError):
     """A file could not be written: the disk is full, or the place is not ours to write to."""
 
+    FORBIDDEN = frozenset((errno.EACCES, errno.EPERM, errno.EROFS))
+    NO_PLACE = frozenset((errno.ENOTDIR, errno.EEXIST, errno.EISDIR, errno.ENOENT))
+
     def __init__(self, path: Path, error: OSError) -> None:
         reason = os.strerror(error.errno) if error.errno else str(error)  # libraries wrap the system's words
+        if error.errno in self.FORBIDDEN:
+            fix = "choose a place that you may write to, or get the right to write here"
+        elif error.errno in self.NO_PLACE:
+            fix = "choose another run directory: a part of this path is no folder, or cannot be made"
+        else:
+            fix = "free space or choose another run directory"
         super().__init__(
-            f"{path}: cannot be written: {reason}\n"
-            "  fix: free space or choose another run directory, then run the same command again; finished work is kept"
+            f"{path}: cannot be written: {reason}\n  fix: {fix}, then run the same command again; finished work is kept"
         )
 
 

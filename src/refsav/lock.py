@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from refsav.errors import RefSavError
+from refsav.errors import RecordError, RefSavError
 from refsav.files import DiskError
 
 
@@ -20,8 +20,11 @@ def exclusive(folder: Path) -> Iterator[None]:
 
     Raises:
         LockedError: If another process holds it; the message names it.
+        RecordError: If it is a file.
         DiskError: If the folder cannot be written.
     """
+    if folder.is_file():
+        raise RecordError(folder, "", "is a file, not a folder", "name a new folder, or the run of an earlier build")
     path = folder / ".lock"
     try:
         folder.mkdir(parents=True, exist_ok=True)

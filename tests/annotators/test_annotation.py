@@ -296,6 +296,6 @@ def test_a_place_that_cannot_be_written_is_one_clear_line(
 ) -> None:
     run = planned(tmp_path / "run", source)
     run.journal.write_text("a file where a folder should be")
-    with pytest.raises(DiskError, match=r"journal/bundle-000000\.jsonl: cannot be written: .*\n  fix: free space"):
+    with pytest.raises(DiskError, match=r"journal/bundle-000000\.jsonl: cannot be written: .*\n  fix: choose another"):
         annotate_to_parts(run, source, BUNDLE, config, Told())
     assert not is_done(run, BUNDLE)
