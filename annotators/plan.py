@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from refsav.datasets.parts import is_done
 from refsav.datasets.records import Unreadable, VideoFile
 from refsav.datasets.run import RunDirectory
 from refsav.datasets.sav_train import VIDEO_ID
@@ -39,6 +40,25 @@ def read_bundle(path: Path, source: Path) -> Bundle:
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise RecordError(path, "", f"is damaged: {error}", "remove the run directory and build again") from None
     return Bundle(name=path.stem, videos=videos)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Remaining:
+    """How much of a plan is not done yet."""
+
+    bundles: int
+    of_bundles: int
+    videos: int
+    of_videos: int
+
+
+def remaining(run: RunDirectory, source: Path) -> Remaining:
+    """Count what a stopped build has still to do. Raises RecordError for a damaged plan."""
+    sizes = [(len(bundle.videos), is_done(run, bundle.name)) for bundle in read_plan(run, source)]
+    left = [videos for videos, done in sizes if not done]
+    return Remaining(
+        bundles=len(left), of_bundles=len(sizes), videos=sum(left), of_videos=sum(videos for videos, _ in sizes)
+    )
 
 
 def extend_plan(

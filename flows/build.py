@@ -15,7 +15,7 @@ from refsav.annotators.engine import ServersDownError
 from refsav.annotators.plan import extend_plan, read_bundle, read_plan
 from refsav.datasets import official, official_evaluation, official_report, shard_index, shards, splits
 from refsav.datasets.part_kinds import UNREADABLE
-from refsav.datasets.parts import write_part
+from refsav.datasets.parts import is_done, write_part
 from refsav.datasets.records import VideoFile
 from refsav.datasets.run import RunDirectory
 from refsav.datasets.sav import discover, read_ids
@@ -223,11 +223,12 @@ def with_models(config: BuildConfig) -> BuildConfig:
 
 @flow(name="redraw-gallery")
 def redraw_gallery(run: Path) -> Path:
-    """Draw the gallery of a finished run again."""
+    """Draw the gallery of a run again; bundles that are not done have nothing to show yet."""
     directory = RunDirectory(run)
     source, config = read_settings(directory)
     with exclusive(run):
-        draw_gallery([bundle.name for bundle in read_plan(directory, source)], source, run, config)
+        done = [bundle.name for bundle in read_plan(directory, source) if is_done(directory, bundle.name)]
+        draw_gallery(done, source, run, config)
         return gallery_index.write_index(directory, run.name, config.report)
 
 

@@ -15,6 +15,7 @@ from refsav.flows.build_config import BuildConfig
     ("command", "model", "own"),
     [
         ("build", BuildConfig, ["--config"]),
+        ("retry", BuildConfig, []),
         ("estimate", BuildConfig, ["--config", "--profile", "--like", "--videos"]),
         ("import", BuildConfig, ["--config"]),
         ("synth", SynthConfig, []),

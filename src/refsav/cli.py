@@ -104,26 +104,32 @@ def retry(run: OldRun, overrides: Overrides) -> None:
 def report(run: OldRun) -> None:
     """Draw the gallery of a run again, as its run.toml has it under report."""
     _quiet_prefect()
+    from refsav.annotators.plan import remaining
     from refsav.datasets.run import RunDirectory
     from refsav.flows.build import redraw_gallery
     from refsav.flows.build_config import read_settings
     from refsav.flows.embedded_server import prefect_server
+    from refsav.summary import print_remaining
 
-    read_settings(RunDirectory(run))  # before Prefect takes its seconds to start
+    source, _ = read_settings(RunDirectory(run))  # before Prefect takes its seconds to start
     with prefect_server(), interruptible(_stopping):
         out.print(f"gallery: {redraw_gallery(run.resolve())}")
+    print_remaining(out, remaining(RunDirectory(run), source))
 
 
 @app.command()
 def stats(run: OldRun) -> None:
     """Count and measure a run: its size and properties beside the published figures."""
+    from refsav.annotators.plan import remaining
     from refsav.datasets.run import RunDirectory
     from refsav.flows.build_config import read_settings
     from refsav.flows.measure import write_statistics
-    from refsav.summary import print_statistics
+    from refsav.summary import print_remaining, print_statistics
 
     directory = RunDirectory(run)
-    print_statistics(out, write_statistics(directory, read_settings(directory)[1]))
+    source, config = read_settings(directory)
+    print_statistics(out, write_statistics(directory, config))
+    print_remaining(out, remaining(directory, source))
     out.print(f"statistics: {directory.stats}")
 
 

@@ -9,6 +9,7 @@ from rich.table import Table as RichTable
 
 from refsav.annotators.estimate import Sample, StageEstimate
 from refsav.annotators.gallery_tables import Table, tables_of
+from refsav.annotators.plan import Remaining
 from refsav.datasets.official import TRAINING_FILE
 from refsav.datasets.official_evaluation import EVALUATION_FOLDER
 from refsav.datasets.official_report import read_reports
@@ -65,6 +66,15 @@ def print_counts(console: Console, statistics: Statistics) -> None:
             console.print(f"  {loss.count:>6} {what} at {loss.stage}: {escape(loss.reason)}")
     if statistics.unreadable_files:
         console.print(f"  {statistics.unreadable_files:>6} files of which no object could be listed")
+
+
+def print_remaining(console: Console, left: Remaining) -> None:
+    """Say what a build that was stopped has still to do; nothing of one that is finished."""
+    if left.bundles:
+        console.print(
+            f"[yellow]not finished:[/] {left.videos} of {left.of_videos} videos"
+            f" ({left.bundles} of {left.of_bundles} bundles) are not done yet; the same build goes on from here"
+        )
 
 
 def print_estimate(

@@ -169,3 +169,21 @@ def test_report_and_stats_work_on_what_is_there(command: Command, undisturbed: P
     assert counted.code == 0
     assert "3 objects = 3 expressions" in counted.out
     assert run.joinpath("stats.json").read_bytes() == stats
+    assert "not finished" not in drawn.out + counted.out
+
+
+def test_report_and_stats_of_a_stopped_build_say_what_is_still_to_do(
+    command: Command, source: Path, tmp_path: Path
+) -> None:
+    run = tmp_path / "run"
+    assert command("build", source, run, *SMALL, "--runner.bundle_videos", "1").code == 0
+    for part in run.glob("*/bundle-000001.parquet"):
+        part.unlink()
+    shutil.rmtree(run / "report")
+    drawn, counted = command("report", run), command("stats", run)
+    for finished in (drawn, counted):
+        assert finished.code == 0, finished.err
+        told = "not finished: 1 of 2 videos (1 of 2 bundles) are not done yet; the same build goes on from here"
+        assert told in finished.out
+    assert "2 objects = 2 expressions" in counted.out
+    assert [path.name for path in sorted((run / "report/data").glob("bundle-*"))] == ["bundle-000000.js"]
