@@ -5,10 +5,11 @@ import sys
 import pytest
 from pydantic import BaseModel
 
-from refsav.cli import main
+from refsav.cli import app, main
 from refsav.config import leaves
 from refsav.datasets.synthetic_scene import SynthConfig
 from refsav.flows.build_config import BuildConfig
+from refsav.options import ConfigurableCommand
 
 
 @pytest.mark.parametrize(
@@ -43,3 +44,10 @@ def test_help_at_80_columns_shows_every_option_and_every_default_whole(
     for option in own:
         assert any(option in line.split() for line in lines), option
     assert "…" not in "".join(line for line in lines if "--" in line)
+
+
+def test_every_command_with_options_of_a_configuration_shows_them_so() -> None:
+    for command in app.registered_commands:
+        assert command.callback
+        takes_some = hasattr(command.callback, "__wrapped__")
+        assert (command.cls is ConfigurableCommand) == takes_some, command.callback.__name__

@@ -19,6 +19,9 @@ from refsav.config import leaves
 
 Result = TypeVar("Result")
 
+PANEL = "Configuration"
+"""Heading in `--help` of options that are keys of a configuration."""
+
 
 def takes_options_of(model: type[BaseModel]) -> Callable[[Callable[..., Result]], Callable[..., Result]]:
     """Give a typer command of class `ConfigurableCommand` one option a key.
@@ -55,12 +58,18 @@ class ConfigurableCommand(TyperCommand):
 
     def format_help(self, ctx: Any, formatter: Any) -> None:  # noqa: ANN401 - typer keeps these types to itself
         """Print the help."""
+        options = [one for one in self.params if isinstance(one, TyperOption) and _is_of_configuration(one)]
+        for option in options:
+            option.hidden = True  # from typer's own table
         super().format_help(ctx, formatter)
         console = Console(highlight=False)
-        options = [one for one in self.params if isinstance(one, TyperOption) and one.hidden]
         for panel, members in groupby(options, key=lambda option: option.rich_help_panel):
             lines = Group(*(line for option in members for line in _help_of(option)))
             console.print(Panel(lines, title=panel, title_align="left", border_style="dim"))
+
+
+def _is_of_configuration(option: TyperOption) -> bool:
+    return (option.rich_help_panel or "").startswith(PANEL)
 
 
 def _help_of(option: TyperOption) -> Iterator[RenderableType]:
@@ -78,9 +87,8 @@ def _parameter(name: str, dotted: str, field: FieldInfo) -> inspect.Parameter:
         flags,
         help=field.description,
         metavar=_metavar(field.annotation),
-        rich_help_panel=f"Configuration: {table}" if table else "Configuration",
+        rich_help_panel=f"{PANEL}: {table}" if table else PANEL,
         show_default=_shown(field.default),
-        hidden=True,
     )
     return inspect.Parameter(
         name, inspect.Parameter.KEYWORD_ONLY, default=option, annotation=_option_type(field.annotation)
