@@ -43,6 +43,13 @@ class Sample:
     """Videos that were read."""
     tracks: tuple[ObjectTrack, ...]
     """Objects of those that go through the stages."""
+    unreadable: int = 0
+    """Objects of those that their annotations list, but that cannot be read."""
+
+    @property
+    def videos_to_describe(self) -> int:
+        """Videos among those read that have an object to describe."""
+        return len({track.video_id for track in self.tracks})
 
     @property
     def scale(self) -> float:
@@ -98,8 +105,13 @@ def sample_source(source: Path, config: SourceConfig, most_videos: int) -> Sampl
     if not videos:
         raise RecordError(source, "", "holds no videos with annotations", "give the folder that holds them")
     chosen = _spread(videos, most_videos)
-    tracks = tuple(track for video in chosen for track in read_video(video, config).tracks)
-    return Sample(videos=len(videos), read=len(chosen), tracks=tracks)
+    tracks: list[ObjectTrack] = []
+    unreadable = 0
+    for video in chosen:
+        objects = read_video(video, config)
+        tracks += objects.tracks
+        unreadable += len(objects.failed)
+    return Sample(videos=len(videos), read=len(chosen), tracks=tuple(tracks), unreadable=unreadable)
 
 
 def estimate(

@@ -12,6 +12,9 @@ from rich.console import Console
 from refsav.annotators.serve_profile import Part, ServedModel, command, environment
 from refsav.annotators.server_process import ServerError, running
 
+FOR_OTHERS = "--host 0.0.0.0, in a private network or with VLLM_API_KEY set there and REFSAV_API_KEY, the same, here"
+"""How a server is opened to other machines, and what that needs."""
+
 
 def printed_command(
     served: ServedModel, *, python: str = "", host: str = "127.0.0.1", port: int = 0, more: Sequence[str] = ()

@@ -206,6 +206,32 @@ def test_a_run_goes_on_only_with_the_settings_that_its_words_depend_on(tmp_path:
     assert read_settings(run) == (tmp_path, free)
 
 
+def test_an_estimate_counts_what_can_be_described_and_what_cannot_be_read(
+    command: Command, copy_clips: CopyClips, source: Path
+) -> None:
+    copy_clips(source, "vos_000001")
+    (source / "vos_000001.mp4").unlink()
+    estimated = command("estimate", source, "--profile", "one-gpu")
+    told = "2 videos (all read): 1 object to describe in 1 of them, 2 that cannot be read\n"
+    assert estimated.out.startswith(told)
+    assert "GPU-hours" in estimated.out
+    assert "CPU-hours" in command("estimate", source, "--profile", "cpu").out
+
+
+def test_a_folder_s_name_is_no_markup(command: Command, tmp_path: Path) -> None:
+    made = command("synth", tmp_path / "s[x]", "--videos", "1", "--frames", "16")
+    assert made.out == f"scenes: 1 video in {tmp_path}/s[x]\n"
+
+
+def test_a_printed_server_that_others_cannot_reach_is_told_beside_the_command(command: Command) -> None:
+    local = command("serve", "vlm", "--print")
+    assert local.out.count("\n") == 1
+    assert "--host 127.0.0.1" in local.out
+    assert re.match(r"# on 127\.0\.0\.1 only .*--host 0\.0\.0\.0, in a private network or with VLLM_API_KEY", local.err)
+    others = command("serve", "vlm", "--print", "--host", "0.0.0.0")  # noqa: S104 - printed only
+    assert ("--host 0.0.0.0" in others.out, others.err) == (True, "")
+
+
 def test_help_answers_at_once_and_names_every_command() -> None:
     shown = subprocess.run(
         [sys.executable, "-X", "importtime", "-c", "from refsav.cli import main; main()", "--help"],

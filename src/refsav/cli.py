@@ -62,16 +62,18 @@ def demo(
 ) -> None:
     """Build a small dataset from made scenes: no model, no network, about a minute."""
     from refsav.lock import exclusive
+    from refsav.summary import as_typed
 
     scenes = run.parent / f"{run.name}-scenes"
     with exclusive(run.resolve()):  # a place that cannot be used is told before scenes are made beside it
         pass
     _make_scenes(scenes, SynthConfig(videos=videos))
     _build(scenes, run, BuildConfig.from_mapping({"split": {"val_share": 0.2}}, "demo"))
+    called = escape(as_typed(sys.argv[0]))
     out.print(
         "\nNext, with videos of your own in SA-V's layout (docs/own-data.md):"
-        "\n  [bold]refsav build VIDEOS runs/mine[/]          the same, with the embedded annotator"
-        "\n  [bold]refsav serve vlm --profile one-gpu[/]     start a model; it prints the options for build"
+        f"\n  [bold]{called} build VIDEOS runs/mine[/]          the same, with the embedded annotator"
+        f"\n  [bold]{called} serve vlm --profile one-gpu[/]     start a model; it prints the options for build"
     )
 
 
@@ -113,7 +115,7 @@ def report(run: OldRun) -> None:
 
     source, _ = read_settings(RunDirectory(run))  # before Prefect takes its seconds to start
     with prefect_server(), interruptible(_stopping):
-        out.print(f"gallery: {redraw_gallery(run.resolve())}")
+        out.print(f"gallery: {escape(str(redraw_gallery(run.resolve())))}")
     print_remaining(out, remaining(RunDirectory(run), source))
 
 
@@ -130,7 +132,7 @@ def stats(run: OldRun) -> None:
     source, config = read_settings(directory)
     print_statistics(out, write_statistics(directory, config))
     print_remaining(out, remaining(directory, source))
-    out.print(f"statistics: {directory.stats}")
+    out.print(f"statistics: {escape(str(directory.stats))}")
 
 
 @app.command(cls=ConfigurableCommand)
@@ -153,7 +155,8 @@ def estimate(
     experience = estimating.Experience.of_run(RunDirectory(like)) if like else estimating.Experience.assumed()
     sample = estimating.sample_source(source, settings.source, videos)
     stages = estimating.estimate(sample, settings, served, experience)
-    print_estimate(out, sample, stages, f"{profile}: {served.vlm.model}, judge {served.judge.model}", experience.origin)
+    models = f"{profile}: {served.vlm.model}, judge {served.judge.model}"
+    print_estimate(out, sample, stages, served.vlm.figures.device, f"{models}; {experience.origin}")
 
 
 class Part(StrEnum):
@@ -179,6 +182,8 @@ def serve(
 
     served = load_profile(profile).part(part.value)
     if print_only:
+        if host in ("127.0.0.1", "localhost", "::1"):
+            err.print(f"# on {escape(host)} only that machine itself reaches it; for others: {serving.FOR_OTHERS}")
         out.print(escape(serving.printed_command(served, python=python, host=host, port=port)), soft_wrap=True)
         return
     key = EngineConfig().api_key()
@@ -263,11 +268,12 @@ def _make_scenes(folder: Path, config: SynthConfig) -> None:
     from rich.progress import track
 
     from refsav.datasets.synthetic import write_scenes
+    from refsav.summary import plural
 
     scenes = write_scenes(folder, config)
     for _ in track(scenes, "making scenes", total=config.videos, console=err, disable=not err.is_terminal):
         pass
-    out.print(f"scenes: {config.videos} videos in {folder}")
+    out.print(f"scenes: {config.videos} {plural(config.videos, 'video')} in {escape(str(folder))}")
 
 
 def _stopping() -> None:

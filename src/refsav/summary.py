@@ -1,5 +1,7 @@
 """What the terminal shows of a finished run: counts, tables, and where everything lies."""
 
+import shlex
+import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -65,7 +67,10 @@ def print_counts(console: Console, statistics: Statistics) -> None:
         for loss in losses:
             console.print(f"  {loss.count:>6} {what} at {loss.stage}: {escape(loss.reason)}")
     if statistics.unreadable_files:
-        console.print(f"  {statistics.unreadable_files:>6} files of which no object could be listed")
+        console.print(
+            f"  {statistics.unreadable_files:>6} {plural(statistics.unreadable_files, 'file')}"
+            " of which no object could be listed"
+        )
 
 
 def print_remaining(console: Console, left: Remaining) -> None:
@@ -77,15 +82,41 @@ def print_remaining(console: Console, left: Remaining) -> None:
         )
 
 
+def plural(count: int, word: str) -> str:
+    """Give the word as it stands after the number."""
+    return word if count == 1 else f"{word}s"
+
+
+def as_typed(program: str) -> str:
+    """Give this command as it can be typed again: by its path where no environment is activated."""
+    found = shutil.which("refsav") or Path(program).name != "refsav"
+    return "refsav" if found else shlex.quote(program)
+
+
 def print_estimate(
-    console: Console, sample: Sample, stages: Sequence[StageEstimate], models: str, expected_from: str
+    console: Console, sample: Sample, stages: Sequence[StageEstimate], device: str, counted_with: str
 ) -> None:
-    """Show what a build will need."""
-    objects = round(len(sample.tracks) * sample.scale)
+    """Show what a build will need.
+
+    Args:
+        console: Where to.
+        sample: What was read of the source.
+        stages: What each stage will use.
+        device: What the models run on, as their profile calls it.
+        counted_with: The models, and where the expectations of them come from.
+    """
     read = "all read" if sample.read == sample.videos else f"{sample.read} of them read"
-    console.print(f"[bold]{sample.videos:,} videos[/] ({read}), [bold]{objects:,} objects[/] to describe")
-    table = RichTable(caption=f"{escape(models)}; {escape(expected_from)}", caption_justify="left")
-    for number, heading in enumerate(("Stage", "Requests", "Images", "Prompt tokens", "Reply tokens", "Device-hours")):
+    objects, videos, unread = (
+        round(count * sample.scale) for count in (len(sample.tracks), sample.videos_to_describe, sample.unreadable)
+    )
+    beside = f", {unread:,} that cannot be read" if unread else ""
+    console.print(
+        f"[bold]{sample.videos:,} {plural(sample.videos, 'video')}[/] ({read}): "
+        f"[bold]{objects:,} {plural(objects, 'object')}[/] to describe in {videos:,} of them{beside}"
+    )
+    hours = "CPU-hours" if device == "CPU" else "GPU-hours"
+    table = RichTable(caption=escape(counted_with), caption_justify="left")
+    for number, heading in enumerate(("Stage", "Requests", "Images", "Prompt tokens", "Reply tokens", hours)):
         table.add_column(heading, justify="left" if number == 0 else "right")
     numbers = {
         stage.stage: (stage.requests, stage.images, stage.prompt_tokens, stage.reply_tokens, stage.device_hours)

@@ -175,7 +175,7 @@ def test_report_and_stats_work_on_what_is_there(command: Command, undisturbed: P
 def test_report_and_stats_of_a_stopped_build_say_what_is_still_to_do(
     command: Command, source: Path, tmp_path: Path
 ) -> None:
-    run = tmp_path / "run"
+    run = tmp_path / "run [x]"  # no markup
     assert command("build", source, run, *SMALL, "--runner.bundle_videos", "1").code == 0
     for part in run.glob("*/bundle-000001.parquet"):
         part.unlink()
@@ -186,4 +186,6 @@ def test_report_and_stats_of_a_stopped_build_say_what_is_still_to_do(
         told = "not finished: 1 of 2 videos (1 of 2 bundles) are not done yet; the same build goes on from here"
         assert told in finished.out
     assert "2 objects = 2 expressions" in counted.out
+    assert f"gallery: {run}/report/index.html\n" in drawn.out
+    assert f"statistics: {run}/stats.json\n" in counted.out
     assert [path.name for path in sorted((run / "report/data").glob("bundle-*"))] == ["bundle-000000.js"]
