@@ -129,8 +129,11 @@ def _find(objects: VideoObjects, entry: _Entry, column: int) -> ObjectTrack | Dr
         if (failed.key.source, failed.column) == (entry.source, column):
             return failed
     broken = [told.error for told in objects.unreadable if told.path.endswith(entry.annotations.name)]
-    fix = "use the SA-V files that the expressions were made for"
-    missing = RecordError(entry.annotations, "", f"has no column {column}", fix).line_below(objects.video.root)
+    problem, fix = f"has no column {column}", "use the SA-V files that the expressions were made for"
+    if not entry.annotations.exists():
+        broken, problem = [], "there is no such file"
+        fix = "put it there, or give the folder that the paths of the Ref-SAV.json start from"
+    missing = RecordError(entry.annotations, "", problem, fix).line_below(objects.video.root)
     key = ObjectKey(entry.video_id, entry.source, column)  # without the annotations the id is not known
     return Failed(key=key, column=column, stage="source", error=(broken or [missing])[0], request_digest="")
 
@@ -149,6 +152,8 @@ def _expression(track: ObjectTrack, text: str, provenance: Provenance) -> Expres
 def _load(path: Path) -> dict[str, Any]:
     try:
         content = json.loads(path.read_bytes())
+    except FileNotFoundError:
+        raise RecordError(path, "", "there is no such file", "give a Ref-SAV.json") from None
     except (OSError, ValueError, RecursionError) as error:
         raise RecordError(path, "", f"cannot be read as JSON: {error}", "download the file again") from None
     if not isinstance(content, dict):

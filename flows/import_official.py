@@ -38,6 +38,8 @@ def import_ref_sav(annotations: Path, source: Path, run: Path, config: BuildConf
 def _digest_of(annotations: Path) -> str:
     try:
         return sha256_of(annotations)
+    except FileNotFoundError:
+        raise RecordError(annotations, "", "there is no such file", "give a Ref-SAV.json") from None
     except OSError as error:
         raise RecordError(annotations, "", f"cannot be read: {error.strerror}", "give a Ref-SAV.json") from None
 

@@ -219,6 +219,9 @@ def import_(
     with prefect_server(), interruptible(_stopping):
         statistics = import_ref_sav(annotations.resolve(), source.resolve(), run.resolve(), settings)
     print_outcome(out, run, statistics, again="mend them, then import again")
+    if not statistics.expressions:
+        fix = f"give a Ref-SAV.json, and the folder that its paths start from; {source} was given"
+        raise RefSavError(f"{annotations}: nothing could be imported\n  fix: {fix}")
 
 
 @app.command()

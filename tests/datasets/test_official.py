@@ -204,7 +204,7 @@ def test_objects_that_cannot_be_found_fail_and_counts_add_up(tmp_path, sav_data)
 
 def test_a_missing_or_damaged_source_fails_every_object(tmp_path, sav_data):
     (missing,) = read_import(tmp_path, tmp_path, v=GOOD)
-    assert len(missing.failed) == 2
+    assert len(missing.failed) == 2 and all("there is no such file" in failed.error for failed in missing.failed)
     shutil.copy(sav_data / "vos_000001.mp4", tmp_path)
     (tmp_path / "vos_000001_manual.json").write_text('{"masklet": [')
     (damaged,) = read_import(tmp_path, tmp_path, v=GOOD)
@@ -224,6 +224,11 @@ def test_a_file_in_another_layout_is_refused(tmp_path, content, problem):
     path.write_text(content)
     with pytest.raises(RecordError, match=problem):
         list(import_official(path, tmp_path))
+
+
+def test_a_file_that_is_not_there_is_told_as_that(tmp_path):
+    with pytest.raises(RecordError, match=r"none\.json: there is no such file"):
+        list(import_official(tmp_path / "none.json", tmp_path))
 
 
 def test_two_entries_for_the_same_objects_are_told(tmp_path, sav_data):
@@ -253,7 +258,7 @@ def test_an_import_tells_paths_from_the_sav_folder_wherever_that_is(tmp_path, sa
     assert told[0] == told[1]
     assert told[0][0].startswith("Ref-SAV.json:bad.video_path: is not a path")
     assert told[0][1].startswith("sav_train/sav_000/vos_000001_manual.json: has no column 7; fix: ")
-    assert told[0][2].startswith("x/vos_000002_manual.json: cannot be read: ")
+    assert told[0][2].startswith("x/vos_000002_manual.json: there is no such file; fix: ")
 
 
 def test_a_second_entry_is_told_without_the_place_of_the_file(tmp_path, sav_data):
