@@ -31,6 +31,7 @@ def test_help_at_80_columns_shows_every_option_and_every_default_whole(
 ) -> None:
     monkeypatch.setattr(sys, "argv", ["refsav", command, "--help"])
     monkeypatch.setenv("COLUMNS", "80")
+    monkeypatch.setattr("typer.rich_utils.MAX_WIDTH", None)  # which typer reads from the environment only once
     with pytest.raises(SystemExit) as exited:
         main()
     lines = capsys.readouterr().out.splitlines()
