@@ -11,7 +11,7 @@ from refsav.datasets.statistics import Statistics
 from refsav.errors import RecordError
 from refsav.files import sha256_of
 from refsav.flows.build import draw_gallery, publish_report, split_by_video, write_shards
-from refsav.flows.build_config import BuildConfig, keep_settings
+from refsav.flows.build_config import BuildConfig, keep_settings, refuse_changes
 from refsav.lock import exclusive
 
 
@@ -33,6 +33,20 @@ def import_ref_sav(annotations: Path, source: Path, run: Path, config: BuildConf
         write_shards(source, run, config, assignments)
         draw_gallery(bundles, source, run, config)
         return publish_report(run, config)
+
+
+def refuse_early(annotations: Path, source: Path, run: Path, config: BuildConfig) -> None:
+    """Raise at once what would stop an import after Prefect has taken its seconds to start.
+
+    Raises:
+        RecordError: If the file cannot be read.
+        ConfigError: If the run is that of a build, of another file, or of other settings.
+        LockedError: If another process works on the run.
+        DiskError: If the run directory cannot be written.
+    """
+    imported = _digest_of(annotations)
+    with exclusive(run):
+        refuse_changes(RunDirectory(run), source, config, imported)
 
 
 def _digest_of(annotations: Path) -> str:

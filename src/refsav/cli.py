@@ -1,7 +1,5 @@
 """The command line: `refsav build SOURCE RUN` and what belongs to it. Prints results and errors a person can act on."""
 
-import os
-import shlex
 import signal
 import sys
 from collections.abc import Mapping
@@ -10,19 +8,19 @@ from pathlib import Path
 from typing import Annotated, Any, TypeAlias
 
 import typer
-from rich.console import Console
 from rich.markup import escape
 
-from refsav import __version__
+from refsav import __version__, launch
 from refsav.config import with_overrides
 from refsav.datasets.synthetic_scene import SynthConfig
 from refsav.errors import RefSavError
 from refsav.flows.build_config import BuildConfig
+from refsav.launch import err, out
 from refsav.memory import settle_memory
 from refsav.options import ConfigurableCommand, takes_options_of
-from refsav.stopping import INTERRUPTED, interruptible
+from refsav.stopping import INTERRUPTED
 
-# Prefect takes two seconds to load, so what needs it is imported where it is used: --help answers at once.
+# What is slow to load is imported where it is used: --help answers at once.
 
 app = typer.Typer(
     name="refsav",
@@ -34,25 +32,13 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 
-QUIET_PREFECT = {
-    "PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL": "CRITICAL",
-    "PREFECT_SERVER_LOGGING_LEVEL": "CRITICAL",
-    "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
-    "PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS": "120",
-    "DO_NOT_TRACK": "1",
-}
-"""Prefect's own lines would tear the progress bars; a Prefect server of one's own gets them as usual."""
-
 Source = Annotated[Path, typer.Argument(help="Folder of videos and masklets, in one of SA-V's layouts.")]
 Run = Annotated[Path, typer.Argument(help="Run directory: made if new, completed if not.")]
 OldRun = Annotated[Path, typer.Argument(help="Run directory of an earlier build.")]
 ConfigFile = Annotated[
     Path | None, typer.Option("--config", help="TOML file; options on the command line win over it.")
 ]
-
-
 Overrides: TypeAlias = Mapping[str, Any]
-out, err = Console(highlight=False, soft_wrap=True), Console(stderr=True, highlight=False, soft_wrap=True)
 
 
 @app.command()
@@ -68,7 +54,7 @@ def demo(
     with exclusive(run.resolve()):  # a place that cannot be used is told before scenes are made beside it
         pass
     _make_scenes(scenes, SynthConfig(videos=videos))
-    _build(scenes, run, BuildConfig.from_mapping({"split": {"val_share": 0.2}}, "demo"))
+    launch.build(scenes, run, BuildConfig.from_mapping({"split": {"val_share": 0.2}}, "demo"))
     called = escape(as_typed(sys.argv[0]))
     out.print(
         "\nNext, with videos of your own in SA-V's layout (docs/own-data.md):"
@@ -84,7 +70,7 @@ def build(source: Source, run: Run, overrides: Overrides, config: ConfigFile = N
 
     Killed or failed, the same command goes on where it stopped; no reply is paid for twice.
     """
-    _build(source, run, _build_config(config, overrides))
+    launch.build(source, run, _build_config(config, overrides))
 
 
 @app.command(cls=ConfigurableCommand)
@@ -99,24 +85,13 @@ def retry(run: OldRun, overrides: Overrides) -> None:
 
     source, config = read_settings(RunDirectory(run))
     changed = BuildConfig.from_mapping(with_overrides(config.model_dump(mode="json"), overrides), "command line")
-    _build(source, run, changed, retry_failed=True)
+    launch.build(source, run, changed, retry_failed=True)
 
 
 @app.command()
 def report(run: OldRun) -> None:
     """Draw the gallery of a run again, as its run.toml has it under report."""
-    _quiet_prefect()
-    from refsav.annotators.plan import remaining
-    from refsav.datasets.run import RunDirectory
-    from refsav.flows.build import redraw_gallery
-    from refsav.flows.build_config import read_settings
-    from refsav.flows.embedded_server import prefect_server
-    from refsav.summary import print_remaining
-
-    source, _ = read_settings(RunDirectory(run))  # before Prefect takes its seconds to start
-    with prefect_server(), interruptible(_stopping):
-        out.print(f"gallery: {escape(str(redraw_gallery(run.resolve())))}")
-    print_remaining(out, remaining(RunDirectory(run), source))
+    launch.redraw_gallery(run)
 
 
 @app.command()
@@ -210,18 +185,7 @@ def import_(
     config: ConfigFile = None,
 ) -> None:
     """Make a run of an existing Ref-SAV.json: to shard, measure, look at and train on it."""
-    _quiet_prefect()
-    from refsav.flows.embedded_server import prefect_server
-    from refsav.flows.import_official import import_ref_sav
-    from refsav.summary import print_outcome
-
-    settings = _build_config(config, overrides)
-    with prefect_server(), interruptible(_stopping):
-        statistics = import_ref_sav(annotations.resolve(), source.resolve(), run.resolve(), settings)
-    print_outcome(out, run, statistics, again="mend them, then import again")
-    if not statistics.expressions:
-        fix = f"give a Ref-SAV.json, and the folder that its paths start from; {source} was given"
-        raise RefSavError(f"{annotations}: nothing could be imported\n  fix: {fix}")
+    launch.import_official(annotations, source, run, _build_config(config, overrides))
 
 
 @app.command()
@@ -251,22 +215,6 @@ def _build_config(path: Path | None, overrides: Overrides) -> BuildConfig:
     return BuildConfig.from_mapping(with_overrides({}, overrides), "command line")
 
 
-def _build(source: Path, run: Path, config: BuildConfig, *, retry_failed: bool = False) -> None:
-    _quiet_prefect()
-    from refsav.flows.build import build_ref_sav, refuse_early
-    from refsav.flows.embedded_server import prefect_server
-    from refsav.summary import print_outcome
-
-    refuse_early(source.resolve(), run.resolve(), config)
-    err.print("starting Prefect; this takes some seconds", style="dim")
-    with prefect_server(), interruptible(_stopping):
-        statistics = build_ref_sav(source.resolve(), run.resolve(), config, retry_failed=retry_failed)
-    print_outcome(out, run, statistics, again=f"refsav retry {shlex.quote(str(run))}")
-    if not statistics.expressions + statistics.dropped:
-        fix = f"see the problems above, all of them are in {run / 'problems.txt'}; mend them, then refsav retry {run}"
-        raise RefSavError(f"{source}: no object could be described\n  fix: {fix}")
-
-
 def _make_scenes(folder: Path, config: SynthConfig) -> None:
     from rich.progress import track
 
@@ -277,12 +225,3 @@ def _make_scenes(folder: Path, config: SynthConfig) -> None:
     for _ in track(scenes, "making scenes", total=config.videos, console=err, disable=not err.is_terminal):
         pass
     out.print(f"scenes: {config.videos} {plural(config.videos, 'video')} in {escape(str(folder))}")
-
-
-def _stopping() -> None:
-    err.print("\nstopping; Ctrl-C again stops at once", style="dim")
-
-
-def _quiet_prefect() -> None:
-    for name, value in QUIET_PREFECT.items():
-        os.environ.setdefault(name, value)

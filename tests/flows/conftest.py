@@ -1,7 +1,6 @@
 """A source with everything wrong that the world puts into one, and a Prefect server for flows of this process."""
 
 import json
-import os
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -10,8 +9,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from refsav.cli import QUIET_PREFECT, main
+from refsav.cli import main
 from refsav.datasets.masks import encode
+from refsav.launch import quiet_prefect
 from tests.command import Finished
 
 Command = Callable[..., Finished]
@@ -81,8 +81,7 @@ def empty_and_tiny(content: dict[str, Any]) -> None:
 @pytest.fixture(scope="session")
 def prefect_server() -> Iterator[None]:
     """Prefect's server for flows that run in this process, on a database of its own."""
-    for name, value in QUIET_PREFECT.items():
-        os.environ.setdefault(name, value)
+    quiet_prefect()
     from prefect.testing.utilities import prefect_test_harness
 
     with prefect_test_harness(server_startup_timeout=120):

@@ -1,0 +1,91 @@
+"""Flows as commands start them: on a Prefect server, without Prefect's own lines, ended soon by Ctrl-C."""
+
+import os
+import shlex
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from rich.console import Console
+from rich.markup import escape
+
+from refsav.errors import RefSavError
+from refsav.flows.build_config import BuildConfig, read_settings
+from refsav.stopping import interruptible
+
+# Prefect takes two seconds to load, so flows are imported where they are started: what is refused is refused at once.
+
+QUIET_PREFECT = {
+    "PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL": "CRITICAL",
+    "PREFECT_SERVER_LOGGING_LEVEL": "CRITICAL",
+    "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
+    "PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS": "120",
+    "DO_NOT_TRACK": "1",
+}
+"""Prefect's own lines would tear the progress bars; a Prefect server of one's own gets them as usual."""
+
+out, err = Console(highlight=False, soft_wrap=True), Console(stderr=True, highlight=False, soft_wrap=True)
+
+
+def build(source: Path, run: Path, config: BuildConfig, *, retry_failed: bool = False) -> None:
+    """Build, and say what came out. Raises RefSavError if that is nothing, or if the build cannot be begun or ended."""
+    quiet_prefect()
+    from refsav.flows.build import build_ref_sav, refuse_early
+    from refsav.summary import print_outcome
+
+    refuse_early(source.resolve(), run.resolve(), config)
+    with _prefect():
+        statistics = build_ref_sav(source.resolve(), run.resolve(), config, retry_failed=retry_failed)
+    again = f"refsav retry {shlex.quote(str(run))}"
+    print_outcome(out, run, statistics, again)
+    if not statistics.expressions + statistics.dropped:
+        fix = f"see the problems above, all of them are in {run / 'problems.txt'}; mend them, then {again}"
+        raise RefSavError(f"{source}: no object could be described\n  fix: {fix}")
+
+
+def import_official(annotations: Path, source: Path, run: Path, config: BuildConfig) -> None:
+    """Import a Ref-SAV.json, and say what came out. Raises RefSavError if that is nothing, or if it cannot be used."""
+    quiet_prefect()
+    from refsav.flows.import_official import import_ref_sav, refuse_early
+    from refsav.summary import print_outcome
+
+    refuse_early(annotations.resolve(), source.resolve(), run.resolve(), config)
+    with _prefect():
+        statistics = import_ref_sav(annotations.resolve(), source.resolve(), run.resolve(), config)
+    print_outcome(out, run, statistics, again="mend them, then import again")
+    if not statistics.expressions:
+        fix = f"give a Ref-SAV.json, and the folder that its paths start from; {source} was given"
+        raise RefSavError(f"{annotations}: nothing could be imported\n  fix: {fix}")
+
+
+def redraw_gallery(run: Path) -> None:
+    """Draw the gallery of a run again, and say where it is. Raises RefSavError if the run cannot be used."""
+    quiet_prefect()
+    from refsav.annotators.plan import remaining
+    from refsav.datasets.run import RunDirectory
+    from refsav.flows import build as flows
+    from refsav.summary import print_remaining
+
+    source, _ = read_settings(RunDirectory(run))
+    with _prefect():
+        out.print(f"gallery: {escape(str(flows.redraw_gallery(run.resolve())))}")
+    print_remaining(out, remaining(RunDirectory(run), source))
+
+
+@contextmanager
+def _prefect() -> Iterator[None]:
+    from refsav.flows.embedded_server import prefect_server
+
+    err.print("starting Prefect; this takes some seconds", style="dim")
+    with prefect_server(), interruptible(_stopping):
+        yield
+
+
+def quiet_prefect() -> None:
+    """Settle what Prefect says, before it is loaded; what the environment says wins."""
+    for name, value in QUIET_PREFECT.items():
+        os.environ.setdefault(name, value)
+
+
+def _stopping() -> None:
+    err.print("\nstopping; Ctrl-C again stops at once", style="dim")
