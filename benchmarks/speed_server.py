@@ -11,6 +11,7 @@ from pathlib import Path
 
 from rich.console import Console
 
+from refsav.annotators.engine import STAGE_OF_TASK
 from refsav.annotators.serve_profile import ServedModel, load_profile
 from refsav.annotators.server_process import running
 from refsav.benchmarks.speed_ratios import Bar, Measurement, Quantity, Ratio, in_turns
@@ -21,9 +22,9 @@ from refsav.datasets.synthetic import write_scenes
 from refsav.datasets.synthetic_scene import SynthConfig
 from refsav.errors import RefSavError
 
-IN_FLIGHT_TRIED = (16, 32, 64)
+IN_FLIGHT_TRIED = (32, 64, 128)
 MAX_TOKENS = 110
-"""The length of every reply but the judge's: what the published expressions have on average, 83.6 words."""
+"""The length of every reply: what the published expressions have on average, 83.6 words."""
 LOOK_EVERY_S = 0.02
 
 NOTHING_REMEMBERED = ("--no-enable-prefix-caching", "--mm-processor-cache-gb", "0")
@@ -34,7 +35,7 @@ class CoresError(RefSavError):
     """Too few cores to keep client and server apart."""
 
 
-def measure_server(work: Path, python: Path, models: Path, videos: int = 160, rounds: int = 3) -> Measurement:
+def measure_server(work: Path, python: Path, models: Path, videos: int = 240, rounds: int = 3) -> Measurement:
     """Let builds and replays of their requests ask the same server in turns.
 
     Args:
@@ -79,16 +80,18 @@ def measure_server(work: Path, python: Path, models: Path, videos: int = 160, ro
         ratios=(Ratio.of("build / replay of its requests", build, ceiling, Bar("at least", 0.95)),),
         notes=(
             "the whole annotate phase of `refsav build`, from its first request to its last reply",
-            f"tiny-vlm describes, {MAX_TOKENS} tokens each time, and judges; the server caches nothing",
+            f"tiny-vlm describes, {MAX_TOKENS} tokens each time, the embedded judge judges; the server caches nothing",
         ),
     )
 
 
 def timed_build(source: Path, run: Path, address: str, in_flight: int, environment: dict[str, str]) -> float:
-    """Build, and give the requests per second from the first request to the last reply. Raises BuildFailedError."""
-    options = {"vlm.kind": "vllm", "vlm.addresses": address, "judge.kind": "vllm", "judge.addresses": address}
-    options |= {f"stages.{stage}_max_tokens": str(MAX_TOKENS) for stage in ("object", "scene", "video", "reason")}
-    options |= {f"{engine}.in_flight_per_server": str(in_flight) for engine in ("vlm", "judge")}
+    """Build, and give the requests per second from the first request to the last reply. Raises BuildFailedError.
+
+    The judge is the embedded one: the tiny model finds all descriptions in conflict, and no scene would be asked for.
+    """
+    options = {"vlm.kind": "vllm", "vlm.addresses": address, "vlm.in_flight_per_server": str(in_flight)}
+    options |= {f"stages.{stage}_max_tokens": str(MAX_TOKENS) for stage in ("object", "scene", "video")}
     options |= {"stages.language": "any", "report.max_objects": "0"}
     flags = [text for key, value in options.items() for text in (f"--{key}", value)]
     process = start_build([str(source), str(run), *flags, "--no-stages.check_replies"], environment)
@@ -101,7 +104,7 @@ def timed_build(source: Path, run: Path, address: str, in_flight: int, environme
 
 
 class JournalWatch:
-    """Reads a run's journals while they grow: when the first request was sent, when the last reply came, how many."""
+    """Reads what the VLM said from journals that grow: how often, from its first request to its last reply."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -118,10 +121,11 @@ class JournalWatch:
                 added = stream.read()
             whole = added[: added.rfind(b"\n") + 1]
             self._read_bytes[path] = self._read_bytes.get(path, 0) + len(whole)
-            for line in whole.splitlines():
-                self.replies += 1
-                self._first_s = min(self._first_s, now_s - json.loads(line)["seconds"])
-                self._last_s = now_s
+            for entry in map(json.loads, whole.splitlines()):
+                if STAGE_OF_TASK[entry["task"]] != "judge":
+                    self.replies += 1
+                    self._first_s = min(self._first_s, now_s - entry["seconds"])
+                    self._last_s = now_s
 
     @property
     def requests_per_second(self) -> float:

@@ -70,11 +70,12 @@ def test_a_recorder_passes_on_what_is_no_chat() -> None:
 
 def test_a_journal_is_counted_from_its_first_request_while_it_grows(tmp_path: Path) -> None:
     watch, path = JournalWatch(tmp_path), tmp_path / "bundle-000000.jsonl"
+    first, second, third = (f'{{"task": "scene", "seconds": {seconds}}}\n' for seconds in (2.0, 0.5, 1.0))
     watch.look(99.0)
-    path.write_text('{"seconds": 2.0}\n{"seconds": 0.5}\n{"seco')
+    path.write_text(first + second + third[:9])
     watch.look(100.0)
     assert watch.replies == 2
-    path.write_text('{"seconds": 2.0}\n{"seconds": 0.5}\n{"seconds": 1.0}\n')
+    path.write_text(first + second + third + '{"task": "judge", "seconds": 90.0}\n')
     watch.look(101.0)
     watch.look(150.0)  # nothing new: the clock of the last reply stays
     assert watch.requests_per_second == pytest.approx(3 / (101.0 - 98.0))
