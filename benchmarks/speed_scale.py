@@ -74,23 +74,27 @@ def report(uses: Mapping[int, Sequence[BuildUse]], videos: int) -> Measurement:
     wall, processor = both("wall time", "s", "wall_s"), both("processor time", "s", "processor_s")
     memory, server = both("peak memory", "MiB", "peak_mib"), both("peak of Prefect's server", "MiB", "server_peak_mib")
     start = taken("wall time, 1 video", "s", "wall_s", uses[1])
-    beyond = [
-        Quantity(name=quantity.name, unit="s", rounds=tuple(s - start.median for s in quantity.rounds))
-        for quantity in wall
+    further = [
+        Quantity(
+            name=f"wall time of a further video, of {count}",
+            unit="ms",
+            rounds=tuple(1000 * (wall_s - start.median) / (count - 1) for wall_s in quantity.rounds),
+        )
+        for quantity, count in zip(wall, (videos, 10 * videos), strict=True)
     ]
     return Measurement(
         title=f"scale: a build of {objects} objects, and of {10 * objects}",
-        quantities=(start, *wall, *processor, *memory, *server),
+        quantities=(start, *wall, *further, *processor, *memory, *server),
         ratios=(
             Ratio.of("wall time, whole command", wall[1], wall[0], Bar("at most", 10.5)),
-            Ratio.of("wall time beyond that of one video", beyond[1], beyond[0], Bar("at most", 10.5)),
+            Ratio.of("wall time of a further video", further[1], further[0], Bar("at most", 1.05)),
             Ratio.of("processor time, whole command", processor[1], processor[0], Bar("at most", 10.5)),
             Ratio.of("peak memory", memory[1], memory[0], Bar("at most", 1.1)),
             Ratio.of("peak memory of Prefect's server", server[1], server[0], Bar("at most", 1.1)),
         ),
         notes=(
             "the gallery and its films are drawn, the embedded annotator describes",
-            "the whole command begins with Prefect's start, which does not grow: the second ratio leaves it out",
+            "the whole command begins with Prefect's start, which does not grow: the second ratio is beyond it",
         ),
     )
 
