@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterator
+from itertools import chain
 from typing import NamedTuple
 
 from refsav.datasets.official_report import read_reports
@@ -73,15 +74,10 @@ def _lines_of_videos(run: RunDirectory) -> Iterator[str]:
 
 def _videos(run: RunDirectory) -> Iterator[_VideoProblem]:
     """Yield the videos that shards or exports lack, or the source."""
-    for entry in read_entries(run):
-        place = f"shards/{entry.shards}"
-        for skipped in entry.skipped:
-            yield _VideoProblem(skipped.video_id, skipped.error, LEFT_OUT, place)
-        for video_id in entry.kept:
-            yield _VideoProblem(video_id, LOST_BY_THE_SOURCE, STILL_IN, place)
-    for report in read_reports(run):
-        place = f"exports/{report.path.name}"
-        for skipped in report.skipped:
-            yield _VideoProblem(skipped.video_id, skipped.error, LEFT_OUT, place)
-        for video_id in report.kept:
+    shards = ((f"shards/{entry.shards}", entry.skipped, entry.kept) for entry in read_entries(run))
+    exports = ((f"exports/{report.path.name}", report.skipped, report.kept) for report in read_reports(run))
+    for place, skipped, kept in chain(shards, exports):
+        for video in skipped:
+            yield _VideoProblem(video.video_id, video.error, LEFT_OUT, place)
+        for video_id in kept:
             yield _VideoProblem(video_id, LOST_BY_THE_SOURCE, STILL_IN, place)

@@ -19,29 +19,17 @@ from refsav.annotators.plan import extend_plan
 from refsav.annotators.views import ViewsConfig
 from refsav.datasets.measures import read_measures
 from refsav.datasets.parts import is_done, read_dropped, read_expressions, read_failed, read_unreadable
-from refsav.datasets.records import Stage, VideoFile
+from refsav.datasets.records import VideoFile
 from refsav.datasets.run import RunDirectory
 from refsav.datasets.sav import SourceConfig, VideoObjects, discover, read_video
 from refsav.errors import ConfigError
+from refsav.flows.live_progress import Silent
 from tests.faulty_server import PASSING_FAULTS, FaultyServer, Options, running
 
 BUNDLE = "bundle-000000"
 OBJECTS = 16
 KEY = "sk-do-not-tell-0815"
 CopyClips = Callable[..., Path]
-
-
-class Nobody:
-    """Progress that nobody watches."""
-
-    def video_read(self, objects: int, left_out: int) -> None:
-        pass
-
-    def stage_done(self, stage: Stage) -> None:
-        pass
-
-    def object_done(self, outcome: str) -> None:
-        pass
 
 
 @pytest.fixture(scope="module")
@@ -73,7 +61,7 @@ def planned(folder: Path, source: Path) -> RunDirectory:
 
 
 def annotate(run: RunDirectory, source: Path, settings: AnnotationConfig) -> None:
-    annotate_to_parts(run, source, BUNDLE, settings, Nobody())
+    annotate_to_parts(run, source, BUNDLE, settings, Silent())
 
 
 def words(run: RunDirectory) -> dict[str, bytes]:

@@ -13,25 +13,12 @@ from refsav.annotators.engine_config import EngineConfig
 from refsav.annotators.plan import extend_plan
 from refsav.benchmarks.speed_replay import ReplayError, recording, replay
 from refsav.benchmarks.speed_server import JournalWatch
-from refsav.datasets.records import Stage
 from refsav.datasets.run import RunDirectory
 from refsav.datasets.sav import SourceConfig, discover
+from refsav.flows.live_progress import Silent
 from tests.faulty_server import Options, running
 
 CopyClips = Callable[..., Path]
-
-
-class Nobody:
-    """Progress that nobody watches."""
-
-    def video_read(self, objects: int, left_out: int) -> None:
-        pass
-
-    def stage_done(self, stage: Stage) -> None:
-        pass
-
-    def object_done(self, outcome: str) -> None:
-        pass
 
 
 def test_what_a_build_asks_is_recorded_and_sent_again_byte_for_byte(copy_clips: CopyClips, tmp_path: Path) -> None:
@@ -40,7 +27,7 @@ def test_what_a_build_asks_is_recorded_and_sent_again_byte_for_byte(copy_clips: 
     with running(Options()) as server:
         with recording(server.address) as (detour, bodies):
             asked = EngineConfig.from_mapping({"kind": "vllm", "model": "faulty", "addresses": (detour,)}, "test")
-            annotate_to_parts(run, source, "bundle-000000", AnnotationConfig(vlm=asked, judge=asked), Nobody())
+            annotate_to_parts(run, source, "bundle-000000", AnnotationConfig(vlm=asked, judge=asked), Silent())
         first = dict(server.seen)
         rate = asyncio.run(replay(server.address, bodies, in_flight=4))
         assert rate > 0
