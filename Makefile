@@ -22,7 +22,7 @@ $(VENV)/.installed: pyproject.toml requirements/constraints.txt
 	@touch $@
 
 $(VENV)/.developed: $(VENV)/.installed
-	@$(BIN)/uv pip install --quiet --python $(BIN)/python -c requirements/constraints.txt -e '.[dev]'
+	@$(BIN)/uv pip install --quiet --python $(BIN)/python -c requirements/constraints.txt -e '.[dev,model,ui]'
 	@touch $@
 
 demo: install  ## Build a dataset from made scenes into runs/demo
