@@ -1,0 +1,35 @@
+"""Key frames: those that the language model sees and whose masks come from its words (paper, Table 20)."""
+
+import re
+
+from refsav.model.errors import InputError
+
+DEFAULT_COUNT = 5
+
+
+def key_frames(rule: str, frame_count: int) -> list[int]:
+    """Indices of key frames, increasing, in a clip of this many frames.
+
+    Args:
+        rule: "first-K", "uniform-K" (from the first to the last, both taken, truncated to whole numbers), "all", or
+            indices such as "0,8,16".
+        frame_count: At least 1.
+
+    Raises:
+        InputError: If the rule is none of these, or an index lies outside the clip.
+    """
+    if rule == "all":
+        return list(range(frame_count))
+    if found := re.fullmatch(r"(first|uniform)-([1-9]\d*)", rule):
+        count = min(int(found[2]), frame_count)
+        if found[1] == "first" or count == 1:
+            return list(range(count))
+        return sorted({int(place * (frame_count - 1) / (count - 1)) for place in range(count)})
+    if re.fullmatch(r"\d+(,\d+)*", rule):
+        given = sorted({int(index) for index in rule.split(",")})
+        if given[-1] >= frame_count:
+            raise InputError(
+                f"key frame {given[-1]} is not in a clip of {frame_count} frames", "count from 0, up to the last frame"
+            )
+        return given
+    raise InputError(f"{rule!r} is no rule for key frames", "write first-5, uniform-5, all, or indices such as 0,8,16")

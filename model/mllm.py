@@ -1,0 +1,176 @@
+"""What Sa2VA asks of a multimodal LLM, whatever its family: see frames, write a prompt, give hidden states."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar, Protocol
+
+import torch
+from torch import Tensor, nn
+
+from refsav.datasets.frames import Image
+from refsav.datasets.masks import Mask
+from refsav.model.errors import InputError
+
+SEG = "[SEG]"
+SPECIAL_TOKENS = (SEG, "<p>", "</p>", "<vp>", "</vp>")
+"""Tokens that Sa2VA adds to a tokenizer, in this order."""
+
+IMAGE_MARK = "<image>"
+
+
+class Tokenizer(Protocol):
+    """The part of a transformers tokenizer that is used."""
+
+    eos_token_id: int | None
+    pad_token_id: int | None
+
+    def encode(self, text: str, *, add_special_tokens: bool) -> list[int]: ...
+    def decode(self, ids: Sequence[int], *, skip_special_tokens: bool) -> str: ...
+    def convert_tokens_to_ids(self, token: str) -> int | None: ...
+    def apply_chat_template(self, messages: Any, **options: Any) -> str: ...  # noqa: ANN401
+    def save_pretrained(self, directory: str) -> Any: ...  # noqa: ANN401
+    def __len__(self) -> int: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Sight:
+    """What the vision tower made of the frames (and marked regions): shared by all that is asked of them."""
+
+    rows: Tensor
+    """[N, H], one row for each placeholder of a prompt, in order."""
+    deepstack: tuple[Tensor, ...]
+    """Rows [N, H] added after the first layers (Qwen3-VL), or none."""
+    tokens_per_frame: tuple[int, ...]
+    grids: Tensor
+    """int64 [frames, 3]: time, height, width in patches (Qwen), or empty."""
+    cells_per_region: tuple[int, ...] = ()
+
+
+class Mllm(ABC):
+    """An adapter between a transformers model and Sa2VA. It holds the model, it is none itself."""
+
+    family: ClassVar[str]
+    seg_state_before_norm: ClassVar[bool]
+    """Whether the `[SEG]` state is taken before the last normalization: what the released weights were trained with."""
+    seg_in_prompt: ClassVar[bool]
+    """Whether a `[SEG]` that the user wrote gets a mask too, as in the released code of the family."""
+
+    def __init__(self, model: nn.Module, tokenizer: Tokenizer, placeholder: str) -> None:
+        self.model: Any = model
+        self.tokenizer = tokenizer
+        self.seg_id = self._id_of(SEG)
+        self.placeholder_id = self._id_of(placeholder)
+        self.stop_ids = self._stop_ids()
+
+    @property
+    @abstractmethod
+    def language_model(self) -> Any:  # noqa: ANN401 - transformers' models have no common type
+        """The decoder without its head."""
+
+    @property
+    def text_config(self) -> Any:  # noqa: ANN401 - likewise
+        """Configuration of the language model."""
+        return self.language_model.config
+
+    @property
+    def hidden_size(self) -> int:
+        """H."""
+        return int(self.text_config.hidden_size)
+
+    @property
+    def context_tokens(self) -> int:
+        """Longest prompt with its answer."""
+        return int(self.text_config.max_position_embeddings)
+
+    @property
+    def device(self) -> torch.device:
+        """Where embeddings live."""
+        device: torch.device = self.language_model.get_input_embeddings().weight.device
+        return device
+
+    @abstractmethod
+    def see(self, frames: Sequence[Image], regions: Sequence[Mask]) -> Sight:
+        """Run the vision tower on RGB frames [h, w, 3] and mark regions (bool [h, w]) of the only one."""
+
+    @abstractmethod
+    def write(self, text: str, sight: Sight) -> list[int]:
+        """Token ids of a user's turn with `<image>` in `text`, up to where the answer begins."""
+
+    @abstractmethod
+    def positions(self, ids: Sequence[int], sight: Sight) -> Tensor:
+        """Rotary positions of these tokens: int64 [A, L], A axes."""
+
+    @abstractmethod
+    def run(
+        self,
+        embeddings: Tensor,
+        positions: Tensor,
+        attend: Tensor,
+        cache: Any,  # noqa: ANN401 - transformers' own
+        places: Tensor,
+        sight: Sight | None,
+    ) -> Tensor:
+        """One pass of the decoder.
+
+        Args:
+            embeddings: [B, L, H].
+            positions: int64 [A, B, L].
+            attend: int64 [B, past + L], 0 at padding.
+            cache: transformers' key-value cache; it grows by L.
+            places: bool [B, L], True at placeholders.
+            sight: What was seen, when there are placeholders.
+
+        Returns:
+            Hidden states [B, L, H] after the last normalization.
+        """
+
+    def embed(self, ids: Tensor) -> Tensor:
+        """Input embeddings [..., H] of token ids."""
+        embedded: Tensor = self.language_model.get_input_embeddings()(ids)
+        return embedded
+
+    def logits(self, states: Tensor) -> Tensor:
+        """Next-token logits [..., V] of normalized hidden states."""
+        scores: Tensor = self.model.lm_head(states)
+        return scores
+
+    def answer_ids(self, answer: str) -> list[int]:
+        """Token ids of a given answer, with the token that ends a turn."""
+        return [*self.tokenizer.encode(answer, add_special_tokens=False), self.stop_ids[0]]
+
+    def text_of(self, ids: Sequence[int]) -> str:
+        """An answer as text: special tokens kept, those that end a turn left out."""
+        spoken = [token for token in ids if token not in self.stop_ids]
+        return self.tokenizer.decode(spoken, skip_special_tokens=False)
+
+    def _stop_ids(self) -> tuple[int, ...]:
+        told = [self.tokenizer.convert_tokens_to_ids(token) for token in ("<|im_end|>", "<|end|>")]
+        known = [token for token in (*told, self.tokenizer.eos_token_id) if token is not None]
+        return tuple(dict.fromkeys(token for token in known if token != self._unknown_id))
+
+    @property
+    def _unknown_id(self) -> int | None:
+        return getattr(self.tokenizer, "unk_token_id", None)
+
+    def _id_of(self, token: str) -> int:
+        found = self.tokenizer.convert_tokens_to_ids(token)
+        if found is None or found == self._unknown_id:
+            raise InputError(
+                f"the tokenizer has no token {token}", "take the tokenizer files that belong to a Sa2VA checkpoint"
+            )
+        return found
+
+
+def with_one_image(text: str) -> str:
+    """The prompt with `<image>` in it exactly once: put first where it is missing.
+
+    Raises:
+        InputError: If it is there more than once; frames of a video stand in for one `<image>`.
+    """
+    marks = text.count(IMAGE_MARK)
+    if marks > 1:
+        raise InputError(
+            f"the text has {IMAGE_MARK} {marks} times", f"write {IMAGE_MARK} once, or leave it out; a video is one too"
+        )
+    return text if marks else f"{IMAGE_MARK}\n{text}"

@@ -1,0 +1,250 @@
+"""Sa2VA: a multimodal LLM says `[SEG]`, SAM-2 draws what it means (paper, section 3.2)."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+
+import torch
+from PIL import Image as Pillow
+from torch import Tensor, nn
+
+from refsav.datasets.frames import Image
+from refsav.datasets.masks import Mask
+from refsav.model.architecture import Architecture, read_tokenizer
+from refsav.model.checkpoint import Assets, Placement, empty, load_weights, read_decoder, save_weights
+from refsav.model.clip import Clip, as_clip
+from refsav.model.decoding import answer as answer_prompts
+from refsav.model.errors import InputError
+from refsav.model.grounding import Sam2, resized_logits
+from refsav.model.key_frames import key_frames
+from refsav.model.key_names import has_two_decoders
+from refsav.model.mllm import Mllm, Tokenizer
+from refsav.model.propagation import FrameLogits, segment
+from refsav.model.records import Masks, Prediction, Said, Segment, phrases_of, predictions
+from refsav.model.settings import InferenceSettings
+from refsav.model.weights import StoredTensors
+
+Frames = Clip | Sequence[Image | Pillow.Image]
+"""A clip that is read as it is needed, or RGB pictures in memory: one is an image, more are a video."""
+
+
+class Sa2VA(nn.Module):
+    """Sa2VA of any family and size.
+
+    Children: `mllm` (transformers' model), `sam2`, `text_hidden_fcs` (the projection of `[SEG]` states) and, where
+    it is at hand, `original_decoder` (SAM-2's mask decoder as it was before fine-tuning).
+    """
+
+    def __init__(self, architecture: Architecture, *, original_decoder: bool) -> None:
+        """Make a model with random weights."""
+        super().__init__()
+        self.architecture = architecture
+        self.mllm = architecture.build_mllm()
+        self.sam2 = Sam2.build(architecture.sam2)
+        hidden = architecture.hidden_size(self.mllm)
+        projected = architecture.sam2.d_model
+        self.text_hidden_fcs = nn.Sequential(
+            nn.Linear(hidden, hidden), nn.ReLU(), nn.Linear(hidden, projected), nn.Dropout(0.0)
+        )
+        self.original_decoder: nn.Module | None = None
+        if original_decoder:
+            self.original_decoder = Sam2.build(architecture.sam2).sam_mask_decoder
+
+    def equip(self, tokenizer: Tokenizer, assets: Assets) -> "Sa2VA":
+        """Give the model its tokenizer and the files that are saved with it."""
+        self.adapter: Mllm = self.architecture.adapter(self.mllm, tokenizer)
+        self.assets = assets
+        return self.eval()
+
+    @classmethod
+    def from_pretrained(
+        cls,
+        directory: str | Path,
+        *,
+        device: str | torch.device | None = None,
+        dtype: torch.dtype | str | None = None,
+        device_map: Mapping[str, str | int] | None = None,
+        original_sam2: str | Path | None = None,
+        allow_pickle: bool = False,
+    ) -> "Sa2VA":
+        """Read a checkpoint: an official Hugging Face directory (no code in it is run) or one of ours.
+
+        Args:
+            directory: With config.json, tokenizer files and safetensors.
+            device: "cuda" where there is one, else "cpu".
+            dtype: bfloat16 on a GPU, else float32; "stored" keeps what the files have.
+            device_map: Devices by parts of the model (accelerate), for models that one GPU cannot hold.
+            original_sam2: SAM-2 checkpoint with Meta's names that `consistent` propagation takes its decoder from.
+            allow_pickle: Whether `original_sam2` may be a .pt file; only tensors are read from it.
+
+        Raises:
+            RecordError: If a file is missing, damaged, or does not fit; keys are named.
+        """
+        directory = Path(directory)
+        device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
+        placement = Placement(device, _dtype(dtype, device), device_map)
+        architecture = Architecture.read(directory)
+        tokenizer = read_tokenizer(directory)
+        stored = StoredTensors.find(directory)
+        decoder = read_decoder(Path(original_sam2), allow_pickle=allow_pickle) if original_sam2 else {}
+        both = has_two_decoders(stored.file_of)
+        model = empty(lambda: cls(architecture, original_decoder=both or bool(decoder)))
+        load_weights(model, stored, architecture, placement, original_decoder=decoder)
+        model.to_devices(placement)
+        return model.equip(tokenizer, Assets.read(directory))
+
+    def save_pretrained(self, directory: str | Path, *, dtype: torch.dtype | None = None) -> None:
+        """Write a directory that this class and the official code read: weights, configuration, tokenizer.
+
+        Args:
+            directory: Made if it is not there.
+            dtype: Type to store weights in; None keeps theirs.
+
+        Raises:
+            DiskError: If it cannot be written.
+        """
+        self.assets.write(Path(directory))
+        save_weights(self, Path(directory), self.architecture, dtype)
+
+    def to_devices(self, placement: Placement) -> None:
+        """Finish placing: buffers that are computed follow the weights."""
+        if placement.device_map:
+            from accelerate import dispatch_model
+
+            dispatch_model(self, dict(placement.device_map))
+        else:
+            self.to(placement.device)
+
+    # ---- asking ----
+
+    def predict(
+        self,
+        frames: Frames,
+        prompt: str,
+        *,
+        regions: Sequence[Mask] = (),
+        settings: InferenceSettings | None = None,
+    ) -> Prediction:
+        """Answer a prompt about an image or a video, with masks for every `[SEG]` of the answer.
+
+        Args:
+            frames: One picture, or the frames of a video.
+            prompt: With or without `<image>`; model/prompts.py has the wordings that checkpoints were trained with.
+            regions: Visual prompts, bool [h, w] at the image's size (InternVL).
+            settings: See there.
+
+        Raises:
+            InputError: If frames or prompt cannot be used.
+        """
+        return self.predict_all(frames, [prompt], regions=regions, settings=settings)[0]
+
+    def predict_all(
+        self,
+        frames: Frames,
+        prompts: Sequence[str],
+        *,
+        regions: Sequence[Mask] = (),
+        settings: InferenceSettings | None = None,
+    ) -> list[Prediction]:
+        """Answer several prompts about the same frames: they are seen once, and all objects are followed together."""
+        clip, used = as_clip(frames), self._settled(settings)
+        said = self.say(clip, prompts, regions=regions, settings=used)
+        return self._with_masks(clip, said, used)
+
+    def ground(
+        self, frames: Frames, prompt: str, answer: str, *, settings: InferenceSettings | None = None
+    ) -> list[Segment]:
+        """One segment for each `[SEG]` of a given answer (teacher-forced); none if it has no `[SEG]`."""
+        clip, used = as_clip(frames), self._settled(settings)
+        said = self.say(clip, [prompt], answers=[answer], settings=used)
+        return list(self._with_masks(clip, said, used)[0].segments)
+
+    @torch.inference_mode()
+    def say(
+        self,
+        frames: Frames,
+        prompts: Sequence[str],
+        *,
+        answers: Sequence[str] | None = None,
+        regions: Sequence[Mask] = (),
+        settings: InferenceSettings | None = None,
+    ) -> list[Said]:
+        """The language model's part: what it says about the key frames, and the embedding of each `[SEG]`."""
+        clip, used = as_clip(frames), self._settled(settings)
+        shown = [frame for _, frame in clip.frames(key_frames(used.key_frames, clip.count))]
+        sight = self.adapter.see(shown, regions)
+        ids = [self.adapter.write(prompt, sight) for prompt in prompts]
+        given = [self.adapter.answer_ids(text) for text in answers] if answers is not None else None
+        said: list[Said] = []
+        for start in range(0, len(ids), used.prompts_at_once):
+            part = slice(start, start + used.prompts_at_once)
+            replies = answer_prompts(
+                self.adapter, sight, ids[part], given=given[part] if given else None, new_tokens=used.new_tokens
+            )
+            for prompt, reply in zip(prompts[part], replies, strict=True):
+                text = self.adapter.text_of(reply.ids)
+                projected = self.text_hidden_fcs(reply.seg_states.to(next(self.text_hidden_fcs.parameters())))
+                phrases = phrases_of(text, prompt, len(projected))
+                said.append(Said(prompt, text, reply.complete, phrases, reply.seg_states.float(), projected.float()))
+        return said
+
+    def segment(
+        self, frames: Frames, language: Tensor, *, settings: InferenceSettings | None = None
+    ) -> Iterator[FrameLogits]:
+        """SAM-2's part: masks of the objects that `[SEG]` embeddings [B, C] name, frame by frame, in bounded memory.
+
+        Raises:
+            InputError: If `consistent` propagation is asked for without the original decoder.
+        """
+        clip, used = as_clip(frames), self._settled(settings)
+        propagation = used.settled_propagation
+        untouched = self.sam2.with_decoder(self.original_decoder) if self.original_decoder is not None else None
+        if propagation == "consistent" and untouched is None:
+            raise InputError(
+                "consistent propagation needs SAM-2's original mask decoder, which this checkpoint does not hold",
+                "give sam2_hiera_large.pt with --original-sam2 (original_sam2=), or choose official propagation",
+            )
+        weight: Tensor = self.sam2.no_mem_embed
+        with torch.autocast(weight.device.type, torch.bfloat16, enabled=weight.dtype == torch.bfloat16):
+            yield from segment(
+                self.sam2,
+                clip,
+                language.to(weight.device, weight.dtype),
+                key_frames(used.key_frames, clip.count),
+                propagation,
+                untouched=untouched,
+                objects_at_once=used.objects_at_once,
+            )
+
+    def full_size(self, logits: Tensor, height: int, width: int) -> Masks:
+        """Logits [B, S/4, S/4] of a frame as masks bool [B, height, width]: up to S × S first, as released."""
+        side = self.sam2.image_size
+        return (
+            torch.cat([resized_logits(one[None], [(side, side), (height, width)]) > 0 for one in logits.float()])
+            .cpu()
+            .numpy()
+        )
+
+    def _settled(self, settings: InferenceSettings | None) -> InferenceSettings:
+        return (settings or InferenceSettings()).settled(original_decoder=self.original_decoder is not None)
+
+    def _with_masks(self, clip: Clip, said: Sequence[Said], used: InferenceSettings) -> list[Prediction]:
+        language = torch.cat([one.seg_projected for one in said])
+        logits: list[list[Tensor]] = [[] for _ in language]
+        masks: list[list[Masks]] = [[] for _ in language]
+        for frame in self.segment(clip, language, settings=used) if len(language) else ():
+            full = self.full_size(frame.logits, clip.height, clip.width)
+            for number, one in enumerate(frame.logits.float().cpu()):
+                logits[number].append(one)
+                masks[number].append(full[number])
+        return list(predictions(said, logits, masks, used.model_dump()))
+
+
+def _dtype(asked: torch.dtype | str | None, device: torch.device) -> torch.dtype | None:
+    if asked == "stored":
+        return None
+    if isinstance(asked, str):
+        known = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
+        if asked not in known:
+            raise InputError(f"{asked!r} is no type of weights", f"choose one of {', '.join([*known, 'stored'])}")
+        return known[asked]
+    return asked or (torch.bfloat16 if device.type == "cuda" else torch.float32)

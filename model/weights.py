@@ -1,0 +1,147 @@
+"""Tensors on disk: safetensors files, with or without an index; pickles only when they are explicitly allowed."""
+
+import json
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+import torch
+from huggingface_hub import split_torch_state_dict_into_shards
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from refsav.errors import RecordError
+from refsav.files import appearing, write_text
+from refsav.model.errors import FETCH_AGAIN
+
+SINGLE, INDEX = "model.safetensors", "model.safetensors.index.json"
+PICKLES = ("pytorch_model*.bin", "*.pt", "*.pth")
+SHARD_BYTES = 5 * 10**9
+
+
+@dataclass(frozen=True, slots=True)
+class StoredTensors:
+    """Names of a checkpoint's tensors, and the file of each; none is read before it is asked for."""
+
+    directory: Path
+    file_of: Mapping[str, Path]
+
+    @classmethod
+    def find(cls, directory: Path) -> "StoredTensors":
+        """List the tensors of the safetensors files in a checkpoint directory.
+
+        Raises:
+            RecordError: If there are none, a file is missing or damaged, or two hold the same name.
+        """
+        files = _files(directory)
+        file_of: dict[str, Path] = {}
+        for path in files:
+            with _opened(path) as stored:
+                for name in stored.keys():  # noqa: SIM118 - it is no mapping
+                    if name in file_of:
+                        raise RecordError(path, name, f"is also in {file_of[name].name}", "remove one of the files")
+                    file_of[name] = path
+        return cls(directory, file_of)
+
+    def shapes(self) -> dict[str, tuple[int, ...]]:
+        """Shape of every tensor, read from the files' headers."""
+        found: dict[str, tuple[int, ...]] = {}
+        for path in self._paths():
+            with _opened(path) as stored:
+                names = [name for name, file in self.file_of.items() if file == path]
+                found |= {name: tuple(stored.get_slice(name).get_shape()) for name in names}
+        return found
+
+    def read(self) -> Iterator[tuple[str, Tensor]]:
+        """Yield (name, tensor) file by file; each is in memory only as long as it is held."""
+        for path in self._paths():
+            with _opened(path) as stored:
+                for name, file in self.file_of.items():
+                    if file == path:
+                        try:
+                            yield name, stored.get_tensor(name)
+                        except (SafetensorError, OSError) as error:
+                            raise RecordError(path, name, f"cannot be read: {error}", FETCH_AGAIN) from None
+
+    def _paths(self) -> list[Path]:
+        return sorted(set(self.file_of.values()))
+
+
+def write_tensors(directory: Path, tensors: Mapping[str, Tensor], *, shard_bytes: int = SHARD_BYTES) -> None:
+    """Write tensors as model.safetensors, or in shards with an index; a file appears whole or not at all.
+
+    Raises:
+        DiskError: If the disk is full, or the directory cannot be written.
+    """
+    plan = split_torch_state_dict_into_shards(dict(tensors), max_shard_size=shard_bytes)
+    for name, members in plan.filename_to_tensors.items():
+        with appearing(directory / name) as beside:
+            try:
+                save_file({key: tensors[key].contiguous() for key in members}, beside, metadata={"format": "pt"})
+            except SafetensorError as error:  # it wraps the system's own
+                raise OSError(str(error)) from error
+    index = directory / INDEX
+    if plan.is_sharded:
+        content = {"metadata": plan.metadata, "weight_map": plan.tensor_to_filename}
+        write_text(index, json.dumps(content, indent=2) + "\n")
+    else:
+        index.unlink(missing_ok=True)
+
+
+def read_flat(path: Path, *, allow_pickle: bool) -> dict[str, Tensor]:
+    """All tensors of one file: safetensors, or a pickle of tensors if that is allowed (read with `weights_only`).
+
+    Raises:
+        RecordError: If it cannot be read, or is a pickle that is not allowed.
+    """
+    if path.suffix == ".safetensors":
+        with _opened(path) as stored:
+            return {name: stored.get_tensor(name) for name in stored.keys()}  # noqa: SIM118 - it is no mapping
+    if not path.is_file():
+        raise RecordError(path, "", "there is no such file", "give a checkpoint of SAM-2")
+    if not allow_pickle:
+        raise RecordError(
+            path, "", "is a pickle, which is not read unasked", "allow it if you trust where it comes from"
+        )
+    try:
+        content = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # pickle raises whatever the file makes it raise
+        raise RecordError(path, "", f"holds more than tensors, or is damaged: {error}", FETCH_AGAIN) from error
+    tensors = content.get("model", content) if isinstance(content, dict) else {}
+    return {str(name): tensor for name, tensor in tensors.items() if isinstance(tensor, Tensor)}
+
+
+def _files(directory: Path) -> list[Path]:
+    index = directory / INDEX
+    if index.is_file():
+        try:
+            names = sorted(set(json.loads(index.read_text())["weight_map"].values()))
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            raise RecordError(index, "", f"is no index of weights: {error!r}", FETCH_AGAIN) from None
+        for name in names:
+            if not isinstance(name, str) or PurePosixPath(name).name != name:
+                raise RecordError(index, "weight_map", f"{name!r} is no file name", FETCH_AGAIN)
+            if not (directory / name).is_file():
+                raise RecordError(directory / name, "", f"is missing; {INDEX} names it", FETCH_AGAIN)
+        return [directory / name for name in names]
+    found = sorted(directory.glob("*.safetensors"))
+    if found:
+        return found
+    if any(path for pattern in PICKLES for path in directory.glob(pattern)):
+        raise RecordError(
+            directory, "", "has its weights in pickles only, which can run code", "convert them to safetensors first"
+        )
+    raise RecordError(directory, "", "has no *.safetensors", "copy or download the weights too")
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[Any]:
+    with ExitStack() as stack:
+        try:
+            stored = stack.enter_context(safe_open(path, framework="pt", device="cpu"))
+        except (SafetensorError, OSError) as error:
+            raise RecordError(path, "", f"is cut short or damaged: {error}", FETCH_AGAIN) from None
+        yield stored
