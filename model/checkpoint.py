@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from refsav.errors import RecordError
 from refsav.files import write_bytes
 from refsav.model.architecture import Architecture
+from refsav.model.errors import InputError
 from refsav.model.key_names import KeyMap, has_two_decoders
 from refsav.model.weights import StoredTensors, read_flat, write_tensors
 
@@ -21,6 +22,8 @@ MOST_LISTED = 12
 
 LARGEST_ASSET_BYTES = 64 * 2**20
 WEIGHTS = (".safetensors", ".bin", ".pt", ".pth", ".h5", ".msgpack", ".onnx", ".gguf")
+
+TYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 
 DECODER = "sam_mask_decoder."
 ORIGINAL = "original_decoder."
@@ -61,6 +64,27 @@ class Placement:
     """None keeps the type that each has in the file."""
     device_map: Mapping[str, str | int] | None = None
     """Device by the beginning of our names, as accelerate has it; for models that one GPU cannot hold."""
+
+    @classmethod
+    def of(
+        cls,
+        device: str | torch.device | None,
+        dtype: torch.dtype | str | None,
+        device_map: Mapping[str, str | int] | None,
+    ) -> "Placement":
+        """What is asked for, or what suits this machine: the GPU and bfloat16 where there is one, else float32.
+
+        Raises:
+            InputError: If the type is not known.
+        """
+        chosen = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
+        if dtype == "stored":
+            return cls(chosen, None, device_map)
+        if isinstance(dtype, str):
+            if dtype not in TYPES:
+                raise InputError(f"{dtype!r} is no type of weights", f"choose one of {', '.join([*TYPES, 'stored'])}")
+            return cls(chosen, TYPES[dtype], device_map)
+        return cls(chosen, dtype or (torch.bfloat16 if chosen.type == "cuda" else torch.float32), device_map)
 
     def device_of(self, name: str) -> str | int | torch.device:
         """Where the tensor of this name goes."""

@@ -5,22 +5,14 @@ Every frame goes through the image encoder once, whatever the number of objects,
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Literal
 
 import torch
 from torch import Tensor
 
 from refsav.model.clip import Clip
 from refsav.model.grounding import Sam2, resized_logits
+from refsav.model.settings import Propagation
 from refsav.model.tracks import Tracks
-
-Propagation = Literal["official", "consistent", "none"]
-"""How masks come to the frames between key frames.
-
-official: as the released code, the fine-tuned decoder also where SAM-2's memory leads.
-consistent: masks of key frames as in training, then an untouched SAM-2 is prompted with them (arXiv 2509.19082).
-none: every frame is decoded from the words alone, as in training.
-"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,46 +54,45 @@ def segment(
         return
     follower = untouched if propagation == "consistent" and untouched is not None else sam2
     tracks = [Tracks(follower, clip.count, blank_hidden=propagation == "consistent") for _ in groups]
-    done: dict[int, Tensor] = {}
     for index, frame in clip.frames(key_frames):
         features = sam2.encode(frame)
-        found = []
         for group, track in zip(groups, tracks, strict=True):
             decoded = sam2.decode(features, group)
-            found.append(decoded.logits)
             if propagation == "official":
                 track.prompt_decoded(index, features, decoded)
             else:
-                size = (clip.height, clip.width)
-                masks = resized_logits(decoded.logits[:, 0], [(sam2.image_size, sam2.image_size), size]) > 0
-                track.prompt_masks(index, features, masks)
-        done[index] = torch.cat(found)[:, 0]
-    yield from follow(sam2, clip, tracks, done)
+                sizes = [(sam2.image_size, sam2.image_size), (clip.height, clip.width)]
+                masks = resized_logits(decoded.logits[:, 0], sizes) > 0
+                track.prompt_masks(index, features, masks, shown=decoded.logits)
+    yield from follow(sam2, clip, tracks)
 
 
 @torch.inference_mode()
-def follow(sam2: Sam2, clip: Clip, tracks: Sequence[Tracks], done: dict[int, Tensor]) -> Iterator[FrameLogits]:
-    """Yield all frames in order: key frames as they are in `done`, the others followed from what was remembered.
+def follow(sam2: Sam2, clip: Clip, tracks: Sequence[Tracks]) -> Iterator[FrameLogits]:
+    """Yield all frames in order: key frames of a track as they were prompted, the others followed from them.
 
-    Frames before the first key frame are followed backwards from it; their logits are kept until then, 0.26 MB for an
-    object and frame at full size. All others are forgotten as soon as they are out.
+    Frames before a track's first key frame are followed backwards from it; their logits are kept until their turn
+    comes, 0.26 MB for an object and frame at full size. All others are forgotten as soon as they are out.
     """
-    first = min(done)
-    if first:
-        earlier: dict[int, Tensor] = {}
-        for index, frame in clip.frames(range(first - 1, -1, -1)):
-            features = sam2.encode(frame)
-            earlier[index] = torch.cat([track.follow(index, features, reverse=True) for track in tracks])[:, 0]
-        for index in range(first):
-            yield FrameLogits(index, earlier.pop(index))
-        for track in tracks:
-            track.turn_back()
-    waiting = [index for index in range(first, clip.count) if index not in done]
-    frames = clip.frames(waiting)
-    for index in range(first, clip.count):
-        if index in done:
-            yield FrameLogits(index, done[index])
+    starts = [min(track.key_logits) for track in tracks]
+    earlier: list[dict[int, Tensor]] = [{} for _ in tracks]
+    for index, frame in clip.frames(range(max(starts) - 1, -1, -1)):
+        features = sam2.encode(frame)
+        for track, start, kept in zip(tracks, starts, earlier, strict=True):
+            if index < start:
+                kept[index] = track.follow(index, features, reverse=True)
+    for track in tracks:
+        track.turn_back()
+    ready = [{**track.key_logits, **kept} for track, kept in zip(tracks, earlier, strict=True)]
+    frames = clip.frames([index for index in range(clip.count) if any(index not in known for known in ready)])
+    for index in range(clip.count):
+        found = [known.pop(index, None) for known in ready]
+        if all(logits is not None for logits in found):
+            parts = [logits for logits in found if logits is not None]
         else:
-            _, frame = next(frames)
-            features = sam2.encode(frame)
-            yield FrameLogits(index, torch.cat([track.follow(index, features) for track in tracks])[:, 0])
+            features = sam2.encode(next(frames)[1])
+            parts = [
+                track.follow(index, features) if logits is None else logits
+                for track, logits in zip(tracks, found, strict=True)
+            ]
+        yield FrameLogits(index, torch.cat(parts)[:, 0])

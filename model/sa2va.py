@@ -17,6 +17,7 @@ from refsav.model.errors import InputError
 from refsav.model.grounding import Sam2, resized_logits
 from refsav.model.key_frames import key_frames
 from refsav.model.key_names import has_two_decoders
+from refsav.model.marks import MarkedObject, track_marked
 from refsav.model.mllm import Mllm, Tokenizer
 from refsav.model.propagation import FrameLogits, segment
 from refsav.model.records import Masks, Prediction, Said, Segment, phrases_of, predictions
@@ -80,8 +81,7 @@ class Sa2VA(nn.Module):
             RecordError: If a file is missing, damaged, or does not fit; keys are named.
         """
         directory = Path(directory)
-        device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
-        placement = Placement(device, _dtype(dtype, device), device_map)
+        placement = Placement.of(device, dtype, device_map)
         architecture = Architecture.read(directory)
         tokenizer = read_tokenizer(directory)
         stored = StoredTensors.find(directory)
@@ -146,7 +146,7 @@ class Sa2VA(nn.Module):
         settings: InferenceSettings | None = None,
     ) -> list[Prediction]:
         """Answer several prompts about the same frames: they are seen once, and all objects are followed together."""
-        clip, used = as_clip(frames), self._settled(settings)
+        clip, used = as_clip(frames), self.settled(settings)
         said = self.say(clip, prompts, regions=regions, settings=used)
         return self._with_masks(clip, said, used)
 
@@ -154,7 +154,7 @@ class Sa2VA(nn.Module):
         self, frames: Frames, prompt: str, answer: str, *, settings: InferenceSettings | None = None
     ) -> list[Segment]:
         """One segment for each `[SEG]` of a given answer (teacher-forced); none if it has no `[SEG]`."""
-        clip, used = as_clip(frames), self._settled(settings)
+        clip, used = as_clip(frames), self.settled(settings)
         said = self.say(clip, [prompt], answers=[answer], settings=used)
         return list(self._with_masks(clip, said, used)[0].segments)
 
@@ -169,7 +169,7 @@ class Sa2VA(nn.Module):
         settings: InferenceSettings | None = None,
     ) -> list[Said]:
         """The language model's part: what it says about the key frames, and the embedding of each `[SEG]`."""
-        clip, used = as_clip(frames), self._settled(settings)
+        clip, used = as_clip(frames), self.settled(settings)
         shown = [frame for _, frame in clip.frames(key_frames(used.key_frames, clip.count))]
         sight = self.adapter.see(shown, regions)
         ids = [self.adapter.write(prompt, sight) for prompt in prompts]
@@ -195,16 +195,16 @@ class Sa2VA(nn.Module):
         Raises:
             InputError: If `consistent` propagation is asked for without the original decoder.
         """
-        clip, used = as_clip(frames), self._settled(settings)
+        clip, used = as_clip(frames), self.settled(settings)
         propagation = used.settled_propagation
-        untouched = self.sam2.with_decoder(self.original_decoder) if self.original_decoder is not None else None
+        untouched = self._untouched()
         if propagation == "consistent" and untouched is None:
             raise InputError(
                 "consistent propagation needs SAM-2's original mask decoder, which this checkpoint does not hold",
                 "give sam2_hiera_large.pt with --original-sam2 (original_sam2=), or choose official propagation",
             )
         weight: Tensor = self.sam2.no_mem_embed
-        with torch.autocast(weight.device.type, torch.bfloat16, enabled=weight.dtype == torch.bfloat16):
+        with self._autocast():
             yield from segment(
                 self.sam2,
                 clip,
@@ -213,6 +213,22 @@ class Sa2VA(nn.Module):
                 propagation,
                 untouched=untouched,
                 objects_at_once=used.objects_at_once,
+            )
+
+    def track(
+        self, frames: Frames, objects: Sequence[MarkedObject], *, settings: InferenceSettings | None = None
+    ) -> Iterator[FrameLogits]:
+        """Masks of objects that a person has marked with points or boxes, frame by frame: SAM-2 alone, no words.
+
+        The original mask decoder follows them where it is at hand.
+
+        Raises:
+            InputError: If marks lie outside the clip or its frames.
+        """
+        used = self.settled(settings)
+        with self._autocast():
+            yield from track_marked(
+                self._untouched() or self.sam2, as_clip(frames), objects, objects_at_once=used.objects_at_once
             )
 
     def full_size(self, logits: Tensor, height: int, width: int) -> Masks:
@@ -224,7 +240,15 @@ class Sa2VA(nn.Module):
             .numpy()
         )
 
-    def _settled(self, settings: InferenceSettings | None) -> InferenceSettings:
+    def _untouched(self) -> Sam2 | None:
+        return self.sam2.with_decoder(self.original_decoder) if self.original_decoder is not None else None
+
+    def _autocast(self) -> torch.autocast:
+        weight: Tensor = self.sam2.no_mem_embed
+        return torch.autocast(weight.device.type, torch.bfloat16, enabled=weight.dtype == torch.bfloat16)
+
+    def settled(self, settings: InferenceSettings | None = None) -> InferenceSettings:
+        """Settings as they are used with this checkpoint."""
         return (settings or InferenceSettings()).settled(original_decoder=self.original_decoder is not None)
 
     def _with_masks(self, clip: Clip, said: Sequence[Said], used: InferenceSettings) -> list[Prediction]:
@@ -237,14 +261,3 @@ class Sa2VA(nn.Module):
                 logits[number].append(one)
                 masks[number].append(full[number])
         return list(predictions(said, logits, masks, used.model_dump()))
-
-
-def _dtype(asked: torch.dtype | str | None, device: torch.device) -> torch.dtype | None:
-    if asked == "stored":
-        return None
-    if isinstance(asked, str):
-        known = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
-        if asked not in known:
-            raise InputError(f"{asked!r} is no type of weights", f"choose one of {', '.join([*known, 'stored'])}")
-        return known[asked]
-    return asked or (torch.bfloat16 if device.type == "cuda" else torch.float32)

@@ -5,7 +5,14 @@ from typing import Literal
 from pydantic import Field
 
 from refsav.config import Config
-from refsav.model.propagation import Propagation
+
+Propagation = Literal["official", "consistent", "none"]
+"""How masks come to the frames between key frames.
+
+official: as the released code, the fine-tuned decoder also where SAM-2's memory leads.
+consistent: masks of key frames as in training, then an untouched SAM-2 is prompted with them (arXiv 2509.19082).
+none: every frame is decoded from the words alone, as in training.
+"""
 
 
 class InferenceSettings(Config):

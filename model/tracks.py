@@ -30,22 +30,34 @@ class Tracks:
         self._sam2 = sam2
         self._frame_count = frame_count
         self._blank_hidden = blank_hidden
+        self.key_logits: dict[int, Tensor] = {}
+        """Masks of the key frames as logits [B, 1, S/4, S/4], by frame."""
         self._remembered: dict[str, dict[int, dict[str, Any]]] = {KEY: {}, PASSED: {}}
 
     def prompt_decoded(self, index: int, features: FrameFeatures, decoded: Decoded) -> None:
         """Make frame `index` a key frame with masks as the decoder gave them (Sa2VA's released code)."""
+        self.key_logits[index] = decoded.logits
         self._remember(KEY, index, features, decoded.logits, decoded.pointer, decoded.score)
 
-    def prompt_masks(self, index: int, features: FrameFeatures, masks: Tensor) -> Tensor:
-        """Make frame `index` a key frame with given masks, bool [B, h, w]; returns logits [B, 1, S/4, S/4]."""
+    def prompt_masks(self, index: int, features: FrameFeatures, masks: Tensor, *, shown: Tensor | None = None) -> None:
+        """Make frame `index` a key frame with given masks, bool [B, h, w].
+
+        Args:
+            index: Frame.
+            features: Of this frame.
+            masks: At any size.
+            shown: Logits [B, 1, S/4, S/4] that the masks were made of, if so; they lose nothing by another resizing.
+        """
         side = self._sam2.image_size
         if masks.shape[-2:] != (side, side):
             smooth = F.interpolate(masks[:, None].float(), (side, side), mode="bilinear", antialias=True)
             masks = (smooth >= 0.5)[:, 0]
-        return self._prompt(index, features, len(masks), masks[:, None].float(), None)
+        self._prompt(index, features, len(masks), masks[:, None].float(), None)
+        if shown is not None:
+            self.key_logits[index] = shown
 
-    def prompt_points(self, index: int, features: FrameFeatures, points: Tensor, labels: Tensor) -> Tensor:
-        """Make frame `index` a key frame with points on each object; returns logits [B, 1, S/4, S/4].
+    def prompt_points(self, index: int, features: FrameFeatures, points: Tensor, labels: Tensor) -> None:
+        """Make frame `index` a key frame with points on each object.
 
         Args:
             index: Frame.
@@ -53,7 +65,7 @@ class Tracks:
             points: float [B, P, 2], (x, y) in pixels of the encoder's input.
             labels: int32 [B, P]: 1 on the object, 0 beside it, 2 and 3 a box's first and second corner.
         """
-        return self._prompt(index, features, len(points), None, {"point_coords": points, "point_labels": labels})
+        self._prompt(index, features, len(points), None, {"point_coords": points, "point_labels": labels})
 
     def _prompt(
         self,
@@ -62,11 +74,10 @@ class Tracks:
         batch: int,
         masks: Tensor | None,
         points: dict[str, Tensor] | None,
-    ) -> Tensor:
+    ) -> None:
         output = self._step(index, features, batch, first=True, masks=masks, points=points, reverse=False)
-        logits: Tensor = output["pred_masks"]
+        logits = self.key_logits[index] = output["pred_masks"]
         self._remember(KEY, index, features, logits, output["obj_ptr"], output["object_score_logits"], exact=True)
-        return logits
 
     def follow(self, index: int, features: FrameFeatures, *, reverse: bool = False) -> Tensor:
         """Masks of the objects in the next frame, as logits [B, 1, S/4, S/4]."""

@@ -17,6 +17,7 @@ from refsav.errors import RefSavError
 from refsav.flows.build_config import BuildConfig
 from refsav.launch import err, out
 from refsav.memory import settle_memory
+from refsav.model.settings import InferenceSettings
 from refsav.options import ConfigurableCommand, takes_options_of
 from refsav.stopping import INTERRUPTED
 
@@ -186,6 +187,76 @@ def import_(
 ) -> None:
     """Make a run of an existing Ref-SAV.json: to shard, measure, look at and train on it."""
     launch.import_official(annotations, source, run, _build_config(config, overrides))
+
+
+class PredictTask(StrEnum):
+    """What `predict` can do."""
+
+    ask = "ask"
+    segment = "segment"
+    caption = "caption"
+    grounded_caption = "grounded-caption"
+    region = "region"
+    track = "track"
+
+
+@app.command(cls=ConfigurableCommand)
+@takes_options_of(InferenceSettings)
+def predict(
+    checkpoint: Annotated[Path, typer.Argument(help="Directory of a Sa2VA checkpoint, official or ours.")],
+    source: Annotated[Path, typer.Argument(metavar="INPUT", help="Image, video, or folder of frames.")],
+    overrides: Overrides,
+    texts: Annotated[list[str] | None, typer.Argument(metavar="[TEXT]...", help="What to ask; one or several.")] = None,
+    task: Annotated[
+        PredictTask | None,
+        typer.Option(
+            metavar="NAME",
+            help="ask: TEXT as it stands. segment: TEXT names an object. caption, grounded-caption: no TEXT. "
+            "region: describe marked regions of an image. track: follow marked objects. "
+            "Left out: ask with TEXT, track with --mark, else caption.",
+        ),
+    ] = None,
+    mark: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="MARKS",
+            help="An object: 'x,y' on it, 'x,y,0' beside it, 'x0,y0,x1,y1' a box, '@frame'; may be repeated.",
+        ),
+    ] = None,
+    mask: Annotated[
+        list[Path] | None,
+        typer.Option(metavar="PICTURE", help="A region as a picture of the input's size; may be repeated."),
+    ] = None,
+    out: Annotated[Path | None, typer.Option(help="Folder for the result; usual: INPUT's name and task.")] = None,
+    device: Annotated[str | None, typer.Option(help="cuda, cuda:1, cpu; left out: a GPU if there is one.")] = None,
+    dtype: Annotated[
+        str | None, typer.Option(help="float32, bfloat16, stored; left out: bfloat16 on a GPU, else float32.")
+    ] = None,
+    original_sam2: Annotated[
+        Path | None, typer.Option(help="SAM-2's own checkpoint, for consistent propagation.")
+    ] = None,
+    allow_pickle: Annotated[bool, typer.Option("--allow-pickle", help="Let --original-sam2 be a .pt file.")] = False,
+) -> None:
+    """Ask Sa2VA about an image or a video: masks of what you name, chat, captions, regions, objects to follow.
+
+    Needs the extra model, which brings torch, transformers and sam2.
+    """
+    from refsav import predicting
+
+    predicting.predict(
+        checkpoint,
+        source,
+        texts or [],
+        task=task.value if task else None,
+        marks=mark or [],
+        masks=mask or [],
+        folder=out,
+        device=device,
+        dtype=dtype,
+        original_sam2=original_sam2,
+        allow_pickle=allow_pickle,
+        overrides=overrides,
+    )
 
 
 @app.command()
