@@ -1,7 +1,8 @@
 """Which model a checkpoint's config.json describes, and that model without its weights."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,8 @@ from transformers import (
     Qwen3VLForConditionalGeneration,
 )
 
-from refsav.errors import RecordError
+from refsav.errors import RecordError, RefSavError
+from refsav.model.errors import InputError
 from refsav.model.internvl import InternVL
 from refsav.model.key_names import Heads, KeyMap
 from refsav.model.mllm import Mllm, Tokenizer
@@ -32,6 +34,9 @@ OURS = "refsav"
 """Key of config.json under which sizes stand that the official code has fixed."""
 
 OFFICIAL_NAMES = {"Qwen": "Sa2VAChatModelQwen", "InternVL": "Sa2VAChatModel"}
+
+PARTS = ("text_config", "vision_config", "llm_config", OURS)
+"""Keys of config.json that hold objects, where they are there."""
 
 NOT_OF_THE_MLLM = ("architectures", "auto_map", "model_type", "template", "transformers_version", OURS)
 
@@ -67,7 +72,7 @@ class Architecture:
         """
         path = directory / "config.json"
         try:
-            raw = json.loads(path.read_text())
+            raw = json.loads(path.read_bytes())
         except FileNotFoundError:
             problem = "is no checkpoint: it has no config.json" if directory.is_dir() else "there is no such directory"
             raise RecordError(directory, "", problem, FIX) from None
@@ -75,6 +80,9 @@ class Architecture:
             raise RecordError(path, "", f"cannot be read as JSON: {error}", FIX) from None
         if not isinstance(raw, dict):
             raise RecordError(path, "", "is no JSON object", FIX)
+        for part in PARTS:
+            if not isinstance(raw.get(part, {}), dict):
+                raise RecordError(path, part, "is no JSON object", FIX)
         sam2 = Sam2Config.from_mapping(raw.get(OURS, {}).get("sam2", {}), f"{path}: {OURS}.sam2")
         return cls(path, raw, _family(path, raw), sam2)
 
@@ -89,10 +97,19 @@ class Architecture:
         Raises:
             RecordError: If the configuration cannot be used.
         """
-        try:
+        with self._telling():
             return self._build_mllm()
-        except (KeyError, TypeError, ValueError, AttributeError) as error:
-            raise RecordError(self.path, "", f"describes no {self.family} that can be built: {error}", FIX) from error
+
+    @contextmanager
+    def _telling(self) -> Iterator[None]:
+        """Turn whatever a library makes of an unusual configuration into an error that names the file."""
+        try:
+            yield
+        except RefSavError:
+            raise
+        except Exception as error:
+            told = " ".join(f"{type(error).__name__}: {error}".split())
+            raise RecordError(self.path, "", f"describes no {self.family} that can be built: {told}", FIX) from error
 
     def _build_mllm(self) -> nn.Module:
         raw = {key: value for key, value in self.raw.items() if key not in NOT_OF_THE_MLLM}
@@ -143,7 +160,18 @@ class Architecture:
         return int(config.get_text_config().hidden_size)
 
     def adapter(self, mllm: nn.Module, tokenizer: Tokenizer) -> Mllm:
-        """The family's adapter around a model that `build_mllm` made."""
+        """The family's adapter around a model that `build_mllm` made.
+
+        Raises:
+            RecordError: If tokenizer or configuration lack what it needs.
+        """
+        with self._telling():
+            try:
+                return self._adapter(mllm, tokenizer)
+            except InputError as error:
+                raise RecordError(self.path.parent, "", error.problem, error.fix) from None
+
+    def _adapter(self, mllm: nn.Module, tokenizer: Tokenizer) -> Mllm:
         if self.family == InternVL.family:
             template = str(self.raw.get("template", "qwen_chat")).replace("-", "_")
             return InternVL(mllm, tokenizer, template, int(self.raw.get("max_dynamic_patch", 12)))

@@ -117,9 +117,10 @@ def load_weights(
     Raises:
         RecordError: If keys are missing, unexpected or of another shape: all are counted, the first of each are named.
     """
-    keys = architecture.key_map(two_decoders=has_two_decoders(stored.file_of))
+    both = has_two_decoders(stored.file_of)
+    keys = architecture.key_map(two_decoders=both)
     elsewhere = {f"{ORIGINAL}{name}": tensor for name, tensor in original_decoder.items()}
-    ours = {name: shape for name, shape in _targets(model).items() if name not in elsewhere}
+    ours = {name: shape for name, shape in _targets(model).items() if both or name not in elsewhere}
     difference = keys.compare(stored.file_of, ours)
     problems = [*_listed("missing", difference.missing), *_listed("unexpected", difference.unexpected)]
     unexpected = set(difference.unexpected)
@@ -134,7 +135,8 @@ def load_weights(
         )
     for key, tensor in stored.read():
         for name, value in keys.inward(key, tensor):
-            _place(model, name, value, placement)
+            if name not in elsewhere:
+                _place(model, name, value, placement)
     for name, value in elsewhere.items():
         _place(model, name, value, placement)
 
@@ -157,11 +159,16 @@ def save_weights(model: nn.Module, directory: Path, architecture: Architecture, 
     write_tensors(directory, written)
 
 
-def read_decoder(path: Path, *, allow_pickle: bool) -> dict[str, Tensor]:
+def read_decoder(path: Path, decoder: nn.Module, *, allow_pickle: bool) -> dict[str, Tensor]:
     """The mask decoder's tensors out of a SAM-2 checkpoint with Meta's names.
 
+    Args:
+        path: Safetensors, or a pickle of tensors.
+        decoder: What they are for.
+        allow_pickle: Whether it may be a pickle.
+
     Raises:
-        RecordError: If the file cannot be read or holds no such decoder.
+        RecordError: If the file cannot be read or holds no such decoder; keys are named.
     """
     found = {
         name.removeprefix("model.").removeprefix(DECODER): tensor
@@ -172,6 +179,20 @@ def read_decoder(path: Path, *, allow_pickle: bool) -> dict[str, Tensor]:
         raise RecordError(
             path, "", f"holds no {DECODER}*: it is no SAM-2 checkpoint with Meta's names", "give sam2_hiera_large.pt"
         )
+    wanted = _targets(decoder)
+    misshapen = [
+        f"{name} {list(tensor.shape)}: for a place of {list(wanted[name])}"
+        for name, tensor in found.items()
+        if name in wanted and tuple(tensor.shape) != wanted[name]
+    ]
+    problems = [
+        *_listed("missing", [name for name in wanted if name not in found]),
+        *_listed("unexpected", [name for name in found if name not in wanted]),
+        *_listed("of another shape", misshapen),
+    ]
+    if problems:
+        told = "\n".join(problems)
+        raise RecordError(path, DECODER, f"is not of this SAM-2's size\n{told}", "give the SAM-2 that Sa2VA began with")
     return found
 
 

@@ -85,12 +85,15 @@ class Sa2VA(nn.Module):
         architecture = Architecture.read(directory)
         tokenizer = read_tokenizer(directory)
         stored = StoredTensors.find(directory)
-        decoder = read_decoder(Path(original_sam2), allow_pickle=allow_pickle) if original_sam2 else {}
-        both = has_two_decoders(stored.file_of)
-        model = empty(lambda: cls(architecture, original_decoder=both or bool(decoder)))
+        both = has_two_decoders(stored.file_of) or original_sam2 is not None
+        model = empty(lambda: cls(architecture, original_decoder=both))
+        model.equip(tokenizer, Assets.read(directory))  # before the weights are read: what does not fit is told at once
+        decoder: Mapping[str, Tensor] = {}
+        if original_sam2 is not None and model.original_decoder is not None:
+            decoder = read_decoder(Path(original_sam2), model.original_decoder, allow_pickle=allow_pickle)
         load_weights(model, stored, architecture, placement, original_decoder=decoder)
         model.to_devices(placement)
-        return model.equip(tokenizer, Assets.read(directory))
+        return model
 
     def save_pretrained(self, directory: str | Path, *, dtype: torch.dtype | None = None) -> None:
         """Write a directory that this class and the official code read: weights, configuration, tokenizer.
