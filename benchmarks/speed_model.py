@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, cast
+from typing import cast
 
 import numpy as np
 import torch
@@ -117,7 +117,7 @@ def plain_masks(sam2: Sam2, frames: Sequence[Image], language: Tensor) -> Tensor
             index, first, levels[-1:], positions[-1:], sizes[-1:], bank, len(frames)
         )
         fine, middle, coarse = output["backbone_fpn"]
-        features = FrameFeatures(fine, middle, coarse, positions[-1])
+        features = FrameFeatures(fine, middle, coarse, output["vision_pos_enc"][-1])
         decoded = sam2.decode(features, language) if first else sam2.follow(conditioned, features)
         memory, position = sam2._encode_new_memory(
             levels[-1:], sizes[-1:], sam2.to_image_size(decoded.logits), decoded.score, is_mask_from_pts=False

@@ -46,6 +46,7 @@ def answer(
     prompts: Sequence[Sequence[int]],
     *,
     given: Sequence[Sequence[int]] | None = None,
+    dictated: Sequence[int] = (),
     new_tokens: int = 2048,
 ) -> list[Answer]:
     """Answer prompts about the same frames together.
@@ -58,6 +59,7 @@ def answer(
         sight: What it saw.
         prompts: Token ids, up to where the answer begins.
         given: Answers to take instead of generating them, one a prompt; each ends with the token that ends a turn.
+        dictated: Tokens that generation takes, one step each, whatever the model would say: for measuring time.
         new_tokens: Most tokens to generate; the state at a `[SEG]` that is the very last one is not known, and it
             is left out as in the released code.
 
@@ -81,7 +83,7 @@ def answer(
     ]
     if given is not None:
         return [Answer(tuple(given[i]), _stacked(found[i], states), True) for i in range(len(rows))]
-    return _generate(mllm, batch, cache, last, found, min(new_tokens, room))
+    return _generate(mllm, batch, cache, last, found, min(new_tokens, room), dictated)
 
 
 def _pad(mllm: Mllm, sight: Sight, rows: Sequence[list[int]]) -> _Batch:
@@ -161,7 +163,13 @@ def _states_in(mllm: Mllm, row: Sequence[int], prompt_length: int, states: Tenso
 
 
 def _generate(
-    mllm: Mllm, batch: _Batch, cache: DynamicCache, last: Tensor, found: list[list[Tensor]], limit: int
+    mllm: Mllm,
+    batch: _Batch,
+    cache: DynamicCache,
+    last: Tensor,
+    found: list[list[Tensor]],
+    limit: int,
+    dictated: Sequence[int],
 ) -> list[Answer]:
     device, count = mllm.device, len(last)
     attend = torch.cat([batch.real.new_ones(count, len(batch.shared)), batch.real], dim=1).long().to(device)
@@ -172,6 +180,8 @@ def _generate(
     with _seg_states_of(mllm) as seen:
         for step in range(limit):
             tokens = mllm.logits(last).argmax(dim=-1)
+            if step < len(dictated):
+                tokens = torch.full_like(tokens, dictated[step])
             for i, token in enumerate(tokens.tolist()):
                 if not ended[i]:
                     said[i].append(token)
