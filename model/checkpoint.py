@@ -1,12 +1,12 @@
 """Sa2VA's checkpoints: the official Hugging Face directories in and out, and a start from a base model."""
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, Literal, TypeVar
 
 import torch
-from accelerate import init_empty_weights
+from accelerate import infer_auto_device_map, init_empty_weights
 from accelerate.utils import set_module_tensor_to_device
 from torch import Tensor, nn
 
@@ -62,7 +62,7 @@ class Placement:
     device: str | torch.device = "cpu"
     dtype: torch.dtype | None = None
     """None keeps the type that each has in the file."""
-    device_map: Mapping[str, str | int] | None = None
+    device_map: Mapping[str, str | int] | Literal["auto"] | None = None
     """Device by the beginning of our names, as accelerate has it; for models that one GPU cannot hold."""
 
     @classmethod
@@ -70,7 +70,7 @@ class Placement:
         cls,
         device: str | torch.device | None,
         dtype: torch.dtype | str | None,
-        device_map: Mapping[str, str | int] | None,
+        device_map: Mapping[str, str | int] | Literal["auto"] | None,
     ) -> "Placement":
         """What is asked for, or what suits this machine: the GPU and bfloat16 where there is one, else float32.
 
@@ -86,16 +86,46 @@ class Placement:
             return cls(chosen, TYPES[dtype], device_map)
         return cls(chosen, dtype or (torch.bfloat16 if chosen.type == "cuda" else torch.float32), device_map)
 
+    def spread(self, model: nn.Module) -> "Placement":
+        """With "auto" replaced by what accelerate proposes for an empty model and the memory of this machine."""
+        if self.device_map != "auto":
+            return self
+        whole = [*getattr(model.mllm, "_no_split_modules", ()), "Sam2"]
+        proposed = infer_auto_device_map(model, no_split_module_classes=whole, dtype=self.dtype or torch.float32)
+        return replace(self, device_map=dict(proposed))
+
+    def dtype_of(self, name: str, stored: torch.dtype) -> torch.dtype:
+        """What a tensor becomes. On a CPU SAM-2 stays in float32: its half-precision arithmetic is autocast's there."""
+        if self.dtype is None or not stored.is_floating_point:
+            return stored
+        device = torch.device(self.device_of(name))
+        return torch.float32 if name.startswith(("sam2.", ORIGINAL)) and device.type == "cpu" else self.dtype
+
     def device_of(self, name: str) -> str | int | torch.device:
         """Where the tensor of this name goes."""
-        fitting = [part for part in self.device_map or {} if not part or name == part or name.startswith(f"{part}.")]
-        return (self.device_map or {})[max(fitting, key=len)] if fitting else self.device
+        placed = self.device_map if isinstance(self.device_map, Mapping) else {}
+        fitting = [part for part in placed if not part or name == part or name.startswith(f"{part}.")]
+        return placed[max(fitting, key=len)] if fitting else self.device
 
 
 def empty(build: Callable[[], Built]) -> Built:
     """Build a module whose parameters take no memory; its computed buffers are real."""
     with init_empty_weights(include_buffers=False):
         return build()
+
+
+def choose_attention(mllm: Any, name: str) -> None:  # noqa: ANN401 - transformers' models have no common type
+    """Let a transformers model compute attention by this implementation.
+
+    Raises:
+        InputError: If it is not known, or not installed.
+    """
+    if name == "sdpa":  # transformers' own choice
+        return
+    try:
+        mllm.set_attn_implementation(name)
+    except (ImportError, ValueError) as error:
+        raise InputError(f"attention {name!r} cannot be used: {error}", "take sdpa, which is always there") from error
 
 
 def load_weights(
@@ -143,7 +173,7 @@ def load_weights(
 
 def _place(model: nn.Module, name: str, value: Tensor, placement: Placement) -> None:
     """Put one tensor where it belongs."""
-    dtype = placement.dtype if placement.dtype and value.is_floating_point() else value.dtype
+    dtype = placement.dtype_of(name, value.dtype)
     set_module_tensor_to_device(model, name, placement.device_of(name), value.contiguous(), dtype=dtype)
 
 

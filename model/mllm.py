@@ -18,6 +18,9 @@ SPECIAL_TOKENS = (SEG, "<p>", "</p>", "<vp>", "</vp>")
 
 IMAGE_MARK = "<image>"
 
+TURN_ENDS = ("<|im_end|>", "<|end|>", "<|endoftext|>")
+"""Tokens that end an answer, where a tokenizer has them; the first that it has is written after given answers."""
+
 
 class Tokenizer(Protocol):
     """The part of a transformers tokenizer that is used."""
@@ -145,7 +148,7 @@ class Mllm(ABC):
         return self.tokenizer.decode(spoken, skip_special_tokens=False)
 
     def _stop_ids(self) -> tuple[int, ...]:
-        told = [self.tokenizer.convert_tokens_to_ids(token) for token in ("<|im_end|>", "<|end|>")]
+        told = [self.tokenizer.convert_tokens_to_ids(token) for token in TURN_ENDS]
         known = [token for token in (*told, self.tokenizer.eos_token_id) if token is not None]
         return tuple(dict.fromkeys(token for token in known if token != self._unknown_id))
 
