@@ -69,7 +69,7 @@ def test_given_answers_have_the_same_embeddings_together_and_alone(
 def test_prompts_that_begin_differently_are_read_together_too(
     pocket_models: Callable[[str], Sa2VA], place: str
 ) -> None:
-    """InternVL leaves images where the user wrote it; what comes before it may differ or be [SEG] itself."""
+    """InternVL leaves images where the user wrote `<image>`; what comes before may differ or be [SEG] itself."""
     model = pocket_models("internvl")
     prompts = [place.format(words) for words in ("Here is [SEG]: ", "See ", "What do you think of this one? ")]
     together = model.say(video()[:2], prompts, answers=["[SEG] [SEG]"] * 3)
