@@ -298,6 +298,24 @@ def create(
     )
 
 
+@app.command(name="bench-speed")
+def bench_speed(
+    origin: Annotated[
+        Path,
+        typer.Argument(metavar="MODEL", help="A checkpoint, or a TOML file of sizes such as configs/models/1b.toml."),
+    ],
+    rounds: Annotated[int, typer.Option(help="Calls that are timed, after one that is not.", min=1)] = 10,
+    device: Annotated[str | None, typer.Option(help="cuda, cuda:1, cpu; left out: a GPU if there is one.")] = None,
+    dtype: Annotated[
+        str | None, typer.Option(help="float32, bfloat16, stored; left out: bfloat16 on a GPU, else float32.")
+    ] = None,
+) -> None:
+    """Time one call as the paper does (Table 19): 5 frames, 1,280 image tokens, "Please segment the man."."""
+    from refsav import timing
+
+    timing.bench_speed(origin, rounds=rounds, device=device, dtype=dtype)
+
+
 @app.command()
 def version() -> None:
     """Print the version."""
