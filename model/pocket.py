@@ -83,7 +83,8 @@ def fit(
         parts = {"text": 0.0, "pixels": 0.0, "dice": 0.0}
         for chosen in random.choice(len(data), batch, replace=False):
             losses = teach(model, data[int(chosen)].lesson())
-            (losses.text + PIXELS_WEIGHT * losses.pixels + DICE_WEIGHT * losses.dice).div(batch).backward()
+            whole = losses.text + PIXELS_WEIGHT * losses.pixels + DICE_WEIGHT * losses.dice
+            torch.autograd.backward(whole / batch)
             for name in parts:
                 parts[name] += getattr(losses, name).item() / batch
         torch.nn.utils.clip_grad_norm_(learning, 1.0)
