@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from refsav.datasets.frames import Image
 from refsav.datasets.masks import Mask
 from refsav.model.architecture import Architecture, read_tokenizer
-from refsav.model.checkpoint import Assets, Placement, choose_attention, empty, load_weights, read_decoder, save_weights
+from refsav.model.checkpoint import Assets, load_weights, read_sam2, save_weights
 from refsav.model.clip import Clip, as_clip
 from refsav.model.decoding import answer as answer_prompts
 from refsav.model.errors import InputError
@@ -21,6 +21,7 @@ from refsav.model.key_frames import key_frames
 from refsav.model.key_names import has_two_decoders
 from refsav.model.marks import MarkedObject, track_marked
 from refsav.model.mllm import Mllm, Tokenizer
+from refsav.model.placement import Placement, choose_attention, empty
 from refsav.model.propagation import FrameLogits, segment
 from refsav.model.records import Masks, Prediction, Said, Segment, phrases_of, predictions
 from refsav.model.settings import InferenceSettings
@@ -90,14 +91,12 @@ class Sa2VA(nn.Module):
         architecture = Architecture.read(directory)
         tokenizer = read_tokenizer(directory)
         stored = StoredTensors.find(directory)
-        both = has_two_decoders(stored.file_of) or original_sam2 is not None
-        model = empty(lambda: cls(architecture, original_decoder=both))
+        decoder = read_sam2(Path(original_sam2), allow_pickle=allow_pickle) if original_sam2 else None
+        both = has_two_decoders(stored.names)
+        model = empty(lambda: cls(architecture, original_decoder=both or decoder is not None))
         placement = placement.spread(model)
         choose_attention(model.mllm, attention)
         model.equip(tokenizer, Assets.read(directory))  # before the weights are read: what does not fit is told at once
-        decoder: Mapping[str, Tensor] = {}
-        if original_sam2 is not None and model.original_decoder is not None:
-            decoder = read_decoder(Path(original_sam2), model.original_decoder, allow_pickle=allow_pickle)
         load_weights(model, stored, architecture, placement, original_decoder=decoder)
         model.to_devices(placement)
         return model

@@ -17,7 +17,7 @@ from torch import Tensor
 from refsav.errors import RecordError, RefSavError
 from refsav.model import checkpoint as checkpoint_module
 from refsav.model.architecture import Architecture, read_tokenizer
-from refsav.model.checkpoint import empty
+from refsav.model.placement import empty
 from refsav.model.sa2va import Sa2VA
 from refsav.model.weights import INDEX, SINGLE, StoredTensors, write_tensors
 from tests.model.reference import CASES, FAMILIES, SAM2, Reference, write_pocket_checkpoint
@@ -223,7 +223,7 @@ BROKEN: dict[str, tuple[Change, list[str]]] = {
     "unknown template": (lambda d: change_json(d, "config.json", template="vicuna"), ["vicuna", "qwen_chat"]),
     "unknown size of SAM-2": (
         lambda d: change_json(d, "config.json", refsav={"sam2": {"embed_dims": 3}}),
-        ["config.json", "embed_dims", "did you mean embed_dim"],
+        ["config.json", "embed_dims", "did you mean sam2.embed_dim"],
     ),
     "no weights": (lambda d: (d / SINGLE).unlink(), ["has no *.safetensors"]),
     "weights cut short": (cut_short, [SINGLE, "cut short or damaged"]),
@@ -410,7 +410,9 @@ def test_a_file_without_that_decoder_is_refused_by_name(
     assert "is a pickle, which is not read unasked" in refusal("meta.pt")
     assert "holds no sam_mask_decoder.*" in refusal("clip.safetensors")
     assert "there is no such file" in refusal("gone.pt")
-    assert "cut short or damaged" in refusal("gone.safetensors")
+    assert "there is no such file" in refusal("gone.safetensors")
+    (tmp_path / "cut.safetensors").write_bytes((tmp_path / "clip.safetensors").read_bytes()[:-1])
+    assert "cut short or damaged" in refusal("cut.safetensors")
     unfit = refusal("meta.pt", allow_pickle=True)
     assert all(
         part in unfit for part in ("missing: 130", "unexpected: 1\n    more.weight", "iou_token.weight [3]: for")
