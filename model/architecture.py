@@ -1,7 +1,8 @@
 """Which model a checkpoint's config.json describes, and that model without its weights."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from copy import deepcopy
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,7 +24,8 @@ from transformers import (
 )
 
 from refsav.config import Config
-from refsav.errors import RecordError
+from refsav.errors import RecordError, RefSavError
+from refsav.model.errors import InputError
 from refsav.model.internvl import InternVL
 from refsav.model.key_names import Heads, KeyMap
 from refsav.model.mllm import Mllm, Tokenizer
@@ -34,6 +36,9 @@ Json = Mapping[str, Any]
 
 OURS = "refsav"
 """Key of config.json under which sizes stand that the official code has fixed."""
+
+PARTS = ("text_config", "vision_config", "llm_config", OURS)
+"""Keys of config.json that hold objects, where they are there."""
 
 NOT_OF_THE_MLLM = ("architectures", "auto_map", "model_type", "template", "transformers_version", OURS)
 
@@ -96,6 +101,9 @@ class Architecture:
             RecordError: If it is of a family that is not supported.
             ConfigError: If sizes under the key of ours cannot be used.
         """
+        for part in PARTS:
+            if not isinstance(raw.get(part, {}), Mapping):
+                raise RecordError(path, part, "is no JSON object", CHECKPOINT_FIX)
         return cls(path, raw, family_of(path, raw), FixedSizes.from_mapping(raw.get(OURS, {}), f"{path}: {OURS}"))
 
     @property
@@ -114,12 +122,19 @@ class Architecture:
         Raises:
             RecordError: If the configuration cannot be used.
         """
-        try:
+        with self._telling():
             return self._build_mllm()
-        except (KeyError, TypeError, ValueError, AttributeError) as error:
-            raise RecordError(
-                self.path, "", f"describes no {self.family} that can be built: {error}", CHECKPOINT_FIX
-            ) from error
+
+    @contextmanager
+    def _telling(self) -> Iterator[None]:
+        """Turn whatever a library makes of an unusual configuration into an error that names the file."""
+        try:
+            yield
+        except RefSavError:
+            raise
+        except Exception as error:
+            problem = " ".join(f"describes no {self.family} that can be built: {type(error).__name__}: {error}".split())
+            raise RecordError(self.path, "", problem, CHECKPOINT_FIX) from error
 
     def _build_mllm(self) -> nn.Module:
         raw = deepcopy(
@@ -176,7 +191,18 @@ class Architecture:
         return int(config.get_text_config().hidden_size)
 
     def adapter(self, mllm: nn.Module, tokenizer: Tokenizer) -> Mllm:
-        """The family's adapter around a model that `build_mllm` made."""
+        """The family's adapter around a model that `build_mllm` made.
+
+        Raises:
+            RecordError: If tokenizer or configuration lack what it needs.
+        """
+        with self._telling():
+            try:
+                return self._adapter(mllm, tokenizer)
+            except InputError as error:
+                raise RecordError(self.path.parent, "", error.problem, error.fix) from None
+
+    def _adapter(self, mllm: nn.Module, tokenizer: Tokenizer) -> Mllm:
         if self.family == InternVL.family:
             template = str(self.raw.get("template", "qwen_chat")).replace("-", "_")
             return InternVL(mllm, tokenizer, template, int(self.raw.get("max_dynamic_patch", 12)))
@@ -210,7 +236,7 @@ def read_config(directory: Path, fix: str) -> dict[str, Any]:
     """
     path = directory / "config.json"
     try:
-        raw = json.loads(path.read_text())
+        raw = json.loads(path.read_bytes())
     except FileNotFoundError:
         problem = "is no checkpoint: it has no config.json" if directory.is_dir() else "there is no such directory"
         raise RecordError(directory, "", problem, fix) from None

@@ -96,9 +96,10 @@ class Sa2VA(nn.Module):
         model = empty(lambda: cls(architecture, original_decoder=both or decoder is not None))
         placement = placement.spread(model)
         choose_attention(model.mllm, attention)
+        model.equip(tokenizer, Assets.read(directory))  # before the weights are read: what does not fit is told at once
         load_weights(model, stored, architecture, placement, original_decoder=decoder)
         model.to_devices(placement)
-        return model.equip(tokenizer, Assets.read(directory))
+        return model
 
     def save_pretrained(self, directory: str | Path, *, dtype: torch.dtype | None = None) -> None:
         """Write a directory that this class and the official code read: weights, configuration, tokenizer.

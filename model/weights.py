@@ -184,6 +184,8 @@ def _files(directory: Path) -> list[Path]:
             if not (directory / name).is_file():
                 raise RecordError(directory / name, "", f"is missing; {INDEX} names it", FETCH_AGAIN)
         return [directory / name for name in names]
+    if (directory / SINGLE).is_file():  # beside which shards of an earlier model may lie
+        return [directory / SINGLE]
     found = sorted(directory.glob("*.safetensors"))
     if found:
         return found
