@@ -12,7 +12,6 @@ from transformers import (
     InternVLConfig,
     InternVLForConditionalGeneration,
     InternVLVisionConfig,
-    PreTrainedTokenizerFast,
     Qwen2_5_VLConfig,
     Qwen2_5_VLForConditionalGeneration,
     Qwen3VLConfig,
@@ -159,24 +158,6 @@ class Architecture:
             queries = int(language["num_attention_heads"])
             heads = Heads(queries=queries, keys=int(language.get("num_key_value_heads", queries)))
         return KeyMap.internvl(two_decoders=two_decoders, internlm2=heads)
-
-
-def read_tokenizer(directory: Path) -> Tokenizer:
-    """Read tokenizer.json. No class of the checkpoint's own is looked for, so no code of others can run.
-
-    Raises:
-        RecordError: If there is none, or it is damaged.
-    """
-    path = directory / "tokenizer.json"
-    if not path.is_file():
-        raise RecordError(
-            directory, "", "has no tokenizer.json", "convert its tokenizer with transformers, and save it here"
-        )
-    try:
-        tokenizer: Tokenizer = PreTrainedTokenizerFast.from_pretrained(str(directory))
-    except Exception as error:  # the tokenizers library raises plain exceptions
-        raise RecordError(path, "", f"cannot be read: {error}", "copy or download it again") from error
-    return tokenizer
 
 
 def _family(path: Path, raw: Json) -> str:
