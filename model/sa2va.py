@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from refsav.datasets.frames import Image
 from refsav.datasets.masks import Mask
-from refsav.model.architecture import Architecture, read_tokenizer
+from refsav.model.architecture import Architecture
 from refsav.model.checkpoint import Assets, load_weights, read_sam2, save_weights
 from refsav.model.clip import Clip, as_clip
 from refsav.model.decoding import answer as answer_prompts
@@ -25,6 +25,7 @@ from refsav.model.placement import Placement, choose_attention, empty
 from refsav.model.propagation import FrameLogits, segment
 from refsav.model.records import Masks, Prediction, Said, Segment, phrases_of, predictions
 from refsav.model.settings import InferenceSettings
+from refsav.model.tokenizer_files import read_tokenizer
 from refsav.model.weights import StoredTensors
 
 Frames = Clip | Sequence[Image | Pillow.Image]
