@@ -14,6 +14,7 @@ from refsav.model.errors import InputError
 from refsav.model.internvl import InternVL
 from refsav.model.mllm import Sight
 from refsav.model.tokenizer_files import read_tokenizer
+from refsav.model.vocabulary import add_tokens, tokenizer_files
 
 DATA = Path(__file__).parents[1] / "data/tokenizers"
 INTERNLM2, LLAMA = DATA / "internlm2", DATA / "llama"
@@ -116,6 +117,24 @@ def test_a_tokenizer_json_comes_first(copied: Path, tmp_path: Path) -> None:
     assert read_tokenizer(copied).encode("it [SEG]", add_special_tokens=True) == [BOS, 276, 508, 651]
 
 
+def test_sa2vas_tokens_are_added_to_a_base_models(copied: Path, tmp_path: Path) -> None:
+    """As official training does it: ids 651 to 655, and the file that is written has them and `<s>` in front."""
+    config = json.loads((copied / "tokenizer_config.json").read_text())
+    base = {number: token for number, token in config["added_tokens_decoder"].items() if int(number) < 651}
+    change(copied / "tokenizer_config.json", added_tokens_decoder=base)
+    (copied / "added_tokens.json").unlink()
+    tokenizer = read_tokenizer(copied)
+    assert len(tokenizer) == 651
+    add_tokens(tokenizer)
+    (tmp_path / "made").mkdir()
+    for name, content in tokenizer_files(tokenizer).items():
+        (tmp_path / "made" / name).write_bytes(content)
+    for one in (tokenizer, read_tokenizer(tmp_path / "made")):
+        assert [one.encode(case["text"], add_special_tokens=True) for case in cases(INTERNLM2)] == [
+            [BOS, *case["ids"]] for case in cases(INTERNLM2)
+        ]
+
+
 def test_no_code_of_a_checkpoint_runs(copied: Path) -> None:
     ran = copied / "ran"
     for name in ("tokenization_internlm2.py", "tokenization_internlm2_fast.py"):
@@ -148,8 +167,11 @@ def test_prompts_begin_with_bos_and_answers_end_their_turn() -> None:
     assert adapter.text_of([*adapter.answer_ids("Sure, <p> the dog </p> [SEG]."), 2]) == "Sure, <p> the dog </p> [SEG]."
 
 
-def test_prompts_of_other_language_models_begin_as_before(parity_data: Path) -> None:
-    tokenizer = read_tokenizer(parity_data / "internvl")
+@pytest.mark.parametrize("files", [("tokenizer.json",), ("vocab.json", "merges.txt")], ids=lambda files: files[0])
+def test_nothing_stands_before_prompts_of_a_qwen(parity_data: Path, tmp_path: Path, files: tuple[str, ...]) -> None:
+    for name in (*files, "added_tokens.json", "tokenizer_config.json"):
+        shutil.copy(parity_data / "internvl" / name, tmp_path)
+    tokenizer = read_tokenizer(tmp_path)
     turn = "<|im_start|>user\nit<|im_end|>\n"
     assert tokenizer.encode(turn, add_special_tokens=True) == tokenizer.encode(turn, add_special_tokens=False)
 
