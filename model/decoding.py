@@ -95,7 +95,7 @@ def _generate(
             for i, token in enumerate(tokens.tolist()):
                 if not ended[i]:
                     said[i].append(token)
-                    ended[i] = token in mllm.stop_ids
+                    ended[i] = mllm.ended(said[i])
             if all(ended) or step == limit - 1:
                 break
             attend = torch.cat([attend, attend.new_ones(count, 1)], dim=1)

@@ -13,6 +13,9 @@ from refsav.model.mllm import IMAGE_MARK, Mllm, Sight, Tokenizer, with_one_image
 from refsav.model.tiles import region_cells, tiles_of, whole
 
 CONTEXT = "<IMG_CONTEXT>"
+TURN_ENDS: Mapping[str, str] = {"qwen_chat": "<|im_end|>", "internlm2_chat": "<|im_end|>", "phi3_chat": "<|end|>"}
+"""What ends an answer, by the same names. Sa2VA-4B has Phi-3's with a tokenizer of Qwen's, where it is no token."""
+
 USER_TURNS: Mapping[str, str] = {
     "qwen_chat": "<|im_start|>user\n{}<|im_end|>\n<|im_start|>assistant\n",
     "internlm2_chat": "<|im_start|>user\n{}<|im_end|>\n<|im_start|>assistant\n",
@@ -35,6 +38,7 @@ class InternVL(Mllm):
                 f"the conversation template {template!r} is not known", f"set one of {', '.join(USER_TURNS)}"
             )
         self._turn = USER_TURNS[template]
+        self.turn_end = TURN_ENDS[template]
         self._most_tiles = most_tiles
         vision = self.model.config.vision_config
         self._side = int(vision.image_size[0])
