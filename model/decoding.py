@@ -10,6 +10,7 @@ from transformers import DynamicCache
 
 from refsav.model.errors import InputError
 from refsav.model.mllm import Mllm, Sight
+from refsav.stopping import look
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +64,7 @@ def answer(
 
     Raises:
         InputError: If a prompt with its answer is longer than the model's context.
+        StoppedError: If this thread is to end, between two tokens.
     """
     begun = [list(prompt) for prompt in prompts]
     rows = [[*prompt, *reply] for prompt, reply in zip(begun, given, strict=True)] if given is not None else begun
@@ -171,6 +173,7 @@ def _generate(
     ended = [False] * count
     with _seg_states_of(mllm) as seen:
         for step in range(limit):
+            look()
             tokens = mllm.logits(last).argmax(dim=-1)
             for i, token in enumerate(tokens.tolist()):
                 if not ended[i]:
