@@ -1,4 +1,4 @@
-"""Measure RefSAV's speed as ratios, side by side in one run: python benchmarks/speed.py [views|scale|server|all].
+"""Measure RefSAV's speed as ratios, side by side in one run: python benchmarks/speed.py [WHAT], --help lists it.
 
 What each figure is, what was seen and what limits it: docs/benchmarks.md.
 """
@@ -16,6 +16,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
+from refsav.benchmarks.speed_model import measure_memory, measure_model
 from refsav.benchmarks.speed_ratios import Measurement, Quantity, Ratio
 from refsav.benchmarks.speed_scale import measure_scale
 from refsav.benchmarks.speed_server import measure_server
@@ -38,6 +39,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         works: Mapping[str, Callable[[], Measurement]] = {
             "views": lambda: measure_views(options.sav_data.resolve(), options.rounds or 7),
             "scale": lambda: measure_scale(Path(folder), rounds=options.rounds or 3),
+            "model": lambda: measure_model(options.rounds or 1),
+            "memory": measure_memory,
             "server": lambda: measure_server(
                 Path(folder), options.python.absolute(), options.models.resolve(), rounds=options.rounds or 3
             ),
@@ -94,9 +97,11 @@ def _verdict(ratio: Ratio) -> tuple[str, str]:
 
 def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description="Measure RefSAV's speed as ratios, side by side in one run.")
-    parser.add_argument("what", nargs="?", choices=("views", "scale", "server", "all"), default="all")
+    parser.add_argument(
+        "what", nargs="?", choices=("views", "scale", "model", "memory", "server", "all"), default="all"
+    )
     parser.add_argument("--out", type=Path, default=ROOT / "runs/speed.json", help="JSON file for all figures")
-    parser.add_argument("--rounds", type=int, default=0, help="turns of each side; 0: views 7, scale 3, server 3")
+    parser.add_argument("--rounds", type=int, default=0, help="turns of each side; 0: as each is used to")
     parser.add_argument(
         "--sav-data",
         type=Path,

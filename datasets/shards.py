@@ -6,10 +6,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import chain, groupby
 from pathlib import Path
-from typing import BinaryIO, Literal, TypeVar
+from typing import TYPE_CHECKING, BinaryIO, Literal, TypeVar
 
 from pydantic import Field
-from webdataset.writer import TarWriter
 
 from refsav.config import Config
 from refsav.datasets.frames import decode
@@ -23,6 +22,9 @@ from refsav.datasets.splits import Assignment, Split
 from refsav.errors import ConfigError, RecordError
 from refsav.files import appearing, sha256_of
 from refsav.stopping import look
+
+if TYPE_CHECKING:
+    from webdataset.writer import TarWriter
 
 Member = TypeVar("Member")
 
@@ -143,7 +145,9 @@ def write_shard(run: RunDirectory, plan: ShardPlan, config: ShardConfig) -> Shar
     return entry
 
 
-def _tar(stream: BinaryIO) -> TarWriter:
+def _tar(stream: BinaryIO) -> "TarWriter":
+    from webdataset.writer import TarWriter  # it imports torch where that is installed: seconds, for `refsav --help`
+
     return TarWriter(stream, user="refsav", group="refsav", mode=0o644, mtime=0, encoder=False)
 
 

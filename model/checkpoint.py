@@ -1,34 +1,26 @@
-"""Sa2VA's checkpoints: the official Hugging Face directories in and out, and a start from a base model."""
+"""Sa2VA's checkpoints: the official Hugging Face directories, in and out."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
 
 import torch
-from accelerate import init_empty_weights
-from accelerate.utils import set_module_tensor_to_device
 from torch import Tensor, nn
 
 from refsav.errors import RecordError
 from refsav.files import write_bytes
 from refsav.model.architecture import Architecture
-from refsav.model.errors import InputError
+from refsav.model.filling import Filling, fill, places_of
 from refsav.model.key_names import KeyMap, has_two_decoders
-from refsav.model.weights import StoredTensors, read_flat, write_tensors
-
-MOST_LISTED = 12
-"""Keys that an error names, of each kind."""
+from refsav.model.placement import ORIGINAL, Placement
+from refsav.model.weights import HeldTensors, StoredTensors, read_flat, write_tensors
 
 LARGEST_ASSET_BYTES = 64 * 2**20
 WEIGHTS = (".safetensors", ".bin", ".pt", ".pth", ".h5", ".msgpack", ".onnx", ".gguf")
 
-TYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
-
 DECODER = "sam_mask_decoder."
-ORIGINAL = "original_decoder."
-
-Built = TypeVar("Built", bound=nn.Module)
+RELEASED_SAM2 = "sam2_hiera_large.pt"
+"""Name of the file that every released Sa2VA's SAM-2 was made from."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,100 +47,56 @@ class Assets:
             write_bytes(directory / name, content)
 
 
-@dataclass(frozen=True, slots=True)
-class Placement:
-    """Where weights go as they are read, and as what."""
-
-    device: str | torch.device = "cpu"
-    dtype: torch.dtype | None = None
-    """None keeps the type that each has in the file."""
-    device_map: Mapping[str, str | int] | None = None
-    """Device by the beginning of our names, as accelerate has it; for models that one GPU cannot hold."""
-
-    @classmethod
-    def of(
-        cls,
-        device: str | torch.device | None,
-        dtype: torch.dtype | str | None,
-        device_map: Mapping[str, str | int] | None,
-    ) -> "Placement":
-        """What is asked for, or what suits this machine: the GPU and bfloat16 where there is one, else float32.
-
-        Raises:
-            InputError: If the type is not known.
-        """
-        chosen = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
-        if dtype == "stored":
-            return cls(chosen, None, device_map)
-        if isinstance(dtype, str):
-            if dtype not in TYPES:
-                raise InputError(f"{dtype!r} is no type of weights", f"choose one of {', '.join([*TYPES, 'stored'])}")
-            return cls(chosen, TYPES[dtype], device_map)
-        return cls(chosen, dtype or (torch.bfloat16 if chosen.type == "cuda" else torch.float32), device_map)
-
-    def device_of(self, name: str) -> str | int | torch.device:
-        """Where the tensor of this name goes."""
-        fitting = [part for part in self.device_map or {} if not part or name == part or name.startswith(f"{part}.")]
-        return (self.device_map or {})[max(fitting, key=len)] if fitting else self.device
-
-
-def empty(build: Callable[[], Built]) -> Built:
-    """Build a module whose parameters take no memory; its computed buffers are real."""
-    with init_empty_weights(include_buffers=False):
-        return build()
-
-
 def load_weights(
     model: nn.Module,
     stored: StoredTensors,
     architecture: Architecture,
     placement: Placement,
-    original_decoder: Mapping[str, Tensor],
+    original_decoder: HeldTensors | None,
 ) -> None:
-    """Fill an empty model from a checkpoint's files, one tensor at a time.
+    """Fill an empty model from a checkpoint's files.
 
     Args:
         model: As `empty` gives it.
         stored: The checkpoint's tensors.
         architecture: What config.json says.
         placement: Where weights go.
-        original_decoder: Tensors of a mask decoder that come from elsewhere and win over the checkpoint's, or none.
+        original_decoder: A mask decoder that comes from elsewhere and wins over the checkpoint's, or none.
 
     Raises:
-        RecordError: If keys are missing, unexpected or of another shape: all are counted, the first of each are named.
+        RecordError: If they do not fit the model; keys are named.
     """
-    keys = architecture.key_map(two_decoders=has_two_decoders(stored.file_of))
-    elsewhere = {f"{ORIGINAL}{name}": tensor for name, tensor in original_decoder.items()}
-    ours = {name: shape for name, shape in _targets(model).items() if name not in elsewhere}
-    difference = keys.compare(stored.file_of, ours)
-    problems = [*_listed("missing", difference.missing), *_listed("unexpected", difference.unexpected)]
-    unexpected = set(difference.unexpected)
-    problems += _listed("of another shape", list(_misshapen(stored, keys, ours, unexpected)))
-    if problems:
-        raise RecordError(
-            stored.directory,
-            "",
-            f"its weights are not those of a {architecture.family} as its config.json describes it\n"
-            + "\n".join(problems),
-            "take config.json and weights of the same checkpoint",
-        )
-    for key, tensor in stored.read():
-        for name, value in keys.inward(key, tensor):
-            _place(model, name, value, placement)
-    for name, value in elsewhere.items():
-        _place(model, name, value, placement)
+    keys = architecture.key_map(two_decoders=has_two_decoders(stored.names))
+    places, more = places_of(model), []
+    if original_decoder is not None:
+        stored = stored.only(lambda key: not any(name.startswith(ORIGINAL) for name in keys.our_names(key)))
+        more = [original_decoder_filling(original_decoder, places)]
+        places = {name: shape for name, shape in places.items() if not name.startswith(ORIGINAL)}
+    whole = Filling(
+        tensors=stored,
+        keys=keys,
+        places=places,
+        mismatch=f"its weights are not those of a {architecture.family} as its config.json describes it",
+        fix="take config.json and weights of the same checkpoint",
+    )
+    fill(model, [whole, *more], placement)
 
 
-def _place(model: nn.Module, name: str, value: Tensor, placement: Placement) -> None:
-    """Put one tensor where it belongs."""
-    dtype = placement.dtype if placement.dtype and value.is_floating_point() else value.dtype
-    set_module_tensor_to_device(model, name, placement.device_of(name), value.contiguous(), dtype=dtype)
+def original_decoder_filling(tensors: HeldTensors, places: Mapping[str, tuple[int, ...]]) -> Filling:
+    """SAM-2's mask decoder for its place beside the fine-tuned one. `tensors`: a SAM-2, or its decoder alone."""
+    return Filling(
+        tensors=tensors.below(DECODER),
+        keys=KeyMap.original_decoder(),
+        places={name: shape for name, shape in places.items() if name.startswith(ORIGINAL)},
+        mismatch="its mask decoder is not one of a SAM-2 of the model's size",
+        fix=f"give {RELEASED_SAM2}, or the SAM-2 that the model was made from",
+    )
 
 
 def save_weights(model: nn.Module, directory: Path, architecture: Architecture, dtype: torch.dtype | None) -> None:
     """Write a model's weights under their official names."""
     state = {name: tensor.detach() for name, tensor in model.state_dict().items()}
-    keys = architecture.key_map(two_decoders=any(name.startswith("original_decoder.") for name in state))
+    keys = architecture.key_map(two_decoders=any(name.startswith(ORIGINAL) for name in state))
     written: dict[str, Tensor] = {}
     for key, tensor in keys.outward(state):
         kept = tensor.to("cpu", dtype if dtype and tensor.is_floating_point() else tensor.dtype)
@@ -157,46 +105,16 @@ def save_weights(model: nn.Module, directory: Path, architecture: Architecture, 
     write_tensors(directory, written)
 
 
-def read_decoder(path: Path, *, allow_pickle: bool) -> dict[str, Tensor]:
-    """The mask decoder's tensors out of a SAM-2 checkpoint with Meta's names.
+def read_sam2(path: Path, *, allow_pickle: bool) -> HeldTensors:
+    """Read a SAM-2 checkpoint with Meta's names.
 
     Raises:
-        RecordError: If the file cannot be read or holds no such decoder.
+        RecordError: If the file cannot be read or is none.
     """
-    found = {
-        name.removeprefix("model.").removeprefix(DECODER): tensor
-        for name, tensor in read_flat(path, allow_pickle=allow_pickle).items()
-        if name.removeprefix("model.").startswith(DECODER)
-    }
-    if not found:
-        raise RecordError(
-            path, "", f"holds no {DECODER}*: it is no SAM-2 checkpoint with Meta's names", "give sam2_hiera_large.pt"
-        )
-    return found
-
-
-def _targets(model: nn.Module) -> dict[str, tuple[int, ...]]:
-    return {name: tuple(tensor.shape) for name, tensor in model.state_dict(keep_vars=True).items()}
-
-
-def _misshapen(
-    stored: StoredTensors, keys: KeyMap, ours: Mapping[str, tuple[int, ...]], unexpected: set[str]
-) -> Iterator[str]:
-    for key, shape in stored.shapes().items():
-        if key in unexpected:
-            continue
-        try:
-            parts = keys.inward(key, torch.empty(shape, device="meta"))
-        except ValueError as error:
-            yield f"{key} {list(shape)}: {error}"
-            continue
-        for name, part in parts:
-            if name in ours and tuple(part.shape) != ours[name]:
-                yield f"{key} {list(shape)}: {list(part.shape)} for a place of {list(ours[name])}"
-
-
-def _listed(kind: str, keys: list[str] | tuple[str, ...]) -> list[str]:
-    if not keys:
-        return []
-    more = [f"    … and {len(keys) - MOST_LISTED} more"] if len(keys) > MOST_LISTED else []
-    return [f"  {kind}: {len(keys)}", *(f"    {key}" for key in keys[:MOST_LISTED]), *more]
+    content = read_flat(path, allow_pickle=allow_pickle)
+    if all(name.startswith("model.") for name in content):
+        content = {name.removeprefix("model."): tensor for name, tensor in content.items()}
+    if not any(name.startswith(DECODER) for name in content):
+        problem = f"holds no {DECODER}*: it is no SAM-2 checkpoint with Meta's names"
+        raise RecordError(path, "", problem, f"give {RELEASED_SAM2}")
+    return HeldTensors(path, content)

@@ -1,7 +1,6 @@
 """Prompts through the language model: greedy answers or given ones, and the hidden state at every `[SEG]`."""
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -10,6 +9,7 @@ from transformers import DynamicCache
 
 from refsav.model.errors import InputError
 from refsav.model.mllm import Mllm, Sight
+from refsav.model.reading import Batch, pad, read, seg_states_in, seg_states_of
 from refsav.stopping import look
 
 
@@ -25,21 +25,6 @@ class Answer:
     """False if it was cut off at the limit of new tokens."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Batch:
-    """Prompts of one sight, padded on the left; the tokens that all share stand apart and are run once."""
-
-    shared: list[int]
-    rests: Tensor
-    """int64 [B, R], padded on the left."""
-    real: Tensor
-    """bool [B, R]."""
-    positions: Tensor
-    """int64 [A, B, S + R]."""
-    next_positions: Tensor
-    """int64 [A, B]."""
-
-
 @torch.inference_mode()
 def answer(
     mllm: Mllm,
@@ -47,6 +32,7 @@ def answer(
     prompts: Sequence[Sequence[int]],
     *,
     given: Sequence[Sequence[int]] | None = None,
+    dictated: Sequence[int] = (),
     new_tokens: int = 2048,
 ) -> list[Answer]:
     """Answer prompts about the same frames together.
@@ -59,6 +45,7 @@ def answer(
         sight: What it saw.
         prompts: Token ids, up to where the answer begins.
         given: Answers to take instead of generating them, one a prompt; each ends with the token that ends a turn.
+        dictated: Tokens that generation takes, one step each, whatever the model would say: for measuring time.
         new_tokens: Most tokens to generate; the state at a `[SEG]` that is the very last one is not known, and it
             is left out as in the released code.
 
@@ -74,96 +61,27 @@ def answer(
             f"the prompt has {max(map(len, rows))} tokens, the model's context {mllm.context_tokens}",
             "show fewer key frames, or shorten the text",
         )
-    batch = _pad(mllm, sight, rows)
+    batch = pad(mllm, sight, rows)
     cache = DynamicCache(config=mllm.text_config)
-    with _seg_states_of(mllm) as seen:
-        last, states = _read(mllm, sight, batch, cache, seen)
+    with seg_states_of(mllm) as seen:
+        normalized, states = read(mllm, sight, batch, cache, seen)
     found = [
-        _states_in(mllm, row, len(prompt), states[i]) for i, (row, prompt) in enumerate(zip(rows, begun, strict=True))
+        seg_states_in(mllm, row, len(prompt), states[i])
+        for i, (row, prompt) in enumerate(zip(rows, begun, strict=True))
     ]
     if given is not None:
         return [Answer(tuple(given[i]), _stacked(found[i], states), True) for i in range(len(rows))]
-    return _generate(mllm, batch, cache, last, found, min(new_tokens, room))
-
-
-def _pad(mllm: Mllm, sight: Sight, rows: Sequence[list[int]]) -> _Batch:
-    for row in rows:
-        places = row.count(mllm.placeholder_id)
-        if places != len(sight.rows):
-            raise InputError(
-                f"the prompt has places for {places} rows of image features, not {len(sight.rows)}",
-                "take tokens that stand for images out of the text",
-            )
-    shared = _shared(mllm, rows)
-    rests = [row[len(shared) :] for row in rows]
-    width = max(map(len, rests))
-    tokens = torch.tensor([[mllm.stop_ids[0]] * (width - len(rest)) + rest for rest in rests])
-    real = torch.tensor([[False] * (width - len(rest)) + [True] * len(rest) for rest in rests])
-    positions = [mllm.positions(row, sight) for row in rows]
-    start = len(shared)
-    padded = torch.stack(
-        [
-            torch.cat([found[:, :start], found.new_zeros(len(found), width - len(rest)), found[:, start:]], dim=1)
-            for found, rest in zip(positions, rests, strict=True)
-        ],
-        dim=1,
-    )
-    following = torch.stack([found.max().expand(len(found)) + 1 for found in positions], dim=1)
-    return _Batch(shared, tokens, real, padded, following)
-
-
-def _shared(mllm: Mllm, rows: Sequence[list[int]]) -> list[int]:
-    """The tokens that all prompts begin with, through the last image's: none if there is but one prompt."""
-    if len(rows) == 1 or mllm.placeholder_id not in rows[0]:
-        return []
-    first = rows[0]
-    end = len(first) - first[::-1].index(mllm.placeholder_id)
-    if any(row[:end] != first[:end] for row in rows) or mllm.seg_id in first[:end]:
-        return []
-    return first[:end]
-
-
-def _read(mllm: Mllm, sight: Sight, batch: _Batch, cache: DynamicCache, seen: list[Tensor]) -> tuple[Tensor, Tensor]:
-    """Run the prompts; returns normalized states at the last token [B, H] and states for `[SEG]` [B, R, H]."""
-    start, device = len(batch.shared), mllm.device
-    count = len(batch.rests)
-    if start:
-        ids = torch.tensor([batch.shared], device=device)
-        places = ids == mllm.placeholder_id
-        embeddings = mllm.embed(ids)
-        embeddings[places] = sight.rows.to(embeddings)
-        whole = torch.ones_like(ids)
-        mllm.run(embeddings, batch.positions[:, :1, :start].to(device), whole, cache, places, sight)
-        cache.batch_repeat_interleave(count)
-    ids, real = batch.rests.to(device), batch.real.to(device)
-    embeddings = mllm.embed(ids)
-    places = (ids == mllm.placeholder_id) & real
-    remaining = None if start else sight
-    if remaining is not None:
-        embeddings[places] = sight.rows.repeat(count, 1).to(embeddings)
-        remaining = _repeated(sight, count)
-    attend = torch.cat([real.new_ones(count, start), real], dim=1).long()
-    seen.clear()
-    states = mllm.run(embeddings, batch.positions[:, :, start:].to(device), attend, cache, places, remaining)
-    return states[:, -1], seen[-1] if seen else states
-
-
-def _repeated(sight: Sight, count: int) -> Sight:
-    if count == 1:
-        return sight
-    deep = tuple(rows.repeat(count, 1) for rows in sight.deepstack)
-    return Sight(sight.rows.repeat(count, 1), deep, sight.tokens_per_frame, sight.grids, sight.cells_per_region)
-
-
-def _states_in(mllm: Mllm, row: Sequence[int], prompt_length: int, states: Tensor) -> list[Tensor]:
-    """States at the `[SEG]`s of a row whose states [R, H] are known from the end of the shared tokens on."""
-    first = 0 if mllm.seg_in_prompt else prompt_length
-    offset = states.shape[0] - len(row)
-    return [states[offset + place] for place in range(first, len(row)) if row[place] == mllm.seg_id]
+    return _generate(mllm, batch, cache, normalized[:, -1], found, min(new_tokens, room), dictated)
 
 
 def _generate(
-    mllm: Mllm, batch: _Batch, cache: DynamicCache, last: Tensor, found: list[list[Tensor]], limit: int
+    mllm: Mllm,
+    batch: Batch,
+    cache: DynamicCache,
+    last: Tensor,
+    found: list[list[Tensor]],
+    limit: int,
+    dictated: Sequence[int],
 ) -> list[Answer]:
     device, count = mllm.device, len(last)
     attend = torch.cat([batch.real.new_ones(count, len(batch.shared)), batch.real], dim=1).long().to(device)
@@ -171,10 +89,12 @@ def _generate(
     nowhere = torch.zeros(count, 1, dtype=torch.bool, device=device)
     said: list[list[int]] = [[] for _ in range(count)]
     ended = [False] * count
-    with _seg_states_of(mllm) as seen:
+    with seg_states_of(mllm) as seen:
         for step in range(limit):
             look()
             tokens = mllm.logits(last).argmax(dim=-1)
+            if step < len(dictated):
+                tokens = torch.full_like(tokens, dictated[step])
             for i, token in enumerate(tokens.tolist()):
                 if not ended[i]:
                     said[i].append(token)
@@ -194,17 +114,3 @@ def _generate(
 
 def _stacked(rows: list[Tensor], like: Tensor) -> Tensor:
     return torch.stack(rows) if rows else like.new_empty(0, like.shape[-1])
-
-
-@contextmanager
-def _seg_states_of(mllm: Mllm) -> Iterator[list[Tensor]]:
-    """Collects what goes into the last normalization, where that is what the weights were trained with."""
-    seen: list[Tensor] = []
-    if not mllm.seg_state_before_norm:
-        yield seen
-        return
-    hook = mllm.language_model.norm.register_forward_pre_hook(lambda _, args: seen.append(args[0]))
-    try:
-        yield seen
-    finally:
-        hook.remove()

@@ -42,7 +42,7 @@ class Decoded(NamedTuple):
     logits: Tensor
     """float32 [B, 1, S/4, S/4], before the sigmoid: the best of three by predicted IoU."""
     ious: Tensor
-    """[B, 3], predicted IoU of the three, 0-1."""
+    """[B, 3], predicted IoU of the three, 0-1; [B, 1] if only one is proposed."""
     score: Tensor
     """[B, 1], logit that the object is in the frame."""
     pointer: Tensor
@@ -52,8 +52,8 @@ class Decoded(NamedTuple):
 class Sam2(SAM2Base):  # type: ignore[misc]
     """SAM 2.0 from the `sam2` package, with a language embedding as one more prompt token.
 
-    As Sa2VA uses it (section 3.2): the object score never blanks a mask, three masks are always proposed and the
-    one with the best predicted IoU is kept.
+    As Sa2VA uses it (section 3.2): the object score never blanks a mask, three masks are proposed in every frame and
+    the one with the best predicted IoU is kept.
     """
 
     config: Sam2Config
@@ -66,7 +66,7 @@ class Sam2(SAM2Base):  # type: ignore[misc]
         model: Sam2 = instantiate(settings, _recursive_=True)
         model.config = config
         decoder = model.sam_mask_decoder  # for several points on one object, as SAM-2's own video predictor does
-        decoder.dynamic_multimask_via_stability = True
+        decoder.dynamic_multimask_via_stability = config.multimask
         model.eval()
         return model
 
@@ -110,7 +110,7 @@ class Sam2(SAM2Base):  # type: ignore[misc]
             image_pe=self.sam_prompt_encoder.get_dense_pe(),
             sparse_prompt_embeddings=sparse,
             dense_prompt_embeddings=dense,
-            multimask_output=True,
+            multimask_output=self.config.multimask,
             repeat_image=False,
             high_res_features=self.high_resolution(features),
         )

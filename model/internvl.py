@@ -80,7 +80,8 @@ class InternVL(Mllm):
             )
             blocks += f"\nThere are {len(sight.cells_per_region)} part regions in the picture: {names}.\n"
         spoken = with_one_image(text).replace(IMAGE_MARK, blocks)
-        return self.tokenizer.encode(self._turn.format(spoken), add_special_tokens=False)
+        # with the <s> that InternLM2's and Llama's tokenizers put in front, as in training; Qwen's put nothing
+        return self.tokenizer.encode(self._turn.format(spoken), add_special_tokens=True)
 
     def positions(self, ids: Sequence[int], sight: Sight) -> Tensor:  # noqa: ARG002 - plain positions need no sight
         return torch.arange(len(ids))[None]

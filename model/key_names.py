@@ -5,7 +5,7 @@ mask decoder is kept beside the fine-tuned one.
 """
 
 from collections.abc import Collection, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from torch import Tensor
 
@@ -123,8 +123,27 @@ class KeyMap:
         Raises:
             ValueError: The query heads are not a multiple of the key-value heads.
         """
-        language = _AS_IN_TRANSFORMERS if internlm2 is None else _internlm2(internlm2)
-        return cls((*_INTERN_VIT, *language, *(_DECODERS if two_decoders else ()), *_SHARED))
+        return cls((*_internvl(internlm2), *(_DECODERS if two_decoders else ()), *_SHARED))
+
+    @classmethod
+    def base_qwen(cls) -> "KeyMap":
+        """For Qwen2.5-VL and Qwen3-VL in their makers' own layouts, old and new."""
+        return cls(tuple(replace(rule, official=rule.official.removeprefix("model.")) for rule in _QWEN))
+
+    @classmethod
+    def base_internvl(cls, *, internlm2: Heads | None = None) -> "KeyMap":
+        """For InternVL in its makers' own layout; `internlm2` as for `internvl`. Raises ValueError likewise."""
+        return cls(tuple(_internvl(internlm2)))
+
+    @classmethod
+    def sam2(cls) -> "KeyMap":
+        """For SAM-2 with Meta's names, which are ours."""
+        return cls((Rule("{rest}", ("sam2.{rest}",)),))
+
+    @classmethod
+    def original_decoder(cls) -> "KeyMap":
+        """For SAM-2's mask decoder alone, with Meta's names."""
+        return cls((Rule("sam_mask_decoder.{rest}", ("original_decoder.{rest}",)),))
 
     def our_names(self, key: str) -> tuple[str, ...]:
         """The names in our module of what the official tensor `key` holds; none where the name means nothing."""
@@ -200,6 +219,10 @@ class KeyMap:
 def has_two_decoders(names: Iterable[str]) -> bool:
     """Whether both mask decoders are among a file's names, or our module's: the fine-tuned and SAM-2's original one."""
     return any(name.startswith(_TWO_DECODERS) for name in names)
+
+
+def _internvl(internlm2: Heads | None) -> list[Rule]:
+    return [*_INTERN_VIT, *(_AS_IN_TRANSFORMERS if internlm2 is None else _internlm2(internlm2))]
 
 
 def _internlm2(heads: Heads) -> list[Rule]:

@@ -18,17 +18,22 @@ SPECIAL_TOKENS = (SEG, "<p>", "</p>", "<vp>", "</vp>")
 
 IMAGE_MARK = "<image>"
 
+TURN_ENDS = ("<|im_end|>", "<|end|>", "<|endoftext|>")
+"""Tokens that end an answer, where a tokenizer has them; the first that it has is written after given answers."""
+
 
 class Tokenizer(Protocol):
     """The part of a transformers tokenizer that is used."""
 
     eos_token_id: int | None
     pad_token_id: int | None
+    chat_template: str | None
 
     def encode(self, text: str, *, add_special_tokens: bool) -> list[int]: ...
     def decode(self, ids: Sequence[int], *, skip_special_tokens: bool) -> str: ...
     def convert_tokens_to_ids(self, token: str) -> int | None: ...
     def apply_chat_template(self, messages: Any, **options: Any) -> str: ...  # noqa: ANN401
+    def add_tokens(self, new_tokens: list[str], *, special_tokens: bool) -> int: ...
     def save_pretrained(self, directory: str) -> Any: ...  # noqa: ANN401
     def __len__(self) -> int: ...
 
@@ -147,7 +152,7 @@ class Mllm(ABC):
         return self.tokenizer.decode(spoken, skip_special_tokens=False)
 
     def _stop_ids(self) -> tuple[int, ...]:
-        told = [self.tokenizer.convert_tokens_to_ids(token) for token in ("<|im_end|>", "<|end|>")]
+        told = [self.tokenizer.convert_tokens_to_ids(token) for token in TURN_ENDS]
         known = [token for token in (*told, self.tokenizer.eos_token_id) if token is not None]
         return tuple(dict.fromkeys(token for token in known if token != self._unknown_id))
 

@@ -20,7 +20,7 @@ FIRST_PIXELS = (4 * 28 * 28, 16384 * 28 * 28)
 """qwen-vl-utils, through which the released code passes every image, rounds sides to 28 also where patches are 16."""
 
 SHOWN_PIXELS = (512 * 28 * 28, 2048 * 28 * 28)
-"""Bounds of a frame's area as the model sees it, in the released inference code."""
+"""Bounds of a frame's area as the model sees it, in the released inference code. Small checkpoints have their own."""
 
 MOST_ELONGATED = 200
 
@@ -31,14 +31,14 @@ class Qwen(Mllm):
     seg_in_prompt = True
     takes_regions = False
 
-    def __init__(self, model: nn.Module, tokenizer: Tokenizer) -> None:
+    def __init__(self, model: nn.Module, tokenizer: Tokenizer, shown_pixels: tuple[int, int] = SHOWN_PIXELS) -> None:
         super().__init__(model, tokenizer, "<|image_pad|>")
         vision = self.model.config.vision_config
         self._processor = Qwen2VLImageProcessor(
             patch_size=vision.patch_size,
             merge_size=vision.spatial_merge_size,
             temporal_patch_size=vision.temporal_patch_size,
-            size={"shortest_edge": SHOWN_PIXELS[0], "longest_edge": SHOWN_PIXELS[1]},
+            size={"shortest_edge": shown_pixels[0], "longest_edge": shown_pixels[1]},
             **self.normalization,
         )
 

@@ -2,15 +2,17 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Literal
 
 import torch
+from accelerate import dispatch_model
 from PIL import Image as Pillow
 from torch import Tensor, nn
 
 from refsav.datasets.frames import Image
 from refsav.datasets.masks import Mask
-from refsav.model.architecture import Architecture, read_tokenizer
-from refsav.model.checkpoint import Assets, Placement, empty, load_weights, read_decoder, save_weights
+from refsav.model.architecture import Architecture
+from refsav.model.checkpoint import Assets, load_weights, read_sam2, save_weights
 from refsav.model.clip import Clip, as_clip
 from refsav.model.decoding import answer as answer_prompts
 from refsav.model.errors import InputError
@@ -19,9 +21,11 @@ from refsav.model.key_frames import key_frames
 from refsav.model.key_names import has_two_decoders
 from refsav.model.marks import MarkedObject, track_marked
 from refsav.model.mllm import Mllm, Tokenizer
+from refsav.model.placement import Placement, choose_attention, empty
 from refsav.model.propagation import FrameLogits, segment
 from refsav.model.records import Masks, Prediction, Said, Segment, phrases_of, predictions
 from refsav.model.settings import InferenceSettings
+from refsav.model.tokenizer_files import read_tokenizer
 from refsav.model.weights import StoredTensors
 
 Frames = Clip | Sequence[Image | Pillow.Image]
@@ -63,7 +67,8 @@ class Sa2VA(nn.Module):
         *,
         device: str | torch.device | None = None,
         dtype: torch.dtype | str | None = None,
-        device_map: Mapping[str, str | int] | None = None,
+        device_map: Mapping[str, str | int] | Literal["auto"] | None = None,
+        attention: str = "sdpa",
         original_sam2: str | Path | None = None,
         allow_pickle: bool = False,
     ) -> "Sa2VA":
@@ -73,7 +78,9 @@ class Sa2VA(nn.Module):
             directory: With config.json, tokenizer files and safetensors.
             device: "cuda" where there is one, else "cpu".
             dtype: bfloat16 on a GPU, else float32; "stored" keeps what the files have.
-            device_map: Devices by parts of the model (accelerate), for models that one GPU cannot hold.
+            device_map: Devices by parts of the model, for models that one GPU cannot hold; "auto" lets accelerate
+                spread it over all that there are.
+            attention: Of the language model, as transformers names it: "sdpa", or "flash_attention_2" if installed.
             original_sam2: SAM-2 checkpoint with Meta's names that `consistent` propagation takes its decoder from.
             allow_pickle: Whether `original_sam2` may be a .pt file; only tensors are read from it.
 
@@ -85,12 +92,15 @@ class Sa2VA(nn.Module):
         architecture = Architecture.read(directory)
         tokenizer = read_tokenizer(directory)
         stored = StoredTensors.find(directory)
-        decoder = read_decoder(Path(original_sam2), allow_pickle=allow_pickle) if original_sam2 else {}
-        both = has_two_decoders(stored.file_of)
-        model = empty(lambda: cls(architecture, original_decoder=both or bool(decoder)))
+        decoder = read_sam2(Path(original_sam2), allow_pickle=allow_pickle) if original_sam2 else None
+        both = has_two_decoders(stored.names)
+        model = empty(lambda: cls(architecture, original_decoder=both or decoder is not None))
+        placement = placement.spread(model)
+        choose_attention(model.mllm, attention)
+        model.equip(tokenizer, Assets.read(directory))  # before the weights are read: what does not fit is told at once
         load_weights(model, stored, architecture, placement, original_decoder=decoder)
         model.to_devices(placement)
-        return model.equip(tokenizer, Assets.read(directory))
+        return model
 
     def save_pretrained(self, directory: str | Path, *, dtype: torch.dtype | None = None) -> None:
         """Write a directory that this class and the official code read: weights, configuration, tokenizer.
@@ -105,11 +115,16 @@ class Sa2VA(nn.Module):
         self.assets.write(Path(directory))
         save_weights(self, Path(directory), self.architecture, dtype)
 
+    def compile(self, *args: object, **kwargs: object) -> None:
+        """Compile the image encoder, whose shapes never change: the first frame takes a minute, the others less.
+
+        What is given goes to `torch.compile`.
+        """
+        self.sam2.image_encoder.compile(*args, **kwargs)
+
     def to_devices(self, placement: Placement) -> None:
         """Finish placing: buffers that are computed follow the weights."""
-        if placement.device_map:
-            from accelerate import dispatch_model
-
+        if isinstance(placement.device_map, Mapping):
             dispatch_model(self, dict(placement.device_map))
         else:
             self.to(placement.device)
@@ -142,21 +157,23 @@ class Sa2VA(nn.Module):
         frames: Frames,
         prompts: Sequence[str],
         *,
+        answers: Sequence[str] | None = None,
         regions: Sequence[Mask] = (),
         settings: InferenceSettings | None = None,
     ) -> list[Prediction]:
-        """Answer several prompts about the same frames: they are seen once, and all objects are followed together."""
+        """Answer several prompts about the same frames: they are seen once, and all objects are followed together.
+
+        `answers`, one a prompt, are taken as given instead of generated.
+        """
         clip, used = as_clip(frames), self.settled(settings)
-        said = self.say(clip, prompts, regions=regions, settings=used)
+        said = self.say(clip, prompts, answers=answers, regions=regions, settings=used)
         return self._with_masks(clip, said, used)
 
     def ground(
         self, frames: Frames, prompt: str, answer: str, *, settings: InferenceSettings | None = None
     ) -> list[Segment]:
         """One segment for each `[SEG]` of a given answer (teacher-forced); none if it has no `[SEG]`."""
-        clip, used = as_clip(frames), self.settled(settings)
-        said = self.say(clip, [prompt], answers=[answer], settings=used)
-        return list(self._with_masks(clip, said, used)[0].segments)
+        return list(self.predict_all(frames, [prompt], answers=[answer], settings=settings)[0].segments)
 
     @torch.inference_mode()
     def say(
@@ -244,8 +261,10 @@ class Sa2VA(nn.Module):
         return self.sam2.with_decoder(self.original_decoder) if self.original_decoder is not None else None
 
     def _autocast(self) -> torch.autocast:
+        """SAM-2 computes in the language model's type, and in float32 where that matters, as in the released code."""
         weight: Tensor = self.sam2.no_mem_embed
-        return torch.autocast(weight.device.type, torch.bfloat16, enabled=weight.dtype == torch.bfloat16)
+        dtype = next(self.mllm.parameters()).dtype
+        return torch.autocast(weight.device.type, dtype, enabled=dtype != torch.float32)
 
     def settled(self, settings: InferenceSettings | None = None) -> InferenceSettings:
         """Settings as they are used with this checkpoint."""

@@ -27,6 +27,9 @@ class Sam2Config(Config):
     mem_dim: int = Field(64, ge=16, description="Channels of a memory; d_model must be a multiple of it.")
     memory_layers: int = Field(4, ge=1, description="Layers of memory attention.")
     memory_feedforward: int = Field(2048, ge=16, description="Width of their feed-forward networks.")
+    multimask: bool = Field(
+        True, description="Propose three masks and keep the best by predicted IoU; off suits a model from scratch."
+    )
     layer_scale: float = Field(1e-6, gt=0, description="First value of the memory encoder's layer scale.")
 
     @model_validator(mode="after")
@@ -57,6 +60,7 @@ class Sam2Config(Config):
         }
         sizes = {
             "image_size": self.image_size,
+            "multimask_output_in_sam": self.multimask,
             "binarize_mask_from_pts_for_mem_enc": True,  # masks and points given by a person, as SAM-2's own predictor
             "image_encoder": {
                 "trunk": {

@@ -30,7 +30,7 @@ ENDS_WITHIN_S = 3.0
 
 STYLE = Path(__file__).with_name("ui_style.css")
 
-ADDRESSED_ELSEWHERE = {
+SILENT = {
     "GRADIO_ANALYTICS_ENABLED": "False",
     "HF_HUB_DISABLE_TELEMETRY": "1",
     "HF_HUB_OFFLINE": "1",
@@ -42,12 +42,30 @@ class AddressError(RefSavError):
     """The page cannot be served at this address."""
 
 
+@contextmanager
+def listening(host: str, port: int) -> Iterator[socket.socket]:
+    """Take an address, 0 for any free port; who comes is kept waiting until `serve` is called with it.
+
+    Raises:
+        AddressError: If it cannot be had.
+    """
+    try:
+        family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
+        taken = socket.create_server((host, port), family=family)
+    except OSError as error:
+        reason = error.strerror or str(error)
+        fix = "choose another with --host and --port; --port 0 takes a free one"
+        raise AddressError(f"{host}, port {port}: cannot be listened on: {reason}\n  fix: {fix}") from None
+    with taken:
+        yield taken
+
+
 def serve(
     model: Sa2VA,
     name: str,
+    address: socket.socket,
     *,
     host: str,
-    port: int,
     most_mb: int,
     given: Path | None,
     ready: Callable[[str], None],
@@ -57,24 +75,24 @@ def serve(
     Args:
         model: Asked, by one visitor at a time.
         name: What it is called in the page.
-        host: Address to listen on.
-        port: Of that address; 0 for a free one.
+        address: Of `listening`.
+        host: As it was given to that.
         most_mb: Largest file that may be uploaded, in megabytes.
         given: Folder with pictures and videos to offer as examples; None for made ones.
         ready: Called with the page's address when it can be opened.
 
     Raises:
-        AddressError: If the address cannot be listened on.
         RecordError: If an example cannot be read.
         DiskError: If there is no room for temporary files.
     """
-    desk, is_idle = Desk(_log), True
+    is_idle = True
     try:
-        with _listening(host, port) as listening, _private_folder() as folder:
-            address = _address(host, listening.getsockname()[1])
+        with _private_folder() as folder:
+            desk = Desk(_log)
             try:
                 app = _app(model, name, desk, folder, host, most_mb, given)
-                _Server(app, lambda: ready(address)).run(sockets=[listening])
+                told = _told_address(host, address.getsockname()[1])
+                _Server(app, lambda: ready(told)).run(sockets=[address])
             finally:
                 is_idle = desk.close(ENDS_WITHIN_S)  # nobody writes into the folder when it is removed
     finally:
@@ -83,7 +101,7 @@ def serve(
 
 
 def _app(model: Sa2VA, name: str, desk: Desk, folder: Path, host: str, most_mb: int, given: Path | None) -> Gate:
-    os.environ.update(ADDRESSED_ELSEWHERE)
+    os.environ.update(SILENT)
     os.environ["GRADIO_TEMP_DIR"] = str(folder)
     import gradio as gr
 
@@ -140,19 +158,6 @@ def _private_folder() -> Iterator[Path]:
             tempfile.tempdir = before
 
 
-@contextmanager
-def _listening(host: str, port: int) -> Iterator[socket.socket]:
-    try:
-        family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
-        listening = socket.create_server((host, port), family=family)
-    except OSError as error:
-        reason = error.strerror or str(error)
-        fix = "choose another with --host and --port; --port 0 takes a free one"
-        raise AddressError(f"{host}, port {port}: cannot be listened on: {reason}\n  fix: {fix}") from None
-    with listening:
-        yield listening
-
-
 class _Server(uvicorn.Server):
     """A server that ends soon: pages keep connections open for as long as they are looked at."""
 
@@ -194,7 +199,7 @@ def _told(model: Sa2VA, name: str) -> "Model":
     )
 
 
-def _address(host: str, port: int) -> str:
+def _told_address(host: str, port: int) -> str:
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 

@@ -1,27 +1,17 @@
-"""Marks as the page edits them: a line of text for each object (`mark_text`), and drawn on the frame that is shown.
+"""Marks as the page edits them: a line of text for each object (`mark_text`), and drawn over the frame that is shown.
 
 The text is all there is: clicks add to it, and whoever cannot click types it.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
-import cv2
-import numpy as np
-
-from refsav.datasets.frames import Image
-from refsav.model import legend as legends
 from refsav.model.errors import InputError
 from refsav.model.mark_text import read_object
 from refsav.model.marks import Mark
-from refsav.model.palette import Rgb, colours
+from refsav.model.palette import colours, is_light
 
 Point = tuple[float, float]
 """(x, y) in pixels."""
-
-DISC_SHARE, SMALLEST_DISC_PX = 0.03, 9
-"""Height of a mark's number as a share of the picture's mean side, and the least that can be read."""
-
-DARK: Rgb = (14, 16, 20)
 
 
 def lines_of(text: str) -> list[str]:
@@ -92,49 +82,42 @@ def _told_frame(frame: int) -> str:
     return f"@{frame}" if frame else ""
 
 
-def draw_marks(
-    picture: Image, objects: Sequence[Sequence[Mark]], frame: int, scale: float, corner: Point | None = None
-) -> Image:
-    """Draw the marks that lie in a frame: discs with the object's number on it, crossed ones beside it, boxes.
+def drawn(objects: Sequence[Sequence[Mark]], frame: int, size: tuple[int, int], corner: Point | None = None) -> str:
+    """The marks that lie in a frame, as HTML to be laid over it: numbers on objects, crosses beside them, boxes.
+
+    They keep their size where the picture is small, and the picture itself need not be sent again for each.
 
     Args:
-        picture: uint8 RGB [h, w, 3]; is not changed.
-        objects: Marks of each object, in pixels of the frame's full size.
-        frame: Which frame this is.
-        scale: Pixels of the picture for one of the frame.
-        corner: The first corner of a box that waits for its second, in pixels of the full size.
+        objects: Marks of each object.
+        frame: Which frame is shown.
+        size: (height, width) of the frame, in pixels.
+        corner: The first corner of a box that waits for its second.
     """
-    drawn = np.array(picture, order="C")
-    font = max(SMALLEST_DISC_PX, round(DISC_SHARE * float((drawn.shape[0] * drawn.shape[1]) ** 0.5)))
-    palette = colours(len(objects) + 1)
-    for number, (marks, colour) in enumerate(zip(objects, palette, strict=False), 1):
-        for mark in (mark for mark in marks if mark.frame == frame):
-            if mark.box:
-                _box(drawn, [round(scale * side) for side in mark.box], font, str(number), colour)
-            on_object = mark.on_object or (True,) * len(mark.points)
-            for (x, y), on in zip(mark.points, on_object, strict=True):
-                _disc(drawn, (round(scale * y), round(scale * x)), font, str(number), colour, on=on)
+    parts = [
+        part
+        for number, marks in enumerate(objects, 1)
+        for mark in marks
+        if mark.frame == frame
+        for part in _parts(number, mark, size)
+    ]
     if corner:
-        at = (round(scale * corner[0]), round(scale * corner[1]))
-        for shade, thick in ((DARK, font // 3 + 2), (legends.WHITE, max(1, font // 5))):
-            cv2.drawMarker(drawn, at, shade, cv2.MARKER_CROSS, 3 * font, thick)
-    return drawn
+        parts.append(f'<i class="corner" style="{_at(corner, size)}"></i>')
+    height, width = size
+    return f'<div class="marks" style="--width: {width}; --height: {height}">{"".join(parts)}</div>' if parts else ""
 
 
-def _disc(picture: Image, centre: tuple[int, int], font: int, number: str, colour: Rgb, *, on: bool) -> None:
-    legends.paint_disc(picture, centre, round(1.35 * font) + 1, "", DARK if on else colour, 0.6 if on else 1.0)
-    legends.paint_disc(picture, centre, font + 2, "", legends.WHITE if on else DARK)
-    if on:
-        legends.paint_disc(picture, centre, font, number, colour)
-        return
-    reach = max(2, font // 3)
-    y, x = centre
-    for dy in (-reach, reach):
-        cv2.line(picture, (x - reach, y - dy), (x + reach, y + dy), legends.WHITE, max(2, font // 5), cv2.LINE_AA)
+def _parts(number: int, mark: Mark, size: tuple[int, int]) -> Iterator[str]:
+    colour = colours(number)[number - 1]
+    tint = f"--tint: rgb{colour}; --ink: {'#0e1014' if is_light(colour) else '#fff'}"
+    if mark.box:
+        x0, y0, x1, y1 = mark.box
+        across, down = 100 * abs(x1 - x0) / size[1], 100 * abs(y1 - y0) / size[0]
+        place = f"{_at((min(x0, x1), min(y0, y1)), size)}; width: {across:.2f}%; height: {down:.2f}%"
+        yield f'<i class="box" style="{place}; {tint}"><i class="dot">{number}</i></i>'
+    for at, on in zip(mark.points, mark.on_object or (True,) * len(mark.points), strict=True):
+        kind, text = ("dot", str(number)) if on else ("dot beside", "×")
+        yield f'<i class="{kind}" style="{_at(at, size)}; {tint}">{text}</i>'
 
 
-def _box(picture: Image, box: Sequence[int], font: int, number: str, colour: Rgb) -> None:
-    x0, y0, x1, y1 = box
-    for shade, thick in ((DARK, font // 4 + 3), (colour, max(2, font // 4))):
-        cv2.rectangle(picture, (x0, y0), (x1, y1), shade, thick)
-    _disc(picture, (min(y0, y1), min(x0, x1)), font, number, colour, on=True)
+def _at(point: Point, size: tuple[int, int]) -> str:
+    return f"left: {100 * point[0] / size[1]:.2f}%; top: {100 * point[1] / size[0]:.2f}%"

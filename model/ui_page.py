@@ -41,6 +41,8 @@ class Input:
     buttons: Sequence[gr.Button]
     """One for each example."""
     picture: gr.Image
+    marked: gr.HTML
+    """Lies over the picture."""
     frame: gr.Slider
     size: gr.HTML
 
@@ -135,15 +137,17 @@ def _input(examples: Sequence[Example], most_mb: int) -> Input:
             gr.Button(one.name, icon=str(one.thumbnail), size="sm", elem_classes="example", min_width=0)
             for one in examples
         ]
-    picture = gr.Image(
-        show_label=False,
-        interactive=False,
-        format="jpeg",
-        buttons=[],
-        visible=False,
-        alt_text="The picture, or the frame of the video that is shown, with your marks",
-        elem_id="picture",
-    )
+    with gr.Column(elem_id="stage", min_width=0):
+        picture = gr.Image(
+            show_label=False,
+            interactive=False,
+            format="jpeg",
+            buttons=[],
+            visible=False,
+            alt_text="The picture, or the frame of the video that is shown",
+            elem_id="picture",
+        )
+        marked = gr.HTML(elem_id="marked")
     frame = gr.Slider(0, 1, 0, step=1, label="Frame", visible=False, elem_id="frame")
     return Input(
         drop=drop,
@@ -151,6 +155,7 @@ def _input(examples: Sequence[Example], most_mb: int) -> Input:
         examples=row,
         buttons=buttons,
         picture=picture,
+        marked=marked,
         frame=frame,
         size=gr.HTML(elem_id="size"),
     )

@@ -10,10 +10,11 @@ from refsav.errors import RefSavError
 from refsav.model import ui_marks as marking
 from refsav.model import ui_words as words
 from refsav.model.clip import Clip, open_clip
+from refsav.model.errors import InputError
 from refsav.model.marks import Mark
 from refsav.model.ui_page import Page
 from refsav.model.ui_visits import QUICK, Updates, Visit, Visits
-from refsav.model.ui_work import described, preview_scale
+from refsav.model.ui_work import described, preview, preview_scale
 
 
 class Pointing:
@@ -27,11 +28,11 @@ class Pointing:
         given, marking_, tabs = self._page.input, self._page.questions.marking, self._page.questions.tabs
         for button, file in zip(given.buttons, files, strict=True):
             button.click(_always(str(file)), None, [given.drop], **QUICK)
-        opened = [given.picture, given.frame, given.size, given.notice, given.examples]
-        drawn = [given.picture, marking_.marks, marking_.note, marking_.number]
+        drawn = [given.marked, marking_.marks, marking_.note, marking_.number]
+        opened = [given.picture, given.frame, given.size, given.notice, given.examples, *drawn]
         of_marks, last = [given.frame, marking_.number], {**QUICK, "trigger_mode": "always_last"}
-        given.drop.change(self.open, [given.drop], [*opened, *drawn[1:], self._page.questions.run["track"]], **QUICK)
-        given.frame.change(self.draw, of_marks, drawn, **last)
+        given.drop.change(self.open, [given.drop], [*opened, self._page.questions.run["track"]], **QUICK)
+        given.frame.change(self.show, of_marks, [given.picture, *drawn], **last)
         # Every click counts, in the order in which they come.
         each = {**QUICK, "trigger_mode": "multiple", "concurrency_limit": 1}
         given.picture.select(self.click, [*of_marks, marking_.tool], [*drawn, tabs], **each)
@@ -50,13 +51,13 @@ class Pointing:
             given.size: "",
             given.notice: "",
             given.examples: gr.update(visible=bool(given.buttons)),
-            **self._drawn(visit, 0, 1, []),
+            **self._drawn(visit, 0, 1),
         }
         if file is None:
             return empty
         try:
             clip = open_clip(Path(file))
-            picture = visit.frame(clip, 0)
+            picture = preview(clip, 0)
         except RefSavError as error:
             return {**empty, given.notice: words.error(error, Path(file).parent)}
         visit.clip = clip
@@ -70,30 +71,34 @@ class Pointing:
             self._page.questions.run["track"]: "Follow them" if is_video else "Get their masks",
         }
 
-    def draw(self, frame: float, number: int, request: gr.Request) -> Updates:
-        """Show a frame with the marks on it, and which objects there are."""
+    def show(self, frame: float, number: int, request: gr.Request) -> Updates:
+        """Show another frame of a video."""
         visit = self._visits.of(request)
-        try:
-            return self._drawn(visit, frame, number, marking.objects_in(visit.marks))
-        except RefSavError as error:  # what was typed so far, or a frame that cannot be read
-            told = {self._page.questions.marking.note: words.error(error, self._visits.results)}
-            return {**self._drawn(visit, frame, number, None), **told}
+        updates = self._drawn(visit, frame, number)
+        if visit.clip:
+            try:
+                updates[self._page.input.picture] = preview(visit.clip, min(int(frame), visit.clip.count - 1))
+            except RefSavError as error:
+                updates[self._page.questions.marking.note] = words.error(error, self._visits.results)
+        return updates
 
-    def _drawn(self, visit: Visit, frame: float, number: int, objects: Sequence[Sequence[Mark]] | None) -> Updates:
-        """The page with these objects; None: nobody knows which, and the picture stays."""
-        parts = self._page.questions.marking
-        new = len(objects or marking.lines_of(visit.marks)) + 1
+    def _drawn(self, visit: Visit, frame: float, number: int) -> Updates:
+        """The marks of this frame, and which objects there are."""
+        parts, note = self._page.questions.marking, ""
+        objects: list[list[Mark]] = []
+        try:
+            objects = marking.objects_in(visit.marks)
+        except InputError as error:  # what was typed so far
+            note = words.error(error, self._visits.results)
+        new = len(marking.lines_of(visit.marks)) + 1
         choices = [*((str(one), one) for one in range(1, new)), ("new", new)]
-        updates: Updates = {
+        size = (visit.clip.height, visit.clip.width) if visit.clip else (1, 1)
+        return {
+            self._page.input.marked: marking.drawn(objects, int(frame), size, visit.corner),
             parts.marks: visit.marks,
-            parts.note: "",
+            parts.note: note,
             parts.number: gr.update(choices=choices, value=min(number, new)),
         }
-        if visit.clip and objects is not None:
-            index = min(int(frame), visit.clip.count - 1)
-            picture, scale = visit.frame(visit.clip, index), preview_scale(visit.clip)
-            updates[self._page.input.picture] = marking.draw_marks(picture, objects, index, scale, visit.corner)
-        return updates
 
     def click(self, frame: float, number: int, tool: str, event: gr.SelectData, request: gr.Request) -> Updates:
         """Turn a click on the picture into a mark, or the first corner of a box."""
@@ -108,12 +113,13 @@ class Pointing:
         else:
             visit.marks = marking.with_box(visit.marks, number, visit.corner, at, int(frame))
             visit.corner = None
-        return {**self.draw(frame, number, request), self._page.questions.tabs: gr.Tabs(selected="point")}
+        return {**self._drawn(visit, frame, number), self._page.questions.tabs: gr.Tabs(selected="point")}
 
     def change_tool(self, frame: float, number: int, request: gr.Request) -> Updates:
         """Begin no box that is not gone on with."""
-        self._visits.of(request).corner = None
-        return self.draw(frame, number, request)
+        visit = self._visits.of(request)
+        visit.corner = None
+        return self._drawn(visit, frame, number)
 
     def undo(self, frame: float, number: int, request: gr.Request) -> Updates:
         """Take the last mark back, or the first corner of a box."""
@@ -121,19 +127,19 @@ class Pointing:
         if visit.corner is None:
             visit.marks = marking.without_last(visit.marks, number)
         visit.corner = None
-        return self.draw(frame, number, request)
+        return self._drawn(visit, frame, number)
 
     def clear(self, frame: float, number: int, request: gr.Request) -> Updates:
         """Take all marks away."""
         visit = self._visits.of(request)
         visit.marks, visit.corner = "", None
-        return self.draw(frame, number, request)
+        return self._drawn(visit, frame, number)
 
     def type(self, frame: float, number: int, marks: str, request: gr.Request) -> Updates:
         """Take marks that were typed."""
         visit = self._visits.of(request)
         visit.marks, visit.corner = marks, None
-        updates = self.draw(frame, number, request)
+        updates = self._drawn(visit, frame, number)
         del updates[self._page.questions.marking.marks]  # it may have been typed on
         return updates
 

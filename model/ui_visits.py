@@ -8,11 +8,10 @@ from typing import Any
 
 import gradio as gr
 
-from refsav.datasets.frames import Image
 from refsav.model.clip import Clip
 from refsav.model.ui_desk import Desk, Job
 from refsav.model.ui_marks import Point
-from refsav.model.ui_work import Outcome, preview
+from refsav.model.ui_work import Outcome
 
 Updates = dict[Any, Any]
 """New states of parts of the page."""
@@ -33,13 +32,6 @@ class Visit:
     """See `ui_marks`. Kept here as well as in the page: who clicks fast would lose marks on their way back."""
     corner: Point | None = None
     """The first corner of a box until there is a second one."""
-    _shown: tuple[Clip, int, Image] | None = None
-
-    def frame(self, clip: Clip, index: int) -> Image:
-        """A frame as it is shown; the last one is kept, for it is drawn on click by click. Raises RefSavError."""
-        if self._shown is None or self._shown[0] is not clip or self._shown[1] != index:
-            self._shown = (clip, index, preview(clip, index))
-        return self._shown[2]
 
 
 class Visits:

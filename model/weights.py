@@ -1,11 +1,11 @@
 """Tensors on disk: safetensors files, with or without an index; pickles only when they are explicitly allowed."""
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 from huggingface_hub import split_torch_state_dict_into_shards
@@ -20,6 +20,24 @@ from refsav.model.errors import FETCH_AGAIN
 SINGLE, INDEX = "model.safetensors", "model.safetensors.index.json"
 PICKLES = ("pytorch_model*.bin", "*.pt", "*.pth")
 SHARD_BYTES = 5 * 10**9
+
+
+class Tensors(Protocol):
+    """Named tensors that a model is filled from."""
+
+    @property
+    def origin(self) -> Path:
+        """Where they come from, for messages."""
+
+    @property
+    def names(self) -> Collection[str]:
+        """Their names, in order."""
+
+    def shapes(self) -> Mapping[str, tuple[int, ...]]:
+        """Shape of each."""
+
+    def read(self) -> Iterator[tuple[str, Tensor]]:
+        """Yield (name, tensor); each is in memory only as long as it is held."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +64,20 @@ class StoredTensors:
                     file_of[name] = path
         return cls(directory, file_of)
 
+    @property
+    def origin(self) -> Path:
+        """The directory."""
+        return self.directory
+
+    @property
+    def names(self) -> Collection[str]:
+        """Their names, in the files' order."""
+        return self.file_of.keys()
+
+    def only(self, keep: Callable[[str], bool]) -> "StoredTensors":
+        """Those whose name is to be kept."""
+        return StoredTensors(self.directory, {name: path for name, path in self.file_of.items() if keep(name)})
+
     def shapes(self) -> dict[str, tuple[int, ...]]:
         """Shape of every tensor, read from the files' headers."""
         found: dict[str, tuple[int, ...]] = {}
@@ -68,6 +100,31 @@ class StoredTensors:
 
     def _paths(self) -> list[Path]:
         return sorted(set(self.file_of.values()))
+
+
+@dataclass(frozen=True, slots=True)
+class HeldTensors:
+    """Tensors of one file that are all in memory."""
+
+    origin: Path
+    content: Mapping[str, Tensor]
+
+    @property
+    def names(self) -> Collection[str]:
+        """Their names, in the file's order."""
+        return self.content.keys()
+
+    def shapes(self) -> dict[str, tuple[int, ...]]:
+        """Shape of each."""
+        return {name: tuple(tensor.shape) for name, tensor in self.content.items()}
+
+    def read(self) -> Iterator[tuple[str, Tensor]]:
+        """Yield (name, tensor)."""
+        yield from self.content.items()
+
+    def below(self, prefix: str) -> "HeldTensors":
+        """Those whose name begins so, under their full names."""
+        return HeldTensors(self.origin, {name: one for name, one in self.content.items() if name.startswith(prefix)})
 
 
 def write_tensors(directory: Path, tensors: Mapping[str, Tensor], *, shard_bytes: int = SHARD_BYTES) -> None:
@@ -97,11 +154,11 @@ def read_flat(path: Path, *, allow_pickle: bool) -> dict[str, Tensor]:
     Raises:
         RecordError: If it cannot be read, or is a pickle that is not allowed.
     """
+    if not path.is_file():
+        raise RecordError(path, "", "there is no such file", "give a checkpoint of SAM-2")
     if path.suffix == ".safetensors":
         with _opened(path) as stored:
             return {name: stored.get_tensor(name) for name in stored.keys()}  # noqa: SIM118 - it is no mapping
-    if not path.is_file():
-        raise RecordError(path, "", "there is no such file", "give a checkpoint of SAM-2")
     if not allow_pickle:
         raise RecordError(
             path, "", "is a pickle, which is not read unasked", "allow it if you trust where it comes from"
@@ -127,6 +184,8 @@ def _files(directory: Path) -> list[Path]:
             if not (directory / name).is_file():
                 raise RecordError(directory / name, "", f"is missing; {INDEX} names it", FETCH_AGAIN)
         return [directory / name for name in names]
+    if (directory / SINGLE).is_file():  # beside which shards of an earlier model may lie
+        return [directory / SINGLE]
     found = sorted(directory.glob("*.safetensors"))
     if found:
         return found

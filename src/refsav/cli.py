@@ -260,6 +260,63 @@ def predict(
 
 
 @app.command()
+def create(
+    origin: Annotated[
+        Path,
+        typer.Argument(
+            metavar="CONFIG_OR_BASE",
+            help="TOML file of sizes, such as configs/models/pocket.toml, or directory of a base model: Qwen2.5-VL, "
+            "Qwen3-VL, InternVL.",
+        ),
+    ],
+    target: Annotated[Path, typer.Argument(metavar="OUT", help="Directory for the checkpoint.")],
+    sam2: Annotated[
+        Path | None, typer.Option(metavar="PATH", help="SAM-2's own checkpoint, for a base model: sam2_hiera_large.pt.")
+    ] = None,
+    allow_pickle: Annotated[bool, typer.Option("--allow-pickle", help="Let --sam2 be a .pt file.")] = False,
+    keep_decoder: Annotated[
+        bool,
+        typer.Option("--keep-decoder", help="Keep SAM-2's mask decoder a second time, for consistent propagation."),
+    ] = False,
+    seed: Annotated[int, typer.Option(help="Of the random weights.", min=0)] = 0,
+    force: Annotated[bool, typer.Option("--force", help="Overwrite a checkpoint that OUT holds.")] = False,
+) -> None:
+    """Make a Sa2VA to train: with random weights from sizes alone, or of a base model and a SAM-2.
+
+    Needs the extra model, which brings torch, transformers and sam2.
+    """
+    from refsav import creating
+
+    creating.create(
+        origin,
+        target,
+        sam2=sam2,
+        allow_pickle=allow_pickle,
+        keep_decoder=keep_decoder,
+        seed=seed,
+        force=force,
+    )
+
+
+@app.command(name="bench-speed")
+def bench_speed(
+    origin: Annotated[
+        Path,
+        typer.Argument(metavar="MODEL", help="A checkpoint, or a TOML file of sizes such as configs/models/1b.toml."),
+    ],
+    rounds: Annotated[int, typer.Option(help="Calls that are timed, after one that is not.", min=1)] = 10,
+    device: Annotated[str | None, typer.Option(help="cuda, cuda:1, cpu; left out: a GPU if there is one.")] = None,
+    dtype: Annotated[
+        str | None, typer.Option(help="float32, bfloat16, stored; left out: bfloat16 on a GPU, else float32.")
+    ] = None,
+) -> None:
+    """Time one call as the paper does (Table 19): 5 frames, 1,280 image tokens, "Please segment the man."."""
+    from refsav import timing
+
+    timing.bench_speed(origin, rounds=rounds, device=device, dtype=dtype)
+
+
+@app.command()
 def ui(
     checkpoint: Annotated[Path, typer.Argument(help="Directory of a Sa2VA checkpoint, official or ours.")],
     host: Annotated[str, typer.Option(help="Address to listen on; 0.0.0.0 lets others in.")] = "127.0.0.1",

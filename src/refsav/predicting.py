@@ -1,6 +1,7 @@
 """`refsav predict`: a checkpoint is read, asked about an image or a video, and its answer printed and drawn."""
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -56,7 +57,9 @@ def predict(
     what = _task(model, clip, kind, texts, marks, masks)
     target = folder or Path(f"{clip.name}-{kind}")
     with _progress(clip.count) as bar:
-        done = run_to_folder(model, clip, what, target, settings=settings, heard=_print_answers, progress=bar)
+        done = run_to_folder(
+            model, clip, what, target, settings=settings, heard=partial(_print_answers, kind), progress=bar
+        )
     _print_outcome(done, clip, target)
 
 
@@ -145,14 +148,14 @@ class _progress:  # noqa: N801 - a context manager that reads like a function
         self._bar.stop()
 
 
-def _print_answers(said: Sequence["Said"]) -> None:
+def _print_answers(kind: TaskName, said: Sequence["Said"]) -> None:
     for one in said:
         if len(said) > 1:
             out.print(f"[dim]{escape(one.prompt.replace('<image>', '').strip())}[/]")
         out.print(escape(one.text))
         if not one.complete:
             err.print("[yellow]the answer was cut off[/]; allow more with --new_tokens")
-        if not one.phrases:
+        if not one.phrases and kind not in ("caption", "region"):
             err.print("no mask: the answer has no [SEG]", markup=False)
 
 

@@ -1,7 +1,6 @@
 """How the page is served: an address that cannot be had is told, the page says what is asked, nothing is left."""
 
 import os
-import socket
 import tempfile
 from pathlib import Path
 
@@ -9,7 +8,7 @@ import pytest
 
 from refsav.model import ui
 from refsav.model.sa2va import Sa2VA
-from refsav.model.ui import AddressError, serve
+from refsav.model.ui import AddressError
 from tests.model.speaking import write_speaking
 
 
@@ -18,14 +17,22 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Sa2VA:
     return Sa2VA.from_pretrained(write_speaking(tmp_path_factory.mktemp("model") / "speaking"), device="cpu")
 
 
-def test_an_address_that_cannot_be_had_is_told(model: Sa2VA) -> None:
-    given = {"most_mb": 1, "given": None, "ready": print}
-    with socket.create_server(("127.0.0.1", 0)) as taken:
+def test_an_address_that_cannot_be_had_is_told() -> None:
+    with ui.listening("127.0.0.1", 0) as taken:
         port = int(taken.getsockname()[1])
-        with pytest.raises(AddressError, match=rf"127.0.0.1, port {port}: cannot be listened on: Address already"):
-            serve(model, "small", host="127.0.0.1", port=port, **given)
-    with pytest.raises(AddressError, match=r"no.such.host.invalid, port 0: cannot be listened on"):
-        serve(model, "small", host="no.such.host.invalid", port=0, **given)
+        problem = rf"127.0.0.1, port {port}: cannot be listened on: Address already"
+        with pytest.raises(AddressError, match=problem), ui.listening("127.0.0.1", port):
+            pass
+    with ui.listening("127.0.0.1", port):
+        pass
+    problem = r"no.such.host.invalid, port 0: cannot be listened on"
+    with pytest.raises(AddressError, match=problem), ui.listening("no.such.host.invalid", 0):
+        pass
+
+
+@pytest.mark.parametrize(("host", "told"), [("127.0.0.1", "http://127.0.0.1:80"), ("::1", "http://[::1]:80")])
+def test_the_address_is_told_as_a_browser_takes_it(host: str, told: str) -> None:
+    assert ui._told_address(host, 80) == told
 
 
 def test_temporary_files_have_a_folder_of_their_own_that_goes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

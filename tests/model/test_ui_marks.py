@@ -1,6 +1,5 @@
-"""Marks as the page edits them: clicks add to a text that can be typed as well, and all of it can be seen."""
+"""Marks as the page edits them: clicks add to a text that can be typed as well, and all of them can be seen."""
 
-import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -10,7 +9,6 @@ from refsav.model.errors import InputError
 from refsav.model.marks import Mark
 from refsav.model.palette import CHOSEN
 
-PICTURE = np.full((240, 320, 3), 128, np.uint8)
 WHOLE = st.integers(0, 500).map(float)
 POINTS = st.tuples(WHOLE, WHOLE)
 
@@ -70,16 +68,18 @@ def test_an_object_has_at_most_one_box_in_a_frame(boxes: list[tuple]) -> None:
 
 
 def test_marks_are_drawn_where_they_are_in_the_colour_of_their_object() -> None:
-    objects = marking.objects_in("100,60\n200,60,0 150,120,300,220")
-    drawn = marking.draw_marks(PICTURE, objects, 0, 0.5)
-    assert (PICTURE == 128).all()
-    near = drawn[25:36, 45:56].reshape(-1, 3)
-    assert (near == CHOSEN[0]).all(-1).any()
-    assert (drawn[60, 90:140] == CHOSEN[1]).all(-1).all()  # the upper side of the box
-    assert (drawn != 128).any(-1)[25:36, 95:106].any()
+    objects = marking.objects_in("32,60\n80,60,0 160,240,320,120")
+    html = marking.drawn(objects, 0, (240, 320))
+    assert html.startswith('<div class="marks" style="--width: 320; --height: 240">')
+    blue, orange = (f"--tint: rgb{colour}" for colour in CHOSEN[:2])
+    assert f'<i class="dot" style="left: 10.00%; top: 25.00%; {blue}; --ink: #fff">1</i>' in html
+    assert f'<i class="dot beside" style="left: 25.00%; top: 25.00%; {orange}; --ink: #0e1014">×</i>' in html
+    box = "left: 50.00%; top: 50.00%; width: 50.00%; height: 50.00%"
+    assert f'<i class="box" style="{box}; {orange}; --ink: #0e1014"><i class="dot">2</i></i>' in html
 
 
 def test_marks_of_other_frames_are_not_drawn_and_a_waiting_corner_is() -> None:
     objects = marking.objects_in("100,60@2")
-    assert (marking.draw_marks(PICTURE, objects, 1, 1.0) == PICTURE).all()
-    assert (marking.draw_marks(PICTURE, [], 0, 1.0, corner=(50.0, 70.0))[70, 50] == 255).all()
+    assert marking.drawn(objects, 1, (240, 320)) == ""
+    assert 'class="dot"' in marking.drawn(objects, 2, (240, 320))
+    assert '<i class="corner" style="left: 50.00%; top: 50.00%"></i>' in marking.drawn([], 0, (240, 320), (160, 120))

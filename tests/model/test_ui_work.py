@@ -18,7 +18,7 @@ from refsav.model.settings import InferenceSettings
 from refsav.model.ui_examples import MOST_GIVEN, examples
 from refsav.model.ui_work import Heard, Outcome, Wanted, described, preview, preview_scale, task_of, work
 from refsav.stopping import StoppedError, ended_by
-from tests.model.speaking import WORDS, write_speaking
+from tests.model.speaking import SENTENCE, write_speaking
 
 SIZE = (90, 120)
 
@@ -62,8 +62,8 @@ def test_several_expressions_are_found_together_and_everything_is_in_the_archive
     outcome = work(model, picture, wanted("segment", expressions=" the square \n\n the rest"), tmp_path, heard)
     said = result(outcome)
     assert [one["phrase"] for one in said["objects"]] == ["the square", "the rest"]
-    assert said["text"] == "\n".join(["".join(WORDS)] * 2)
-    assert "that thing</mark>" in heard.answers and "the rest" in heard.answers
+    assert said["text"] == f"{SENTENCE}\n{SENTENCE}"
+    assert "red</mark>" in heard.answers and "the rest" in heard.answers
     assert heard.frames == 1
     assert [one.areas_px for one in outcome.found] == [tuple(one["area_px"]) for one in said["objects"]]
     assert dict(outcome.used) == {"longest answer": "2048 tokens"}
@@ -123,6 +123,18 @@ def test_regions_are_for_pictures_and_for_families_that_take_them(
     with pytest.raises(InputError, match="never trained"):
         work(model, picture, marked, tmp_path, Heard())
     assert list(tmp_path.iterdir()) == []
+
+
+def test_regions_are_described_one_by_one(
+    picture: Clip, tmp_path_factory: pytest.TempPathFactory, tmp_path: Path
+) -> None:
+    checkpoint = write_speaking(tmp_path_factory.mktemp("model") / "internvl", "pocket-internvl")
+    model, heard = Sa2VA.from_pretrained(checkpoint, device="cpu"), Heard()
+    assert model.adapter.takes_regions
+    outcome = work(model, picture, wanted("region", marks="10,20,50,60\n30,40 5,5,0"), tmp_path, heard)
+    assert [one.text for one in outcome.done.said] == [SENTENCE] * 2
+    assert "region1?" in heard.answers and "region2?" in heard.answers
+    assert result(outcome)["task"] == "region"
 
 
 @pytest.mark.parametrize("kind", ["segment", "track"])

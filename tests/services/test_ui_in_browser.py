@@ -30,7 +30,7 @@ pytestmark = [pytest.mark.services, pytest.mark.timeout(280)]
 
 SIZE = (180, 240)
 FRAMES = 9
-SAID = "Sure, it is that thing"
+SAID = "Sure, it is red"
 
 
 @dataclass(frozen=True)
@@ -41,6 +41,8 @@ class Served:
     process: "subprocess.Popen[str]"
     temporary: Path
     """Where the process keeps its temporary files."""
+    called: Path
+    """What the process has looked up or connected to, a line each."""
 
 
 def frame(number: int) -> np.ndarray:
@@ -68,17 +70,33 @@ def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_speaking(tmp_path_factory.mktemp("model") / "small-sa2va")
 
 
+WATCHING = """
+import sys
+def watch(event, arguments):
+    if event in ("socket.connect", "socket.getaddrinfo", "socket.gethostbyname"):
+        with open({!r}, "a") as called:
+            called.write(f"{{event}} {{arguments[1 if event == 'socket.connect' else 0]}}\\n")
+sys.addaudithook(watch)
+"""
+
+
 def serve(checkpoint: Path, folder: Path, *options: str) -> Served:
-    temporary = folder / "tmp"
+    temporary, called = folder / "tmp", folder / "called.txt"
     temporary.mkdir(parents=True)
-    process = start("ui", checkpoint, "--port", "0", *options, home=folder / "home", TMPDIR=str(temporary))
+    called.touch()
+    (folder / "sitecustomize.py").write_text(WATCHING.format(str(called)))
+    environment = {
+        "TMPDIR": str(temporary),
+        "PYTHONPATH": os.pathsep.join([str(folder), *filter(None, [os.environ.get("PYTHONPATH")])]),
+    }
+    process = start("ui", checkpoint, "--port", "0", *options, home=folder / "home", **environment)
     assert process.stdout
     line = process.stdout.readline()
     found = re.fullmatch(r"open (http://127\.0\.0\.1:\d+)\n", line)
     if not found:
         process.kill()
         pytest.fail(f"{line!r}, {process.communicate()}")
-    return Served(found[1], process, temporary)
+    return Served(found[1], process, temporary, called)
 
 
 @pytest.fixture(scope="module")
@@ -208,6 +226,14 @@ def test_objects_are_marked_by_clicks_and_their_masks_made(browser: Browser, fil
     browser.click("#picture img", (0.75, 0.75))
     browser.click("#picture img", (0.5, 0.25))
     browser.until("document.querySelectorAll('#number label').length", 3)
+    over = "[...document.querySelectorAll('#marked .dot:not(.beside)')].map((it) => it.getBoundingClientRect())"
+    seen = browser.value(f"{over}.map((it) => [it.x + it.width / 2, it.y + it.height / 2])")
+    box = browser.value(
+        "(({x, y, width, height}) => [x, y, width, height])"
+        "(document.querySelector('#picture img').getBoundingClientRect())"
+    )
+    shares = [((x - box[0]) / box[2], (y - box[1]) / box[3]) for x, y in seen]
+    assert np.allclose(shares, [(0.25, 0.4), (0.5, 0.25)], atol=0.01)
     browser.click("#as-text button")
     browser.until("!!document.querySelector('#marks textarea')")
     text = browser.value("document.querySelector('#marks textarea').value")
@@ -236,9 +262,12 @@ def test_a_video_is_asked_and_followed_and_plays(browser: Browser, files: Path, 
     assert browser.value("document.querySelector('#film video').videoWidth") == SIZE[1]
     browser.value("document.querySelector('#film video').play()")
     browser.until("document.querySelector('#film video').currentTime > 0.2")
+    before = browser.value("document.querySelector('#picture img').src")
     browser.write("#frame input[type=number]", "4")
     browser.press("Enter")
     browser.press("Tab")
+    now = "((it) => it.complete && it.naturalWidth > 0 && it.src)(document.querySelector('#picture img'))"
+    browser.until(f"![false, {json.dumps(before)}].includes({now})")
     browser.click("#picture img", (0.4, 0.4))
     browser.click("#as-text button")
     browser.until("document.querySelector('#marks textarea')?.value.endsWith('@4')")
@@ -348,10 +377,28 @@ def test_it_ends_soon_while_it_works_and_leaves_nothing(
     began = time.monotonic()
     page.process.send_signal(number)
     out, err = page.process.communicate(timeout=20)
-    assert time.monotonic() - began < 8
+    assert time.monotonic() - began < 12  # three on a machine with nothing else to do
     assert [*page.temporary.iterdir()] == []
     assert out == "" and "Traceback" not in err, err
     assert page.process.returncode == (143 if number == signal.SIGTERM else 0)
+
+
+def test_marked_objects_are_described_by_a_family_that_takes_regions(
+    chromium: Browser, files: Path, tmp_path: Path
+) -> None:
+    page = serve(write_speaking(tmp_path / "internvl", "pocket-internvl"), tmp_path / "served")
+    try:
+        chromium.resize(1360)
+        open_page(chromium, page)
+        choose(chromium, files / "kite.png")
+        chromium.click("#picture img", (0.25, 0.4))
+        chromium.click("#run-region")
+        until_answered(chromium, SAID)
+        assert chromium.value("document.querySelector('#no-regions')") is None
+        assert chromium.complaints(page.address) == []
+    finally:
+        page.process.send_signal(signal.SIGTERM)
+        page.process.communicate(timeout=20)
 
 
 def test_nothing_but_the_page_is_served(page: Served) -> None:
@@ -372,3 +419,10 @@ def test_nothing_but_the_page_is_served(page: Served) -> None:
     made = next(page.temporary.glob("refsav-ui-*"))
     assert made.stat().st_mode & 0o077 == 0
     assert status(f"/gradio_api/file={made}/examples/shapes.png") == 200
+
+
+def test_the_server_has_called_nobody(page: Served) -> None:
+    """Comes last: everything above has gone through this server."""
+    calls = page.called.read_text().splitlines()
+    assert calls, "not even its own address was looked up: nobody has watched"
+    assert [call for call in calls if "127.0.0.1" not in call] == []

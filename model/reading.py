@@ -1,0 +1,133 @@
+"""Prompts about the same frames through the language model together: padded, and what they share run once."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from transformers import DynamicCache
+
+from refsav.model.errors import InputError
+from refsav.model.mllm import Mllm, Sight
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Rows of tokens about one sight, padded on the left; those that all rows share stand apart and are run once."""
+
+    shared: list[int]
+    rests: Tensor
+    """int64 [B, R], padded on the left."""
+    real: Tensor
+    """bool [B, R]."""
+    positions: Tensor
+    """int64 [A, B, S + R]."""
+    next_positions: Tensor
+    """int64 [A, B]."""
+
+
+def pad(mllm: Mllm, sight: Sight, rows: Sequence[list[int]]) -> Batch:
+    """Bring rows of token ids together.
+
+    Raises:
+        InputError: If a row's placeholders are not as many as the rows of image features.
+    """
+    for row in rows:
+        places = row.count(mllm.placeholder_id)
+        if places != len(sight.rows):
+            raise InputError(
+                f"the prompt has places for {places} rows of image features, not {len(sight.rows)}",
+                "take tokens that stand for images out of the text",
+            )
+    shared = _shared(mllm, rows)
+    rests = [row[len(shared) :] for row in rows]
+    width = max(map(len, rests))
+    tokens = torch.tensor([[mllm.stop_ids[0]] * (width - len(rest)) + rest for rest in rests])
+    real = torch.tensor([[False] * (width - len(rest)) + [True] * len(rest) for rest in rests])
+    positions = [mllm.positions(row, sight) for row in rows]
+    start = len(shared)
+    padded = torch.stack(
+        [
+            torch.cat([found[:, :start], found.new_zeros(len(found), width - len(rest)), found[:, start:]], dim=1)
+            for found, rest in zip(positions, rests, strict=True)
+        ],
+        dim=1,
+    )
+    following = torch.stack([found.max().expand(len(found)) + 1 for found in positions], dim=1)
+    return Batch(shared, tokens, real, padded, following)
+
+
+def _shared(mllm: Mllm, rows: Sequence[list[int]]) -> list[int]:
+    """The tokens that all prompts begin with, through the last image's: none if there is but one prompt."""
+    if len(rows) == 1 or mllm.placeholder_id not in rows[0]:
+        return []
+    first = rows[0]
+    end = len(first) - first[::-1].index(mllm.placeholder_id)
+    if any(row[:end] != first[:end] for row in rows) or mllm.seg_id in first[:end]:
+        return []
+    return first[:end]
+
+
+def read(mllm: Mllm, sight: Sight, batch: Batch, cache: DynamicCache, seen: list[Tensor]) -> tuple[Tensor, Tensor]:
+    """Run the decoder over a batch; gradients flow if they are on.
+
+    Args:
+        mllm: The language model's adapter.
+        sight: What the rows' placeholders stand for.
+        batch: Of `pad`.
+        cache: Empty; it holds all that was read afterwards.
+        seen: Of `seg_states_of`.
+
+    Returns:
+        Of what does not stand apart: normalized hidden states [B, R, H], and those to take `[SEG]` states from.
+    """
+    start, device = len(batch.shared), mllm.device
+    count = len(batch.rests)
+    if start:
+        ids = torch.tensor([batch.shared], device=device)
+        places = ids == mllm.placeholder_id
+        embeddings = mllm.embed(ids)
+        embeddings[places] = sight.rows.to(embeddings)
+        whole = torch.ones_like(ids)
+        mllm.run(embeddings, batch.positions[:, :1, :start].to(device), whole, cache, places, sight)
+        cache.batch_repeat_interleave(count)
+    ids, real = batch.rests.to(device), batch.real.to(device)
+    embeddings = mllm.embed(ids)
+    places = (ids == mllm.placeholder_id) & real
+    remaining = None if start else sight
+    if remaining is not None:
+        embeddings[places] = sight.rows.repeat(count, 1).to(embeddings)
+        remaining = _repeated(sight, count)
+    attend = torch.cat([real.new_ones(count, start), real], dim=1).long()
+    seen.clear()
+    states = mllm.run(embeddings, batch.positions[:, :, start:].to(device), attend, cache, places, remaining)
+    return states, seen[-1] if seen else states
+
+
+def _repeated(sight: Sight, count: int) -> Sight:
+    if count == 1:
+        return sight
+    deep = tuple(rows.repeat(count, 1) for rows in sight.deepstack)
+    return Sight(sight.rows.repeat(count, 1), deep, sight.tokens_per_frame, sight.grids, sight.cells_per_region)
+
+
+def seg_states_in(mllm: Mllm, row: Sequence[int], prompt_length: int, states: Tensor) -> list[Tensor]:
+    """States at the `[SEG]`s of a row whose states [R, H] are known from the end of the shared tokens on."""
+    first = 0 if mllm.seg_in_prompt else prompt_length
+    offset = states.shape[0] - len(row)
+    return [states[offset + place] for place in range(first, len(row)) if row[place] == mllm.seg_id]
+
+
+@contextmanager
+def seg_states_of(mllm: Mllm) -> Iterator[list[Tensor]]:
+    """Collects what goes into the last normalization, where that is what the weights were trained with."""
+    seen: list[Tensor] = []
+    if not mllm.seg_state_before_norm:
+        yield seen
+        return
+    hook = mllm.language_model.norm.register_forward_pre_hook(lambda _, args: seen.append(args[0]))
+    try:
+        yield seen
+    finally:
+        hook.remove()
