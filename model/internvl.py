@@ -30,6 +30,7 @@ class InternVL(Mllm):
     family = "InternVL"
     seg_state_before_norm = False
     seg_in_prompt = False
+    takes_regions = True
 
     def __init__(self, model: nn.Module, tokenizer: Tokenizer, template: str, most_tiles: int) -> None:
         super().__init__(model, tokenizer, CONTEXT)

@@ -63,6 +63,8 @@ class Mllm(ABC):
     """Whether the `[SEG]` state is taken before the last normalization: what the released weights were trained with."""
     seg_in_prompt: ClassVar[bool]
     """Whether a `[SEG]` that the user wrote gets a mask too, as in the released code of the family."""
+    takes_regions: ClassVar[bool]
+    """Whether it was trained with visual prompts."""
 
     def __init__(self, model: nn.Module, tokenizer: Tokenizer, placeholder: str) -> None:
         self.model: Any = model
