@@ -14,8 +14,8 @@ SENTENCE = "Sure, it is<p> red</p> [SEG]."
 """No token comes twice in it."""
 
 
-def write_speaking(directory: Path, config: str = "pocket") -> Path:
-    """Write a checkpoint of the sizes in configs/models whose greedy answer to anything is SENTENCE.
+def write_speaking(directory: Path, config: str = "pocket", sentence: str = SENTENCE) -> Path:
+    """Write a checkpoint of the sizes in configs/models whose greedy answer to anything is `sentence`.
 
     Layers add little to an embedding, embeddings of the sentence's tokens are orthogonal, and the head's row of each is
     the embedding of the one before it: what is said next depends on the last token alone.
@@ -24,7 +24,7 @@ def write_speaking(directory: Path, config: str = "pocket") -> Path:
     tokenizer = usual_tokenizer(sizes)
     model = create(sizes, tokenizer, seed=1)
     _teach(
-        model, [*tokenizer.encode("assistant\n", add_special_tokens=False)[-1:], *model.adapter.answer_ids(SENTENCE)]
+        model, [*tokenizer.encode("assistant\n", add_special_tokens=False)[-1:], *model.adapter.answer_ids(sentence)]
     )
     model.save_pretrained(directory)
     return directory

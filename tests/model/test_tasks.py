@@ -20,10 +20,10 @@ from refsav.model.sa2va import Sa2VA
 from refsav.model.settings import InferenceSettings
 from refsav.model.shapes import ModelConfig
 from refsav.predicting import predict
-from tests.model.speaking import write_speaking
+from tests.model.speaking import SENTENCE, write_speaking
 
 FRAMES = 12
-PHRASE = "that thing"
+PHRASE = "red"
 QUICK = InferenceSettings(new_tokens=16)
 
 
@@ -53,7 +53,7 @@ def result_of(folder: Path) -> dict:
 
 def test_a_prompt_is_answered_in_words_with_a_mask_for_every_seg(model: Sa2VA, frames: list[Image]) -> None:
     found = model.predict(frames, "Where is it?", settings=QUICK)
-    assert found.text == "Sure, it is<p> that thing</p> [SEG]."
+    assert found.text == SENTENCE
     assert found.complete
     segment = found.segments[0]
     assert segment.phrase == PHRASE
@@ -123,13 +123,13 @@ def test_streamed_from_a_file_equals_frames_in_memory(model: Sa2VA, real_video: 
 
 
 def test_an_answer_without_seg_has_no_mask(tmp_path: Path, frames: list[Image]) -> None:
-    quiet = Sa2VA.from_pretrained(write_speaking(tmp_path / "quiet", words=("No", " such", " thing")), device="cpu")
+    quiet = Sa2VA.from_pretrained(write_speaking(tmp_path / "quiet", sentence="No such."), device="cpu")
     found = quiet.predict(frames, "Where is it?", settings=QUICK)
-    assert (found.text, found.segments) == ("No such thing", ())
+    assert (found.text, found.segments) == ("No such.", ())
     done = tasks.run_to_folder(quiet, as_clip(frames), tasks.caption(video=True), tmp_path / "out", settings=QUICK)
     assert done.object_count == 0
     assert [path.name for path in (tmp_path / "out").iterdir()] == ["result.json"]
-    assert result_of(tmp_path / "out")["text"] == "No such thing"
+    assert result_of(tmp_path / "out")["text"] == "No such."
 
 
 def test_a_given_answer_without_seg_is_grounded_in_nothing(model: Sa2VA, frames: list[Image]) -> None:
@@ -137,8 +137,10 @@ def test_a_given_answer_without_seg_is_grounded_in_nothing(model: Sa2VA, frames:
 
 
 def test_an_answer_cut_at_the_limit_says_so_and_its_last_seg_has_no_mask(model: Sa2VA, frames: list[Image]) -> None:
-    found = model.predict(frames[:1], "Where is it?", settings=InferenceSettings(new_tokens=7))
-    assert found.text.endswith("[SEG]")
+    before = SENTENCE.removesuffix(".")
+    limit = len(model.adapter.tokenizer.encode(before, add_special_tokens=False))
+    found = model.predict(frames[:1], "Where is it?", settings=InferenceSettings(new_tokens=limit))
+    assert found.text == before
     assert (found.complete, found.segments) == (False, ())
 
 
@@ -204,7 +206,7 @@ def test_the_command_prints_the_answer_and_where_the_result_is(
     cv2.imwrite(str(picture), cv2.cvtColor(frames[0], cv2.COLOR_RGB2BGR))
     run_command(checkpoint, picture, "Where is it?", folder=tmp_path / "out")
     printed = capsys.readouterr().out
-    assert "Sure, it is<p> that thing</p> [SEG]." in printed
+    assert SENTENCE in printed
     assert "masks: 1 x 1 frame" in printed
     assert str(tmp_path / "out/overlay.png") in printed
     assert (tmp_path / "out/overlay.png").is_file()
