@@ -15,10 +15,8 @@ from transformers import (
     InternVLConfig,
     InternVLForConditionalGeneration,
     InternVLVisionConfig,
-    PreTrainedTokenizerFast,
     Qwen2_5_VLConfig,
     Qwen2_5_VLForConditionalGeneration,
-    Qwen2Tokenizer,
     Qwen3VLConfig,
     Qwen3VLForConditionalGeneration,
 )
@@ -245,27 +243,6 @@ def read_config(directory: Path, fix: str) -> dict[str, Any]:
     if not isinstance(raw, dict):
         raise RecordError(path, "", "is no JSON object", fix)
     return raw
-
-
-def read_tokenizer(directory: Path) -> Tokenizer:
-    """Read tokenizer.json, or the vocabulary and merges of a Qwen that has none.
-
-    No class of the checkpoint's own is looked for, so no code of others can run.
-
-    Raises:
-        RecordError: If there is none, or it is damaged.
-    """
-    path, kind = directory / "tokenizer.json", PreTrainedTokenizerFast
-    if not path.is_file():
-        path, kind = directory / "vocab.json", Qwen2Tokenizer
-        if not (path.is_file() and (directory / "merges.txt").is_file()):
-            fix = "convert its tokenizer with transformers, and save it here"
-            raise RecordError(directory, "", "has no tokenizer.json", fix)
-    try:
-        tokenizer: Tokenizer = kind.from_pretrained(str(directory))
-    except Exception as error:  # the tokenizers library raises plain exceptions
-        raise RecordError(path, "", f"cannot be read: {error}", "copy or download it again") from error
-    return tokenizer
 
 
 def family_of(path: Path, raw: Json) -> str:

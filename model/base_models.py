@@ -6,7 +6,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from refsav.model.architecture import Architecture, FixedSizes, read_config, read_tokenizer
+from refsav.model.architecture import Architecture, FixedSizes, read_config
 from refsav.model.checkpoint import RELEASED_SAM2, Assets, original_decoder_filling, read_sam2
 from refsav.model.creation import CONFIG, config_bytes, seeded
 from refsav.model.filling import Filling, fill, place, places_of
@@ -15,6 +15,7 @@ from refsav.model.official_config import as_sa2va, is_tied
 from refsav.model.placement import Placement, empty
 from refsav.model.sa2va import Sa2VA
 from refsav.model.sam2_config import Sam2Config
+from refsav.model.tokenizer_files import read_tokenizer
 from refsav.model.vocabulary import add_tokens, tokenizer_files
 from refsav.model.weights import HeldTensors, StoredTensors
 

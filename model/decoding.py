@@ -10,6 +10,7 @@ from transformers import DynamicCache
 from refsav.model.errors import InputError
 from refsav.model.mllm import Mllm, Sight
 from refsav.model.reading import Batch, pad, read, seg_states_in, seg_states_of
+from refsav.stopping import look
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +51,7 @@ def answer(
 
     Raises:
         InputError: If a prompt with its answer is longer than the model's context.
+        StoppedError: If this thread is to end, between two tokens.
     """
     begun = [list(prompt) for prompt in prompts]
     rows = [[*prompt, *reply] for prompt, reply in zip(begun, given, strict=True)] if given is not None else begun
@@ -89,13 +91,14 @@ def _generate(
     ended = [False] * count
     with seg_states_of(mllm) as seen:
         for step in range(limit):
+            look()
             tokens = mllm.logits(last).argmax(dim=-1)
             if step < len(dictated):
                 tokens = torch.full_like(tokens, dictated[step])
             for i, token in enumerate(tokens.tolist()):
                 if not ended[i]:
                     said[i].append(token)
-                    ended[i] = token in mllm.stop_ids
+                    ended[i] = mllm.ended(said[i])
             if all(ended) or step == limit - 1:
                 break
             attend = torch.cat([attend, attend.new_ones(count, 1)], dim=1)

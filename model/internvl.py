@@ -13,6 +13,9 @@ from refsav.model.mllm import IMAGE_MARK, Mllm, Sight, Tokenizer, with_one_image
 from refsav.model.tiles import region_cells, tiles_of, whole
 
 CONTEXT = "<IMG_CONTEXT>"
+TURN_ENDS: Mapping[str, str] = {"qwen_chat": "<|im_end|>", "internlm2_chat": "<|im_end|>", "phi3_chat": "<|end|>"}
+"""What ends an answer, by the same names. Sa2VA-4B has Phi-3's with a tokenizer of Qwen's, where it is no token."""
+
 USER_TURNS: Mapping[str, str] = {
     "qwen_chat": "<|im_start|>user\n{}<|im_end|>\n<|im_start|>assistant\n",
     "internlm2_chat": "<|im_start|>user\n{}<|im_end|>\n<|im_start|>assistant\n",
@@ -27,6 +30,7 @@ class InternVL(Mllm):
     family = "InternVL"
     seg_state_before_norm = False
     seg_in_prompt = False
+    takes_regions = True
 
     def __init__(self, model: nn.Module, tokenizer: Tokenizer, template: str, most_tiles: int) -> None:
         super().__init__(model, tokenizer, CONTEXT)
@@ -35,6 +39,7 @@ class InternVL(Mllm):
                 f"the conversation template {template!r} is not known", f"set one of {', '.join(USER_TURNS)}"
             )
         self._turn = USER_TURNS[template]
+        self.turn_end = TURN_ENDS[template]
         self._most_tiles = most_tiles
         vision = self.model.config.vision_config
         self._side = int(vision.image_size[0])
@@ -79,7 +84,8 @@ class InternVL(Mllm):
             )
             blocks += f"\nThere are {len(sight.cells_per_region)} part regions in the picture: {names}.\n"
         spoken = with_one_image(text).replace(IMAGE_MARK, blocks)
-        return self.tokenizer.encode(self._turn.format(spoken), add_special_tokens=False)
+        # with the <s> that InternLM2's and Llama's tokenizers put in front, as in training; Qwen's put nothing
+        return self.tokenizer.encode(self._turn.format(spoken), add_special_tokens=True)
 
     def positions(self, ids: Sequence[int], sight: Sight) -> Tensor:  # noqa: ARG002 - plain positions need no sight
         return torch.arange(len(ids))[None]

@@ -21,6 +21,9 @@ IMAGE_MARK = "<image>"
 TURN_ENDS = ("<|im_end|>", "<|end|>", "<|endoftext|>")
 """Tokens that end an answer, where a tokenizer has them; the first that it has is written after given answers."""
 
+LONGEST_TURN_END = 8
+"""Tokens that what ends a turn may take where it is no token of its own."""
+
 
 class Tokenizer(Protocol):
     """The part of a transformers tokenizer that is used."""
@@ -60,6 +63,8 @@ class Mllm(ABC):
     """Whether the `[SEG]` state is taken before the last normalization: what the released weights were trained with."""
     seg_in_prompt: ClassVar[bool]
     """Whether a `[SEG]` that the user wrote gets a mask too, as in the released code of the family."""
+    takes_regions: ClassVar[bool]
+    """Whether it was trained with visual prompts."""
 
     def __init__(self, model: nn.Module, tokenizer: Tokenizer, placeholder: str) -> None:
         self.model: Any = model
@@ -67,6 +72,8 @@ class Mllm(ABC):
         self.seg_id = self._id_of(SEG)
         self.placeholder_id = self._id_of(placeholder)
         self.stop_ids = self._stop_ids()
+        self.turn_end = tokenizer.decode([self.stop_ids[0]], skip_special_tokens=False)
+        """What ends an answer, as text."""
 
     @property
     @abstractmethod
@@ -141,13 +148,26 @@ class Mllm(ABC):
         return scores
 
     def answer_ids(self, answer: str) -> list[int]:
-        """Token ids of a given answer, with the token that ends a turn."""
-        return [*self.tokenizer.encode(answer, add_special_tokens=False), self.stop_ids[0]]
+        """Token ids of a given answer, with what ends a turn."""
+        return self.tokenizer.encode(f"{answer}{self.turn_end}", add_special_tokens=False)
+
+    def ended(self, ids: Sequence[int]) -> bool:
+        """Whether an answer has come to its end: by a token, or by text where a tokenizer has no token for it."""
+        if ids[-1] in self.stop_ids:
+            return True
+        return self._ends_by_text and self._decoded(ids[-LONGEST_TURN_END:]).endswith(self.turn_end)
 
     def text_of(self, ids: Sequence[int]) -> str:
-        """An answer as text: special tokens kept, those that end a turn left out."""
-        spoken = [token for token in ids if token not in self.stop_ids]
-        return self.tokenizer.decode(spoken, skip_special_tokens=False)
+        """An answer as text: special tokens kept, what ends a turn left out."""
+        spoken = self._decoded([token for token in ids if token not in self.stop_ids])
+        return spoken.removesuffix(self.turn_end) if self._ends_by_text else spoken
+
+    @property
+    def _ends_by_text(self) -> bool:
+        return self.tokenizer.convert_tokens_to_ids(self.turn_end) not in self.stop_ids
+
+    def _decoded(self, ids: Sequence[int]) -> str:
+        return self.tokenizer.decode(ids, skip_special_tokens=False)
 
     def _stop_ids(self) -> tuple[int, ...]:
         told = [self.tokenizer.convert_tokens_to_ids(token) for token in TURN_ENDS]

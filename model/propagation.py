@@ -13,6 +13,7 @@ from refsav.model.clip import Clip
 from refsav.model.grounding import Sam2, resized_logits
 from refsav.model.settings import Propagation
 from refsav.model.tracks import Tracks
+from refsav.stopping import look
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,16 +46,21 @@ def segment(
         propagation: How the other frames get theirs.
         untouched: The same SAM-2 with its original decoder, for `consistent`; None if `sam2` has it itself.
         objects_at_once: Bounds memory: more objects are followed in groups of so many.
+
+    Raises:
+        StoppedError: If this thread is to end, between two frames.
     """
     groups = torch.split(language, objects_at_once)
     if propagation == "none" or len(key_frames) == clip.count:
         for index, frame in clip.frames(range(clip.count)):
+            look()
             features = sam2.encode(frame)
             yield FrameLogits(index, torch.cat([sam2.decode(features, group).logits for group in groups])[:, 0])
         return
     follower = untouched if propagation == "consistent" and untouched is not None else sam2
     tracks = [Tracks(follower, clip.count, blank_hidden=propagation == "consistent") for _ in groups]
     for index, frame in clip.frames(key_frames):
+        look()
         features = sam2.encode(frame)
         for group, track in zip(groups, tracks, strict=True):
             decoded = sam2.decode(features, group)
@@ -77,6 +83,7 @@ def follow(sam2: Sam2, clip: Clip, tracks: Sequence[Tracks]) -> Iterator[FrameLo
     starts = [min(track.key_logits) for track in tracks]
     earlier: list[dict[int, Tensor]] = [{} for _ in tracks]
     for index, frame in clip.frames(range(max(starts) - 1, -1, -1)):
+        look()
         features = sam2.encode(frame)
         for track, start, kept in zip(tracks, starts, earlier, strict=True):
             if index < start:
@@ -86,6 +93,7 @@ def follow(sam2: Sam2, clip: Clip, tracks: Sequence[Tracks]) -> Iterator[FrameLo
     ready = [{**track.key_logits, **kept} for track, kept in zip(tracks, earlier, strict=True)]
     frames = clip.frames([index for index in range(clip.count) if any(index not in known for known in ready)])
     for index in range(clip.count):
+        look()
         found = [known.pop(index, None) for known in ready]
         if all(logits is not None for logits in found):
             parts = [logits for logits in found if logits is not None]

@@ -29,6 +29,7 @@ class Qwen(Mllm):
     """Adapter of `Qwen2_5_VLForConditionalGeneration` and `Qwen3VLForConditionalGeneration`."""
 
     seg_in_prompt = True
+    takes_regions = False
 
     def __init__(self, model: nn.Module, tokenizer: Tokenizer, shown_pixels: tuple[int, int] = SHOWN_PIXELS) -> None:
         super().__init__(model, tokenizer, "<|image_pad|>")

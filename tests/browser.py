@@ -1,5 +1,6 @@
 """A browser that tests drive: Chromium without a window."""
 
+import base64
 import json
 import os
 import select
@@ -60,9 +61,9 @@ class Browser:
         assert "exceptionDetails" not in answer, answer
         return answer["result"].get("value")
 
-    def until(self, script: str, wanted: object = True) -> None:
+    def until(self, script: str, wanted: object = True, within_s: float = 20) -> None:
         """Wait until JavaScript gives a value."""
-        end = time.monotonic() + 20
+        end = time.monotonic() + within_s
         while (got := self.value(script)) != wanted:
             assert time.monotonic() < end, f"{script} is {got!r}, not {wanted!r}"
             time.sleep(0.05)
@@ -75,6 +76,48 @@ class Browser:
         self.until("document.readyState", "complete")
         self.until("/object/.test(document.getElementById('found').textContent)")
 
+    def visit(self, address: str) -> None:
+        """Open a page of a server, anew."""
+        self.events.clear()
+        self.send("Page.navigate", url="about:blank")
+        self.send("Page.navigate", url=address)
+        self.until("document.readyState", "complete")
+
+    def choose_file(self, selector: str, file: Path) -> None:
+        """Give a file to a page's file input, as its dialog does."""
+        root = self.send("DOM.getDocument")["root"]["nodeId"]
+        node = self.send("DOM.querySelector", nodeId=root, selector=selector)["nodeId"]
+        self.send("DOM.setFileInputFiles", nodeId=node, files=[str(file)])
+
+    def click(self, selector: str, at: tuple[float, float] = (0.5, 0.5)) -> None:
+        """Click on an element, at a share of its width and height, once it has come to rest where it can be seen."""
+        find = f"document.querySelector({json.dumps(selector)})"
+        self.until(f"!!{find} && {find}.offsetWidth > 0 && !{find}.disabled")
+        measure = (
+            f"(() => {{ const it = {find}; it.scrollIntoView({{block: 'center', behavior: 'instant'}}); "
+            "const box = it.getBoundingClientRect(); return [box.x, box.y, box.width, box.height] })()"
+        )
+        box: list[float] = []
+        while box != (now := self.value(measure)):
+            box = now
+            time.sleep(0.1)
+        x, y = box[0] + at[0] * box[2], box[1] + at[1] * box[3]
+        for kind in ("mouseMoved", "mousePressed", "mouseReleased"):
+            held = {} if kind == "mouseMoved" else {"button": "left", "clickCount": 1}
+            self.send("Input.dispatchMouseEvent", type=kind, x=x, y=y, **held)
+
+    def write(self, selector: str, text: str) -> None:
+        """Type into a field, in place of what is in it."""
+        find = f"document.querySelector({json.dumps(selector)})"
+        self.until(f"!!{find}")
+        self.value(f"{find}.focus(), {find}.select()")
+        self.send("Input.insertText", text=text)
+
+    def screenshot(self, path: Path, *, whole: bool = False) -> None:
+        """Keep what is on the screen as a PNG, or the `whole` page."""
+        shot = self.send("Page.captureScreenshot", captureBeyondViewport=whole)
+        path.write_bytes(base64.b64decode(shot["data"]))
+
     def resize(self, width: int) -> None:
         """Give the screen another width, in pixels; a narrow one is a phone's."""
         screen = {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": width < 500}
@@ -82,16 +125,17 @@ class Browser:
 
     def press(self, key: str) -> None:
         """Press a key."""
-        number = {"Escape": 27, "ArrowLeft": 37, "ArrowRight": 39}[key]
-        for kind in ("rawKeyDown", "keyUp"):
-            self.send("Input.dispatchKeyEvent", type=kind, key=key, code=key, windowsVirtualKeyCode=number)
+        number = {"Escape": 27, "ArrowLeft": 37, "ArrowRight": 39, "Tab": 9, "Enter": 13}[key]
+        down = {"type": "keyDown", "text": "\r"} if key == "Enter" else {"type": "rawKeyDown"}
+        for kind in (down, {"type": "keyUp"}):
+            self.send("Input.dispatchKeyEvent", key=key, code=key, windowsVirtualKeyCode=number, **kind)
 
-    def complaints(self) -> list[object]:
-        """What the browser logged as an error, and every address it asked for that is no file and not its own icon."""
+    def complaints(self, *own: str) -> list[object]:
+        """What the browser logged as an error, and every address that it asked for: no file, and none of its `own`."""
         logged = [event["params"] for event in self.events if event.get("method") == "Runtime.exceptionThrown"]
         logged += [event["params"]["entry"]["text"] for event in self.events if event.get("method") == "Log.entryAdded"]
         asked = [e["params"]["request"]["url"] for e in self.events if e.get("method") == "Network.requestWillBeSent"]
-        return [*logged, *(url for url in asked if not url.startswith(("file://", "about:", "data:")))]
+        return [*logged, *(url for url in asked if not url.startswith(("file://", "about:", "data:", *own)))]
 
     def close(self) -> None:
         """End the browser."""

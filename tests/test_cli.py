@@ -232,6 +232,14 @@ def test_a_printed_server_that_others_cannot_reach_is_told_beside_the_command(co
     assert ("--host 0.0.0.0" in others.out, others.err) == (True, "")
 
 
+def test_a_page_that_cannot_be_served_is_told(command: Command, tmp_path: Path) -> None:
+    missing = command("ui", tmp_path / "sa2va", "--port", "0")
+    assert (missing.code, missing.out) == (1, "")
+    assert "there is no such directory" in missing.err
+    unlike = command("ui", tmp_path, "--examples", tmp_path / "pictures")
+    assert "pictures: there is no such folder" in unlike.err and "fix:" in unlike.err
+
+
 def test_help_answers_at_once_and_names_every_command() -> None:
     shown = subprocess.run(
         [sys.executable, "-X", "importtime", "-c", "from refsav.cli import main; main()", "--help"],
@@ -239,6 +247,6 @@ def test_help_answers_at_once_and_names_every_command() -> None:
         text=True,
         check=False,
     )
-    for verb in ("demo", "build", "retry", "report", "stats", "estimate", "serve", "synth", "import"):
+    for verb in ("demo", "build", "retry", "report", "stats", "estimate", "serve", "synth", "import", "ui"):
         assert re.search(rf"\b{verb}\b", shown.stdout)
     assert "prefect" not in shown.stderr

@@ -317,6 +317,43 @@ def bench_speed(
 
 
 @app.command()
+def ui(
+    checkpoint: Annotated[Path, typer.Argument(help="Directory of a Sa2VA checkpoint, official or ours.")],
+    host: Annotated[str, typer.Option(help="Address to listen on; 0.0.0.0 lets others in.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(help="Port to listen on; 0 takes a free one.", min=0, max=65535)] = 7860,
+    examples: Annotated[
+        Path | None, typer.Option(help="Folder of pictures and videos to offer; left out: two made ones.")
+    ] = None,
+    upload_mb: Annotated[int, typer.Option(help="Largest file that a visitor may upload, in MB.", min=1)] = 200,
+    device: Annotated[str | None, typer.Option(help="cuda, cuda:1, cpu; left out: a GPU if there is one.")] = None,
+    dtype: Annotated[
+        str | None, typer.Option(help="float32, bfloat16, stored; left out: bfloat16 on a GPU, else float32.")
+    ] = None,
+    original_sam2: Annotated[
+        Path | None, typer.Option(help="SAM-2's own checkpoint, for consistent propagation.")
+    ] = None,
+    allow_pickle: Annotated[bool, typer.Option("--allow-pickle", help="Let --original-sam2 be a .pt file.")] = False,
+) -> None:
+    """Open a page in the browser to ask Sa2VA about images and videos; it serves this machine until Ctrl-C.
+
+    Needs the extras model and ui. Nothing leaves this machine, and nothing is left when it ends.
+    """
+    from refsav import serving_ui
+
+    serving_ui.serve(
+        checkpoint,
+        host=host,
+        port=port,
+        examples=examples,
+        upload_mb=upload_mb,
+        device=device,
+        dtype=dtype,
+        original_sam2=original_sam2,
+        allow_pickle=allow_pickle,
+    )
+
+
+@app.command()
 def version() -> None:
     """Print the version."""
     out.print(f"refsav {__version__}")

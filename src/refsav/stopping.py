@@ -48,6 +48,16 @@ def stopping_others() -> Iterator[None]:
         _ENDED.reset(before)
 
 
+@contextmanager
+def ended_by(ended: threading.Event) -> Iterator[None]:
+    """Make this thread's `look` raise once `ended` is set."""
+    before = _ENDED.set(ended)
+    try:
+        yield
+    finally:
+        _ENDED.reset(before)
+
+
 def look() -> None:
     """Raise StoppedError if this thread is to end; to be called between two pieces of work."""
     if _is_ended():

@@ -16,9 +16,10 @@ from torch import Tensor
 
 from refsav.errors import RecordError, RefSavError
 from refsav.model import checkpoint as checkpoint_module
-from refsav.model.architecture import Architecture, read_tokenizer
+from refsav.model.architecture import Architecture
 from refsav.model.placement import empty
 from refsav.model.sa2va import Sa2VA
+from refsav.model.tokenizer_files import read_tokenizer
 from refsav.model.weights import INDEX, SINGLE, StoredTensors, write_tensors
 from tests.model.reference import CASES, FAMILIES, SAM2, Reference, write_pocket_checkpoint
 
@@ -255,7 +256,7 @@ BROKEN: dict[str, tuple[Change, list[str]]] = {
     "index of a file outside": (name_in_index("../outside.safetensors"), [INDEX, "../outside.safetensors"]),
     "index of a number": (name_in_index(3), [INDEX, "is no file name"]),
     "index that is none": (lambda d: (d / INDEX).write_text("[1]"), [INDEX, "is no index of weights"]),
-    "no tokenizer": (lambda d: (d / "tokenizer.json").unlink(), ["has no tokenizer.json"]),
+    "no tokenizer": (lambda d: (d / "tokenizer.json").unlink(), ["has neither tokenizer.json nor tokenizer.model"]),
     "broken tokenizer": (lambda d: (d / "tokenizer.json").write_text("{}"), ["tokenizer.json", "cannot be read"]),
     "tokenizer without [SEG]": (without_seg, ["the tokenizer has no token [SEG]"]),
 }

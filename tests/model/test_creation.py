@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from refsav.errors import ConfigError
-from refsav.model.architecture import Architecture, read_tokenizer
+from refsav.model.architecture import Architecture
 from refsav.model.creation import create, parameters_by_part, usual_tokenizer
 from refsav.model.errors import InputError
 from refsav.model.filling import places_of
@@ -20,6 +20,7 @@ from refsav.model.placement import empty
 from refsav.model.sa2va import Sa2VA
 from refsav.model.settings import InferenceSettings
 from refsav.model.shapes import ModelConfig
+from refsav.model.tokenizer_files import read_tokenizer
 
 CONFIGS = Path(__file__).parents[2] / "configs/models"
 POCKETS = ("pocket", "pocket-qwen25", "pocket-internvl")

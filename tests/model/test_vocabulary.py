@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from refsav.model.architecture import read_tokenizer
 from refsav.model.errors import InputError
 from refsav.model.mllm import SPECIAL_TOKENS
+from refsav.model.tokenizer_files import read_tokenizer
 from refsav.model.vocabulary import SMALLEST_SIZE, TURNS, tokenizer_files, train_tokenizer, usual_texts
 
 DIGEST = """
