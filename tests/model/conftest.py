@@ -2,7 +2,8 @@
 
 import os
 from collections.abc import Callable, Iterator
-from functools import cache
+from concurrent.futures import ThreadPoolExecutor
+from functools import cache, partial
 from pathlib import Path
 from shutil import rmtree
 
@@ -16,9 +17,11 @@ torch.set_num_threads(1)  # what these tests compute is too small to share out
 from refsav.datasets.frames import Image  # noqa: E402 - these import Hugging Face's
 from refsav.model.grounding import FrameFeatures, Sam2  # noqa: E402
 from refsav.model.sa2va import Sa2VA  # noqa: E402
-from tests.model.reference import FAMILIES, Reference, write_checkpoint, write_pocket_checkpoint  # noqa: E402
+from tests.model.reference import FAMILIES, Reference, video, write_checkpoint, write_pocket_checkpoint  # noqa: E402
 
 REDUCED = Path(__file__).parents[1] / "data/parity"
+
+CORES = len(os.sched_getaffinity(0))
 
 OfFamily = Callable[[str], Path]
 
@@ -74,15 +77,14 @@ def pocket_checkpoints(references: dict[str, Reference], tmp_path_factory: pytes
     return made
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")  # 1.7 GB, which later tests need not carry along
 def reference_models(checkpoints: OfFamily) -> Callable[[str], Sa2VA]:
     """The reference models. They share one SAM-2, and what its encoder made of each frame is kept.
 
     SAM-2's weights are the same in both (they come from its names), and its image encoder is a function of the frame
-    alone, by far the slowest part: 13 to 23 s of a core for a frame. So eight frames are encoded in all instead of
-    thirty-five, and nothing that is compared depends on it.
+    alone, by far the slowest part: 13 to 23 s of a core for a frame. So the eight frames that there are, the image
+    among them, are encoded once instead of thirty-five, and nothing that is compared depends on it.
     """
-    encoded: dict[bytes, FrameFeatures] = {}
     shared: list[Sam2] = []
 
     @cache
@@ -92,18 +94,27 @@ def reference_models(checkpoints: OfFamily) -> Callable[[str], Sa2VA]:
             model.sam2 = shared[0]
             return model
         _let_onednn_multiply(model.sam2.image_encoder)
-        encode = model.sam2.encode
-
-        def remembered(frame: Image) -> FrameFeatures:
-            if frame.tobytes() not in encoded:
-                encoded[frame.tobytes()] = encode(frame)
-            return encoded[frame.tobytes()]
-
-        model.sam2.encode = remembered
+        encoded = cache(partial(_encoded, model.sam2.encode))
+        model.sam2.encode = lambda frame: encoded()[frame.tobytes()]
         shared.append(model.sam2)
         return model
 
     return loaded
+
+
+def _encoded(encode: Callable[[Image], FrameFeatures]) -> dict[bytes, FrameFeatures]:
+    """All frames of the reference, one a core: cores that share a frame wait for one another."""
+
+    @torch.inference_mode()
+    def alone(frame: Image) -> FrameFeatures:
+        torch.set_num_threads(1)
+        return encode(frame)
+
+    frames, before = video(), torch.get_num_threads()
+    with ThreadPoolExecutor(CORES) as pool:
+        found = list(pool.map(alone, frames))
+    torch.set_num_threads(before)
+    return {frame.tobytes(): features for frame, features in zip(frames, found, strict=True)}
 
 
 def _let_onednn_multiply(module: nn.Module) -> None:
@@ -124,6 +135,6 @@ def pocket_models(pocket_checkpoints: OfFamily) -> Callable[[str], Sa2VA]:
 def all_cores() -> Iterator[None]:
     """For what is large enough to be shared out."""
     before = torch.get_num_threads()
-    torch.set_num_threads(len(os.sched_getaffinity(0)))
+    torch.set_num_threads(CORES)
     yield
     torch.set_num_threads(before)

@@ -1,6 +1,6 @@
 """What goes through the parts of a model while it answers."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -9,7 +9,9 @@ from unittest.mock import patch
 from torch import Tensor, nn
 
 from refsav.datasets.frames import Image
+from refsav.datasets.masks import Mask
 from refsav.model.grounding import Decoded, FrameFeatures
+from refsav.model.mllm import Sight
 from refsav.model.sa2va import Sa2VA
 
 
@@ -17,6 +19,7 @@ from refsav.model.sa2va import Sa2VA
 class Passed:
     """Inputs and outputs, in the order in which they came."""
 
+    sights: list[Sight] = field(default_factory=list)
     pixels: list[Tensor] = field(default_factory=list)
     """What the vision tower was given."""
     before_norm: list[Tensor] = field(default_factory=list)
@@ -58,7 +61,11 @@ def watching(model: Sa2VA) -> Iterator[Passed]:
         ),
         sam2.memory_attention.register_forward_hook(look_at_memory, with_kwargs=True),
     ]
-    encode, decode, follow = sam2.encode, sam2.decode, sam2.follow
+    see, encode, decode, follow = model.adapter.see, sam2.encode, sam2.decode, sam2.follow
+
+    def saw(frames: Sequence[Image], regions: Sequence[Mask]) -> Sight:
+        passed.sights.append(see(frames, regions))
+        return passed.sights[-1]
 
     def encoded(frame: Image) -> FrameFeatures:
         passed.sam2_features.append(encode(frame))
@@ -73,6 +80,7 @@ def watching(model: Sa2VA) -> Iterator[Passed]:
         return passed.decoded[-1]
 
     with ExitStack() as stack:
+        stack.enter_context(patch.object(model.adapter, "see", saw))
         for name, method in (("encode", encoded), ("decode", decoded), ("follow", followed)):
             stack.enter_context(patch.object(sam2, name, method))
         try:
