@@ -26,13 +26,14 @@ SCENES = SynthConfig(
     height=360,
     width=540,
     frames=48,
-    min_objects=3,
+    min_objects=4,
     max_objects=4,
+    distractor_share=0,
     camera_share=0,
     late_share=0,
     leaving_share=0,
 )
-PICTURED, FILMED = 1, 3
+PICTURED, FILMED = 2, 7
 """Scenes of these settings that look well."""
 
 

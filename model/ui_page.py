@@ -168,7 +168,7 @@ def _questions(model: Model) -> Questions:
             expressions = gr.Textbox(
                 label="What to find",
                 info="One object on each line; all are found at once.",
-                placeholder="the purple square\nthe star",
+                placeholder="the yellow star\nthe blue ring",
                 lines=3,
                 max_lines=12,
                 max_length=LONGEST_TEXT,

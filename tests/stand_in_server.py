@@ -1,6 +1,8 @@
 """A command `vllm` that loads no model: for tests of what starts and ends servers."""
 
 import socket
+import time
+from collections.abc import Iterable
 from pathlib import Path
 
 from refsav.annotators.serve_profile import ServedModel, load_profile
@@ -34,6 +36,15 @@ def free_port() -> int:
 
 def model(**values: object) -> ServedModel:
     return load_profile("one-gpu").vlm.model_copy(update=values)
+
+
+def all_gone(pids: Iterable[int], within_s: float = 5.0) -> bool:
+    """Whether processes end soon: a killed worker needs a moment to die, on a busy machine a longer one."""
+    remaining, end = set(pids), time.monotonic() + within_s
+    while remaining and time.monotonic() < end:
+        remaining = {pid for pid in remaining if is_alive(pid)}
+        time.sleep(0.02)
+    return not remaining
 
 
 def is_alive(pid: int) -> bool:

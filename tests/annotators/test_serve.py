@@ -11,7 +11,7 @@ import pytest
 from refsav.annotators.serve import config_options, printed_command
 from refsav.annotators.serve_profile import Part, base_url, command, load_profile
 from refsav.errors import ConfigError
-from tests.stand_in_server import free_port, is_alive, model
+from tests.stand_in_server import all_gone, free_port, model
 
 
 @pytest.mark.parametrize("name", ["paper", "modern", "one-gpu", "cpu"])
@@ -93,7 +93,7 @@ def test_a_signal_ends_the_command_and_only_its_own_server(stand_in: Path, numbe
         assert "--vlm.addresses http://127.0.0.1:" in said[1]
         command.send_signal(number)
         assert command.wait(15) == 0
-        assert not any(is_alive(int(pid)) for pid in stand_in.read_text().split())
+        assert all_gone(int(pid) for pid in stand_in.read_text().split())
         assert bystander.poll() is None
     finally:
         command.kill()

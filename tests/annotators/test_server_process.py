@@ -10,7 +10,7 @@ from rich.console import Console
 
 from refsav.annotators.server_process import ServerError, running
 from refsav.errors import ConfigError
-from tests.stand_in_server import free_port, is_alive, model
+from tests.stand_in_server import all_gone, free_port, is_alive, model
 
 
 def quiet() -> Console:
@@ -22,7 +22,7 @@ def test_a_server_is_well_inside_the_block_and_gone_after_it_with_its_workers(st
         pids = [int(pid) for pid in stand_in.read_text().split()]
         assert all(is_alive(pid) for pid in pids)
         assert server.process.pid == pids[0]
-    assert not any(is_alive(pid) for pid in pids)
+    assert all_gone(pids)
     key, _, arguments = stand_in.with_name("pids.key").read_text().partition(" ")
     assert key == "hidden"
     assert "hidden" not in arguments
@@ -31,7 +31,7 @@ def test_a_server_is_well_inside_the_block_and_gone_after_it_with_its_workers(st
 def test_a_server_is_gone_after_an_error_in_the_block(stand_in: Path) -> None:
     with pytest.raises(RuntimeError), running(model(), quiet(), port=free_port()):
         raise RuntimeError
-    assert not any(is_alive(int(pid)) for pid in stand_in.read_text().split())
+    assert all_gone(int(pid) for pid in stand_in.read_text().split())
 
 
 def test_a_server_that_dies_while_loading_is_quoted(stand_in: Path, monkeypatch: pytest.MonkeyPatch) -> None:
