@@ -126,6 +126,9 @@ def run_to_folder(
     heard(said)
     phrases = tuple(phrase for one in said for phrase in one.phrases) or _numbers(task.objects)
     kept = {**used.model_dump(), "prompts": list(task.prompts), "complete": all(one.complete for one in said)}
+    if task.objects:  # no words, so nothing of how words become masks
+        decoder = "fine-tuned" if model.original_decoder is None else "original"
+        kept = {"mask_decoder": decoder, "objects_at_once": used.objects_at_once}
     answer = Answer(text="\n".join(one.text for one in said), task=task.kind, phrases=phrases, settings=kept)
     with OutputFolder(folder, Shown.of(clip), answer) as output:
         if phrases:

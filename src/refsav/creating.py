@@ -94,7 +94,10 @@ def _print_outcome(model: "Sa2VA", target: Path) -> None:
         out.print(f"  {part}: {_count(count)}", markup=False)
     size = sum(path.stat().st_size for path in target.iterdir() if path.is_file())
     out.print(f"on disk: {_bytes(size)} in {escape(str(target))}")
-    out.print(f'\nNext: [bold]refsav predict {escape(shlex.quote(str(target)))} IMAGE "text"[/]')
+    out.print(
+        "\nIt is not trained: until then its answers and masks mean nothing (docs/pocket.ipynb trains a small one)."
+    )
+    out.print(f'Next: [bold]refsav predict {escape(shlex.quote(str(target)))} IMAGE "text"[/]')
 
 
 def _count(number: int) -> str:

@@ -60,7 +60,7 @@ def predict(
         done = run_to_folder(
             model, clip, what, target, settings=settings, heard=partial(_print_answers, kind), progress=bar
         )
-    _print_outcome(done, clip, target)
+    _print_outcome(kind, done, clip, target)
 
 
 def _usual_task(texts: Sequence[str], marks: Sequence[str], masks: Sequence[Path]) -> TaskName:
@@ -159,12 +159,12 @@ def _print_answers(kind: TaskName, said: Sequence["Said"]) -> None:
             err.print("no mask: the answer has no [SEG]", markup=False)
 
 
-def _print_outcome(done: "Done", clip: "Clip", folder: Path) -> None:
+def _print_outcome(kind: TaskName, done: "Done", clip: "Clip", folder: Path) -> None:
     if done.object_count:
-        kind = "image" if clip.count == 1 else "video"
-        used = done.settings
-        how = f", propagation {used.propagation}, key frames {used.key_frames}" if kind == "video" else ""
+        shown, used = "image" if clip.count == 1 else "video", done.settings
+        by_words = shown == "video" and kind != "track"
+        how = f", propagation {used.propagation}, key frames {used.key_frames}" if by_words else ""
         out.print(f"masks: {done.object_count} x {clip.count} {'frame' if clip.count == 1 else 'frames'}{how}")
-        name = "overlay.png" if kind == "image" else "overlay.mp4"
-        out.print(f"{kind}: {escape(str(folder / name))}")
+        name = "overlay.png" if shown == "image" else "overlay.mp4"
+        out.print(f"{shown}: {escape(str(folder / name))}")
     out.print(f"result: {escape(str(folder / 'result.json'))}")

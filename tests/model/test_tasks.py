@@ -151,6 +151,7 @@ def test_marked_objects_are_followed_into_a_folder(model: Sa2VA, frames: list[Im
     assert done.object_count == 2
     assert [one["phrase"] for one in result["objects"]] == ["object 1", "object 2"]
     assert result["text"] == ""
+    assert result["settings"] == {"mask_decoder": "fine-tuned", "objects_at_once": QUICK.objects_at_once}
 
 
 def test_regions_of_a_family_without_visual_prompts_are_refused(model: Sa2VA, frames: list[Image]) -> None:
