@@ -80,14 +80,14 @@ def _decode_folder(folder: Path, wanted: list[int]) -> Iterator[tuple[int, Image
 
 def _decode_file(media: Path, wanted: list[int]) -> Iterator[tuple[int, Image]]:
     with _open(media) as container:
-        stream = _video_stream(container, media)
+        _video_stream(container, media)
         index = _PacketIndex.of(container, media)
         if wanted[-1] >= len(index.times):
             raise _too_short(media, wanted[-1], len(index.times))
         place_of = {time: place for place, time in enumerate(index.times)}
         remaining = iter(wanted)
         target = next(remaining)
-        container.seek(index.seek_time(target), stream=stream, backward=True)
+        _seek(container, media, index.seek_time(target), target)
         while True:
             reached = -1
             for frame in _frames_from_here(container, media, target):
@@ -102,7 +102,7 @@ def _decode_file(media: Path, wanted: list[int]) -> Iterator[tuple[int, Image]]:
                     return
                 target = following
                 if index.key_place(target) > reached:
-                    container.seek(index.seek_time(target), stream=stream, backward=True)
+                    _seek(container, media, index.seek_time(target), target)
                     break
             else:
                 raise _too_short(media, target, reached + 1)
@@ -157,7 +157,8 @@ def _frames_from_here(container: InputContainer, media: Path, target: int) -> It
 
 def _open(media: Path) -> InputContainer:
     try:
-        return av.open(str(media))
+        path = media.absolute() if ":" in str(media) else media  # FFmpeg takes "a:b" for the file b over protocol a
+        return av.open(str(path), metadata_errors="replace")
     except av.error.FileNotFoundError:
         raise RecordError(media, "", "the video is missing", "put it beside its annotations, or remove them") from None
     except (av.error.FFmpegError, OSError) as error:
@@ -167,7 +168,17 @@ def _open(media: Path) -> InputContainer:
 def _video_stream(container: InputContainer, media: Path) -> Any:  # noqa: ANN401 - av has no public name for it
     if not container.streams.video:
         raise RecordError(media, "", "has no video stream", FETCH_AGAIN)
-    return container.streams.video[0]
+    stream = container.streams.video[0]
+    if stream.codec_context is None:
+        raise RecordError(media, "", "is a video in a coding that FFmpeg does not know", "convert it to H.264")
+    return stream
+
+
+def _seek(container: InputContainer, media: Path, time: int, target: int) -> None:
+    try:
+        container.seek(time, stream=container.streams.video[0], backward=True)
+    except av.error.FFmpegError as error:
+        raise RecordError(media, f"frame {target}", f"cannot be reached: {_reason(error)}", FETCH_AGAIN) from error
 
 
 def _rate_hz(told: SupportsFloat | None) -> float:

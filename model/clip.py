@@ -13,11 +13,11 @@ from typing import Protocol, TypeVar, runtime_checkable
 import numpy as np
 import PIL.Image
 
-from refsav.datasets.frames import USUAL_RATE_HZ, Image
+from refsav.datasets.frames import USUAL_RATE_HZ, Image, decode
 from refsav.errors import RecordError
 from refsav.model.errors import FETCH_AGAIN, InputError
 from refsav.model.pictures import Picture, decode_picture, picture_size, probe_picture, to_rgb
-from refsav.model.videos import GIVE, decode_video, probe_video
+from refsav.model.videos import GIVE, probe_video
 
 PICTURE_ENDINGS = (".jpeg", ".jpg", ".png", ".webp")
 """What counts as a frame in a folder, in small letters or capitals."""
@@ -102,7 +102,7 @@ def open_clip(path: Path) -> Clip:
         width=media.width,
         rate_hz=media.rate_hz,
         name=path.stem,
-        read=partial(decode_video if picture is None else decode_picture, path),
+        read=partial(decode if picture is None else decode_picture, path),
         held=max(_HELD_AT_LEAST, HELD_BYTES // (media.height * media.width * 3)),
     )
 

@@ -34,12 +34,14 @@ def create(
             from refsav.model.base_models import from_base
 
             model = from_base(origin, sam2, allow_pickle=allow_pickle, keep_original_decoder=keep_decoder, seed=seed)
+            untrained = "The [SEG] projection is not trained: until then its masks mean nothing"
         else:
             model = _from_sizes(origin, seed)
+            untrained = "It is not trained: until then its answers and masks mean nothing"
     with err.status("writing the checkpoint", spinner="line"):
         _remove_checkpoint(target)
         model.save_pretrained(target)
-    _print_outcome(model, target)
+    _print_outcome(model, target, untrained)
 
 
 def _check(origin: Path, sam2: Path | None, *, keep_decoder: bool) -> None:
@@ -84,7 +86,7 @@ def _from_sizes(path: Path, seed: int) -> "Sa2VA":
     return create(config, usual_tokenizer(config), seed)
 
 
-def _print_outcome(model: "Sa2VA", target: Path) -> None:
+def _print_outcome(model: "Sa2VA", target: Path, untrained: str) -> None:
     from refsav.model.creation import parameters_by_part
 
     counts = parameters_by_part(model)
@@ -94,9 +96,7 @@ def _print_outcome(model: "Sa2VA", target: Path) -> None:
         out.print(f"  {part}: {_count(count)}", markup=False)
     size = sum(path.stat().st_size for path in target.iterdir() if path.is_file())
     out.print(f"on disk: {_bytes(size)} in {escape(str(target))}")
-    out.print(
-        "\nIt is not trained: until then its answers and masks mean nothing (docs/pocket.ipynb trains a small one)."
-    )
+    out.print(f"\n{untrained} (docs/pocket.ipynb trains a small one).", markup=False)
     out.print(f'Next: [bold]refsav predict {escape(shlex.quote(str(target)))} IMAGE "text"[/]')
 
 

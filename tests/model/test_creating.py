@@ -39,6 +39,8 @@ def test_sizes_become_a_model_with_its_own_tokenizer(create: Command, tmp_path: 
         r"family: Qwen3-VL\nparameters: 4\.11 M\n  vision tower: 0\.37 M\n  language model: 0\.44 M\n"
         r"  SAM-2: 3\.27 M\n  \[SEG\] projection: 0\.03 M\n"
         rf"on disk: 16\.\d MB in {re.escape(str(out))}\n\n"
+        r"It is not trained: until then its answers and masks mean nothing "
+        r"\(docs/pocket\.ipynb trains a small one\)\.\n"
         rf"Next: refsav predict '{re.escape(str(out))}' IMAGE \"text\"\n",
         done.out,
     )
@@ -60,6 +62,7 @@ def test_a_base_model_and_a_sam2_become_one(create: Command, tmp_path: Path, mon
     done = create(*line, "--allow-pickle", "--keep-decoder")
     assert done.code == 0, done.err
     assert "family: InternVL\n" in done.out and "  original mask decoder: 1.65 M\n" in done.out
+    assert "The [SEG] projection is not trained: until then its masks mean nothing" in done.out
     assert Sa2VA.from_pretrained(tmp_path / "out", device="cpu").original_decoder is not None
     itself = create(tmp_path / "base", tmp_path / "base", "--sam2", tmp_path / "sam2.pt", "--force")
     assert "is the base model itself" in itself.err and (tmp_path / "base/model.safetensors").is_file()
