@@ -124,7 +124,7 @@ def test_a_run_directory_that_cannot_be_made_is_told_at_once(command: Command, s
     for place in (tmp_path / "file/run", Path("/proc/run")):
         refused = command("build", source, place)
         assert refused.code == 1
-        fix = "choose another run directory: a part of this path is no folder, or cannot be made"
+        fix = "choose another place: a part of this path is no folder, or cannot be made"
         assert re.fullmatch(rf"error: {place}/\.lock: cannot be written: .*\n  fix: {fix}, then .*\n", refused.err)
 
 

@@ -101,7 +101,7 @@ def test_a_place_that_cannot_be_written_is_named(tmp_path: Path) -> None:
         (errno.EROFS, "choose a place that you may write to"),
         (errno.ENOSPC, "free space"),
         (errno.EDQUOT, "free space"),
-        (errno.ENOTDIR, "choose another run directory"),
+        (errno.ENOTDIR, "choose another place"),
     ],
 )
 def test_the_advice_fits_what_the_system_says(number: int, fix: str) -> None:

@@ -22,9 +22,9 @@ class DiskError(RefSavError):
         if error.errno in self.FORBIDDEN:
             fix = "choose a place that you may write to, or get the right to write here"
         elif error.errno in self.NO_PLACE:
-            fix = "choose another run directory: a part of this path is no folder, or cannot be made"
+            fix = "choose another place: a part of this path is no folder, or cannot be made"
         else:
-            fix = "free space or choose another run directory"
+            fix = "free space or choose another place"
         super().__init__(
             f"{path}: cannot be written: {reason}\n  fix: {fix}, then run the same command again; finished work is kept"
         )

@@ -70,7 +70,7 @@ def test_a_full_disk_is_one_clear_line_wherever_it_strikes_and_the_build_goes_on
         assert error.count("\n") == 2, stopped.err
         assert f"{run}/" in error
         assert "cannot be written: File too large" in error
-        assert "\n  fix: free space or choose another run directory, then run the same command again" in error
+        assert "\n  fix: free space or choose another place, then run the same command again" in error
         assert list(run.rglob("*.part")) == []
         struck.append(error.partition(f"{run}/")[2].partition("/")[0])
     assert struck == ["journal", "expressions", "shards"]
