@@ -232,7 +232,7 @@ def test_a_shard_that_was_altered_is_named_when_all_bytes_are_looked_at(folder):
 
 def test_a_shard_that_is_missing_and_a_folder_without_an_index_are_told(folder):
     sorted(folder.glob("*.tar"))[0].unlink()
-    with pytest.raises(RecordError, match="is in index.json and cannot be opened: No such file"):
+    with pytest.raises(RecordError, match=r"is in index\.json and cannot be opened: No such file"):
         source_of(folder)
     (folder / "index.json").unlink()
     with pytest.raises(RecordError, match=r"index\.json: cannot be read: No such file.*\n.*give a run directory"):
@@ -249,7 +249,7 @@ def test_an_index_that_names_a_file_outside_is_refused(folder):
 def test_a_shard_of_another_number_of_samples_is_told(folder):
     path = folder / "index.json"
     path.write_text(path.read_text().replace('"samples": 2', '"samples": 5'))
-    with pytest.raises(RecordError, match="holds 4 files, index.json says 5 samples of 2"):
+    with pytest.raises(RecordError, match=r"holds 4 files, index\.json says 5 samples of 2"):
         source_of(folder).read(0, np.random.default_rng(0))
 
 
