@@ -12,7 +12,7 @@ from refsav.datasets.foreign_json import DOWNLOAD_AGAIN, read_json
 from refsav.datasets.masks import encode, union
 from refsav.datasets.records import Rle
 from refsav.datasets.safe_pickle import read_plain_pickle
-from refsav.datasets.segmentation import read_segmentation
+from refsav.datasets.segmentation import read_sized
 from refsav.errors import RecordError
 from refsav.extras import require
 
@@ -83,7 +83,7 @@ class MaskTable:
         if value is None:
             return None
         try:
-            return read_segmentation(value, _size(value))
+            return read_sized(value)
         except ValueError as error:
             raise RecordError(self._path, f"{key}[{place}]", str(error), DOWNLOAD_AGAIN) from None
 
@@ -126,10 +126,3 @@ def _numbers(path: Path) -> npt.NDArray[np.uint8]:
         raise RecordError(path, "", "is missing", "unpack the annotations of this video") from None
     except (UnidentifiedImageError, OSError, SyntaxError, ValueError) as error:
         raise RecordError(path, "", f"is not a readable PNG: {error}", DOWNLOAD_AGAIN) from None
-
-
-def _size(value: object) -> tuple[int, int]:
-    size = value.get("size") if isinstance(value, Mapping) else None
-    if isinstance(size, list | tuple) and len(size) == 2 and all(isinstance(side, int) and side > 0 for side in size):
-        return size[0], size[1]
-    raise ValueError(f"is no mask with a size: {str(value)[:40]!r}")

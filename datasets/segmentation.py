@@ -36,6 +36,14 @@ def read_segmentation(value: object, size: tuple[int, int]) -> Rle:
     return union([_made(one, size) for one in coco.frPyObjects(drawn, *size)]) if drawn else empty(size)
 
 
+def read_sized(value: object) -> Rle:
+    """Read run lengths that tell their own size. Raises ValueError if they do not, or are none."""
+    size = value.get("size") if isinstance(value, Mapping) else None
+    if isinstance(size, list | tuple) and len(size) == 2 and all(isinstance(side, int) and side > 0 for side in size):
+        return read_segmentation(value, (size[0], size[1]))
+    raise ValueError(f"is no mask with a size: {str(value)[:40]!r}")
+
+
 def empty(size: tuple[int, int]) -> Rle:
     """Give the mask without any pixel; `size` is (height, width)."""
     height, width = size
