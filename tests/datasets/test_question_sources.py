@@ -47,7 +47,7 @@ def test_conversations_about_no_image_are_left_out_and_counted(tmp_path):
     share = image_qa(
         tmp_path, {"id": 0, "conversations": ASKED}, {"image": "coco/a.jpg", "conversations": ASKED}
     ).open()
-    assert len(share.source) == 1 and share.notes == ("1 conversations are about no image and were left out",)
+    assert len(share.source) == 1 and share.notes == ("conversations about no image, left out: 1",)
     assert share.source.read(0, np.random.default_rng(0)).turns[0].question == "What is red?"
 
 
