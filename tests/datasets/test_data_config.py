@@ -1,19 +1,24 @@
 """The configuration of training data: the paper's mixture as a file, wrong keys told, sources opened together."""
 
+import re
+import tomllib
 from pathlib import Path
+from typing import get_args
 
 import numpy as np
 import pytest
 from pydantic import Field
 
 from refsav.config import Config
-from refsav.datasets.data_config import DataConfig, open_mixture
+from refsav.datasets.data_config import AnySourceConfig, DataConfig, open_mixture
 from refsav.errors import ConfigError, RecordError
 from refsav.options import takes_options_of
 from tests import image_sets as images
 from tests.expression_sets import write_json
 
-CONFIGS = Path(__file__).parents[2] / "configs/data"
+ROOT = Path(__file__).parents[2]
+CONFIGS = ROOT / "configs/data"
+TABLES = re.findall(r"```toml\n(.*?)```", (ROOT / "docs/training-data.md").read_text(), re.DOTALL)
 
 
 class Training(Config):
@@ -41,6 +46,13 @@ def test_the_papers_mixture_is_a_file():
         "Osprey conversations": 1,
         "Osprey descriptions": 1,
     }
+
+
+def test_the_tables_of_the_documentation_fit_and_show_every_kind():
+    shown = {
+        source.kind for table in TABLES for source in Training.from_mapping(tomllib.loads(table), "docs").data.sources
+    }
+    assert shown == {kind.model_fields["kind"].default for kind in get_args(get_args(AnySourceConfig)[0])}
 
 
 @pytest.mark.parametrize("path", sorted(CONFIGS.glob("*.toml")), ids=lambda path: path.name)
