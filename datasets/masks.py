@@ -19,13 +19,13 @@ def encode(mask: Mask) -> Rle:
 
 def decode(rle: Rle) -> Mask:
     """Give back the bool [H, W] mask."""
-    mask: Mask = coco.decode(_as_coco(rle)).view(np.bool_)
+    mask: Mask = coco.decode(as_coco(rle)).view(np.bool_)
     return mask
 
 
 def area_px(rle: Rle) -> int:
     """Number of pixels on the object."""
-    return int(coco.area(_as_coco(rle)))
+    return int(coco.area(as_coco(rle)))
 
 
 def checked_area_px(rle: Rle) -> int:
@@ -60,9 +60,10 @@ def checked_area_px(rle: Rle) -> int:
 
 def box(rle: Rle) -> tuple[int, int, int, int]:
     """Smallest box around the object, half-open: (x0, y0, x1, y1) in pixels; all 0 for an empty mask."""
-    x, y, width, height = (int(value) for value in coco.toBbox(_as_coco(rle)))
+    x, y, width, height = (int(value) for value in coco.toBbox(as_coco(rle)))
     return x, y, x + width, y + height
 
 
-def _as_coco(rle: Rle) -> dict[str, object]:
+def as_coco(rle: Rle) -> dict[str, object]:
+    """Give the mask as pycocotools takes it."""
     return {"size": list(rle.size), "counts": rle.counts.encode("ascii")}
