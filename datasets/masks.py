@@ -1,5 +1,7 @@
 """Masks as COCO run-length encoding: encode, decode, measure (pycocotools does the work)."""
 
+from collections.abc import Sequence
+
 import numpy as np
 import numpy.typing as npt
 from pycocotools import mask as coco
@@ -19,13 +21,21 @@ def encode(mask: Mask) -> Rle:
 
 def decode(rle: Rle) -> Mask:
     """Give back the bool [H, W] mask."""
-    mask: Mask = coco.decode(_as_coco(rle)).view(np.bool_)
+    mask: Mask = coco.decode(as_coco(rle)).view(np.bool_)
     return mask
+
+
+def union(rles: Sequence[Rle]) -> Rle:
+    """Give the mask of all pixels that one of several masks of equal size covers; of a single one, itself."""
+    if len(rles) == 1:
+        return rles[0]
+    merged = coco.merge([as_coco(rle) for rle in rles])
+    return Rle(rles[0].size, merged["counts"].decode("ascii"))
 
 
 def area_px(rle: Rle) -> int:
     """Number of pixels on the object."""
-    return int(coco.area(_as_coco(rle)))
+    return int(coco.area(as_coco(rle)))
 
 
 def checked_area_px(rle: Rle) -> int:
@@ -58,11 +68,26 @@ def checked_area_px(rle: Rle) -> int:
     return int(runs[1::2].sum())
 
 
+def decode_checked(rle: Rle | None, size: tuple[int, int]) -> Mask:
+    """Give back a mask that comes from a file, for a picture of (height, width); None is an empty one.
+
+    Raises:
+        ValueError: If the mask has another size, or its encoding is not whole.
+    """
+    if rle is None:
+        return np.zeros(size, np.bool_)
+    if rle.size != size:
+        raise ValueError(f"the mask is {rle.size[0]}x{rle.size[1]}, the picture {size[0]}x{size[1]} (height x width)")
+    checked_area_px(rle)
+    return decode(rle)
+
+
 def box(rle: Rle) -> tuple[int, int, int, int]:
     """Smallest box around the object, half-open: (x0, y0, x1, y1) in pixels; all 0 for an empty mask."""
-    x, y, width, height = (int(value) for value in coco.toBbox(_as_coco(rle)))
+    x, y, width, height = (int(value) for value in coco.toBbox(as_coco(rle)))
     return x, y, x + width, y + height
 
 
-def _as_coco(rle: Rle) -> dict[str, object]:
+def as_coco(rle: Rle) -> dict[str, object]:
+    """Give the mask as pycocotools takes it."""
     return {"size": list(rle.size), "counts": rle.counts.encode("ascii")}
