@@ -96,8 +96,8 @@ def run_suite(
         if not run.parts:
             raise TooManyFailedError(_told(failed, setup.items, "nothing is left to be scored"))
         summary = suite.summarize(rows_of(run, suite))
-        rows, without_mask = _write_scores(run, suite, summary)
-        result = Result(setup=setup, scores=summary.scores, rows=rows, without_mask=without_mask, failed=tuple(failed))
+        asked, without_mask = _write_scores(run, suite, summary)
+        result = Result(setup=setup, scores=summary.scores, rows=asked, without_mask=without_mask, failed=tuple(failed))
         write_result(folder, result)
     return result
 
