@@ -47,12 +47,9 @@ def bench(
     """Run a suite and say what came out. Raises RefSavError if anything given cannot be used."""
     require("model", "torch", "transformers", "sam2")
     from refsav.benchmarks.suites import SuiteOptions, open_suite
-    from refsav.benchmarks.video_suites import VIDEO_SUITES
     from refsav.model.settings import InferenceSettings
 
-    if (ablate or predictions) and suite_name not in VIDEO_SUITES:
-        option = "--ablate key-frames" if ablate else "--predictions"
-        raise ConfigError(f"{option} is for video suites, not {suite_name}\n  fix: leave it out")
+    _refuse_for_others(suite_name, ablate=ablate, predictions=predictions)
     settings = InferenceSettings.from_mapping(overrides, "command line")
     with err.status("opening the dataset", spinner="line"):
         suite = open_suite(suite_name, data, SuiteOptions(**given))
@@ -75,6 +72,14 @@ def bench(
         results[rule or name] = _run(suite, model, used, setup, place, failed_share)
         _write_masks(suite, place, predictions=predictions)
     _print(results, target / REPORT)
+
+
+def _refuse_for_others(suite_name: str, *, ablate: bool, predictions: bool) -> None:
+    from refsav.benchmarks.video_suites import VIDEO_SUITES
+
+    if (ablate or predictions) and suite_name not in VIDEO_SUITES:
+        option = "--ablate key-frames" if ablate else "--predictions"
+        raise ConfigError(f"{option} is for video suites, not {suite_name}\n  fix: leave it out")
 
 
 def report(folders: Sequence[Path], path: Path | None) -> None:
