@@ -58,6 +58,20 @@ def checked_area_px(rle: Rle) -> int:
     return int(runs[1::2].sum())
 
 
+def decode_checked(rle: Rle | None, size: tuple[int, int]) -> Mask:
+    """Give back a mask that comes from a file, for a picture of (height, width); None is an empty one.
+
+    Raises:
+        ValueError: If the mask has another size, or its encoding is not whole.
+    """
+    if rle is None:
+        return np.zeros(size, np.bool_)
+    if rle.size != size:
+        raise ValueError(f"the mask is {rle.size[0]}x{rle.size[1]}, the picture {size[0]}x{size[1]} (height x width)")
+    checked_area_px(rle)
+    return decode(rle)
+
+
 def box(rle: Rle) -> tuple[int, int, int, int]:
     """Smallest box around the object, half-open: (x0, y0, x1, y1) in pixels; all 0 for an empty mask."""
     x, y, width, height = (int(value) for value in coco.toBbox(_as_coco(rle)))
