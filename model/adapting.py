@@ -3,7 +3,6 @@
 from collections.abc import Mapping
 from typing import Any
 
-import torch
 from torch import Tensor, nn
 
 from refsav.model.sa2va import Sa2VA
@@ -92,13 +91,3 @@ def merged(state: Mapping[str, Tensor], scale: float) -> dict[str, Tensor]:
         elif not name.endswith((FIRST, SECOND)):
             plain[name.replace(".base_layer.", ".")] = tensor
     return plain
-
-
-def learnt_names(model: nn.Module) -> list[str]:
-    """Names of the weights that learn."""
-    return [name for name, weight in model.named_parameters() if weight.requires_grad]
-
-
-def is_adapted(state: Mapping[str, torch.Tensor]) -> bool:
-    """Whether there are adapters among weights."""
-    return any(name.endswith(FIRST) for name in state)

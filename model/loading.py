@@ -2,36 +2,16 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Protocol
 
-import numpy as np
-import numpy.typing as npt
 from torch.utils.data import DataLoader, Dataset
 
-from refsav.datasets.mixture import BadExample, Drawn, TooManyBadError
+from refsav.datasets.mixture import BadExample, Mixture, TooManyBadError
 from refsav.errors import ConfigError, RefSavError
 from refsav.model.preparing import Prepared, TooLongError, prepare
 from refsav.model.sa2va import Sa2VA
 
 IN_A_ROW = 20
 """Examples that one may stand in for when they are too long."""
-
-
-class Examples(Protocol):
-    """Data to train on, shuffled anew in each epoch; `datasets.mixture.Mixture` for one."""
-
-    def __len__(self) -> int:
-        """How many examples an epoch has."""
-
-    def grouped(self, epoch: int, batch: int) -> npt.NDArray[np.int64]:
-        """Order an epoch's positions, int64 [N], so that each `batch` of them is about as long."""
-
-    def draw(self, epoch: int, position: int) -> Drawn:
-        """Make the example at a position, the same whenever it is asked for.
-
-        Raises:
-            RefSavError: If it cannot be made, and none that could stand in for it.
-        """
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +43,7 @@ class Missing:
 class Plan:
     """Which examples each step takes. It follows from the data alone, whatever the number of devices."""
 
-    examples: Examples
+    examples: Mixture
     batch: int
     """Examples of a step."""
     at_once: int
@@ -108,25 +88,32 @@ class Plan:
 
 
 class _Readable(Dataset[Loaded | Missing]):
-    def __init__(self, examples: Examples, model: Sa2VA, most_tokens: int) -> None:
+    def __init__(self, examples: Mixture, model: Sa2VA, most_tokens: int) -> None:
         self._examples, self._model, self._most_tokens = examples, model, most_tokens
 
     def __getitem__(self, place: Place) -> Loaded | Missing:
         try:
-            return self._load(place)
+            return load_one(self._examples, self._model, self._most_tokens, place)
         except RefSavError as error:  # as an error, it would lose its kind on its way out of a worker
             return Missing(str(error))
 
-    def _load(self, place: Place) -> Loaded:
-        bad: tuple[BadExample, ...] = ()
-        for offset in range(IN_A_ROW):
-            drawn = self._examples.draw(place.epoch, (place.position + offset) % len(self._examples))
-            bad += drawn.bad
-            try:
-                return Loaded(place, prepare(self._model, drawn.example, self._most_tokens), bad)
-            except TooLongError as error:
-                bad = (*bad, BadExample("too long", error.line))
-        raise TooManyBadError(f"{IN_A_ROW} examples one after the other are too long: {bad[-1].line}")
+
+def load_one(examples: Mixture, model: Sa2VA, most_tokens: int, place: Place) -> Loaded:
+    """Read and prepare an example; what comes after one that is too long stands in for it.
+
+    Raises:
+        TooManyBadError: If many in a row cannot be used.
+        RefSavError: If the model cannot take such examples at all.
+    """
+    bad: tuple[BadExample, ...] = ()
+    for offset in range(IN_A_ROW):
+        drawn = examples.draw(place.epoch, (place.position + offset) % len(examples))
+        bad += drawn.bad
+        try:
+            return Loaded(place, prepare(model, drawn.example, most_tokens), bad)
+        except TooLongError as error:
+            bad = (*bad, BadExample("too long", error.line))
+    raise TooManyBadError(f"{IN_A_ROW} examples one after the other are too long, the last: {bad[-1].line}")
 
 
 def load(

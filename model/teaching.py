@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from refsav.model.grounding import resized_logits
 from refsav.model.losses import mask_losses, means, text_losses
 from refsav.model.preparing import Prepared
 from refsav.model.reading import pad, read, seg_states_of
@@ -42,26 +43,31 @@ class Teacher(nn.Module):
         self.model = model
         self.points = points
 
-    def forward(self, examples: Sequence[Prepared]) -> Tensor:
+    def forward(self, examples: Sequence[Prepared], *, measure: bool = False) -> Tensor:
         """Losses of some examples, float32 [examples, 3]: text, pixels and dice, not weighted yet.
+
+        With `measure` [examples, 4]: the mean IoU of the masks comes behind them, not a number where there are none.
 
         Raises:
             InputError: If a conversation has tokens that stand for images.
         """
-        count, device = len(examples), self.model.adapter.device
         heard = self._hear(examples)
-        text = text_losses(heard.scores, heard.wanted, heard.owners, count)
+        text = text_losses(heard.scores, heard.wanted, heard.owners, len(examples))
         if not len(heard.segs):
-            return torch.stack([text, *(self._unused() * text.new_ones(2, count))], dim=1)
-        found = self.draw(examples, heard.segs)
-        compared = [
-            mask_losses(logits, one.masks.flatten(0, 1).to(device), self.points)
-            for one, logits in zip(examples, found, strict=True)
-            if len(logits)
-        ]
-        owners = torch.tensor([i for i, logits in enumerate(found) for _ in range(len(logits))], device=device)
-        pixels, dice = (means(torch.cat(losses), owners, count) for losses in zip(*compared, strict=True))
-        return torch.stack([text, pixels, dice], dim=1)
+            none = self._unused() * text.new_ones(2, len(examples))
+            return torch.stack([text, *none, *([text.new_full(text.shape, torch.nan)] if measure else [])], dim=1)
+        drawn = [(one, logits) for one, logits in zip(examples, self.draw(examples, heard.segs), strict=True)]
+        device = text.device
+        owners = torch.tensor([i for i, (_, logits) in enumerate(drawn) for _ in range(len(logits))], device=device)
+        pairs = [(logits, one.masks.flatten(0, 1).to(device)) for one, logits in drawn if len(logits)]
+        compared = [mask_losses(logits, masks, self.points) for logits, masks in pairs]
+        columns = [torch.cat(losses) for losses in zip(*compared, strict=True)]
+        found = [means(values, owners, len(examples)) for values in columns]
+        if measure:
+            ious = torch.cat([self._ious(logits, masks) for logits, masks in pairs])
+            none = torch.bincount(owners, minlength=len(examples)) == 0
+            found.append(means(ious, owners, len(examples)).masked_fill(none, torch.nan))
+        return torch.stack([text, *found], dim=1)
 
     def draw(self, examples: Sequence[Prepared], segs: Tensor) -> list[Tensor]:
         """Mask logits [n · T, S/4, S/4] of each example, object by object, from the states at its `[SEG]`s."""
@@ -103,6 +109,13 @@ class Teacher(nn.Module):
             owners=owner,
             segs=states[seg_owners, seg_places],
         )
+
+    def _ious(self, logits: Tensor, masks: Tensor) -> Tensor:
+        """IoU of masks [N] at their own size, where logits [N, S/4, S/4] are above 0; 1 if both are empty."""
+        side = self.model.sam2.image_size
+        drawn = resized_logits(logits, [(side, side), (masks.shape[-2], masks.shape[-1])]) > 0
+        common, either = ((drawn & masks).sum((1, 2)), (drawn | masks).sum((1, 2)))
+        return torch.where(either > 0, common / either.clamp(min=1), torch.ones_like(common, dtype=torch.float32))
 
     def _unused(self) -> Tensor:
         """0, made of every weight that only masks teach: devices that work together expect the same gradients."""

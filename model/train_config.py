@@ -5,6 +5,7 @@ from typing import Literal
 from pydantic import Field
 
 from refsav.config import Config
+from refsav.datasets.data_config import DataConfig
 
 Learns = Literal["full", "frozen"]
 SegDesign = Literal["single", "repetitive", "unique"]
@@ -120,3 +121,18 @@ class TrainingConfig(Config):
     learning: LearningConfig = Field(LearningConfig(), description="Steps and rates.")
     checkpoints: CheckpointsConfig = Field(CheckpointsConfig(), description="Checkpoints.")
     watching: WatchingConfig = Field(WatchingConfig(), description="Metrics.")
+
+
+class ValidationConfig(Config):
+    """How well it does on examples that it does not learn from, while it learns."""
+
+    every: int = Field(0, ge=0, description="Steps between two looks, and one at the end; 0 for none.")
+    examples: int = Field(64, ge=1, description="Examples that are looked at, always the same.")
+    data: DataConfig = Field(DataConfig(), description="Where they come from.")
+
+
+class TrainConfig(TrainingConfig):
+    """Everything that a training can be told. Each key has a default; a TOML file or the command line sets it."""
+
+    data: DataConfig = Field(DataConfig(), description="What it learns from.")
+    validation: ValidationConfig = Field(ValidationConfig(), description="Held-out examples.")

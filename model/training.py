@@ -14,8 +14,9 @@ import torch
 from accelerate import Accelerator
 from torch import Tensor
 
+from refsav.datasets.mixture import Mixture
 from refsav.model.adapting import choose_what_learns
-from refsav.model.loading import Examples, Loaded, Plan, load
+from refsav.model.loading import Loaded, Plan, load
 from refsav.model.sa2va import Sa2VA
 from refsav.model.teaching import PARTS, Teacher
 from refsav.model.train_config import LearningConfig, TrainingConfig
@@ -55,7 +56,7 @@ def rate_at(step: int, steps: int, learning: LearningConfig) -> float:
 class Training:
     """A model, the data that it learns from, and how far it has come."""
 
-    def __init__(self, model: Sa2VA, examples: Examples, config: TrainingConfig, accelerator: Accelerator) -> None:
+    def __init__(self, model: Sa2VA, examples: Mixture, config: TrainingConfig, accelerator: Accelerator) -> None:
         """Make a model ready to learn, which changes it.
 
         Raises:
@@ -66,7 +67,9 @@ class Training:
         self.plan = Plan(examples, learning.batch, learning.at_once, accelerator.num_processes)
         self.steps = learning.steps or max(1, round(learning.epochs * self.plan.steps_an_epoch))
         self.done = 0
+        self.dtype = next(model.mllm.parameters()).dtype
         choose_what_learns(model, config.learns, config.lora)
+        self.learnt = {name: weight.shape for name, weight in model.named_parameters() if weight.requires_grad}
         if learning.gradient_checkpointing:
             model.adapter.language_model.gradient_checkpointing_enable({"use_reentrant": False})
         optimizer = torch.optim.AdamW(
