@@ -19,9 +19,9 @@ def group_by_length(weights: npt.NDArray[np.int64], batch: int, random: np.rando
         random: Decides.
     """
     positions = random.permutation(len(weights))
-    lots = range(0, len(positions), batch * BATCHES_COMPARED)
-    chunks = [positions[start : start + batch * BATCHES_COMPARED] for start in lots]
-    ordered = np.concatenate([chunk[np.argsort(weights[chunk], kind="stable")] for chunk in chunks])
-    full = len(ordered) // batch * batch
-    batches = random.permutation(ordered[:full].reshape(-1, batch))
-    return np.concatenate([batches.reshape(-1), ordered[full:]]).astype(np.int64)
+    full = len(positions) // batch * batch
+    lot = batch * BATCHES_COMPARED
+    lots = [positions[start : min(start + lot, full)] for start in range(0, full, lot)]
+    ordered = [some[np.argsort(weights[some], kind="stable")] for some in lots]
+    batches = random.permutation(np.concatenate([*ordered, np.empty(0, np.int64)]).reshape(-1, batch))
+    return np.concatenate([batches.reshape(-1), positions[full:]]).astype(np.int64)

@@ -1,5 +1,7 @@
 """Masks as COCO run-length encoding: encode, decode, measure (pycocotools does the work)."""
 
+from collections.abc import Sequence
+
 import numpy as np
 import numpy.typing as npt
 from pycocotools import mask as coco
@@ -21,6 +23,14 @@ def decode(rle: Rle) -> Mask:
     """Give back the bool [H, W] mask."""
     mask: Mask = coco.decode(_as_coco(rle)).view(np.bool_)
     return mask
+
+
+def union(rles: Sequence[Rle]) -> Rle:
+    """Give the mask of all pixels that one of several masks of equal size covers; of a single one, itself."""
+    if len(rles) == 1:
+        return rles[0]
+    merged = coco.merge([_as_coco(rle) for rle in rles])
+    return Rle(rles[0].size, merged["counts"].decode("ascii"))
 
 
 def area_px(rle: Rle) -> int:

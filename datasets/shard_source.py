@@ -69,9 +69,9 @@ class ShardSource:
         video, path = self._samples.describe(index), self._samples.path_of(index)
         usable = [entry for entry in video.objects if self._texts(entry) and any(entry.masks)]
         if not usable:
-            kind = "" if self.config.text == "either" else f" {self.config.text}"
-            problem = f"no object has a mask and a{kind} expression"
-            raise RecordError(path, video.video_id, problem, "leave the video out, or take either kind of text")
+            kind = "an" if self.config.text == "either" else f"a {self.config.text}"
+            fix = "leave the video out, or take either kind of text"
+            raise RecordError(path, video.video_id, f"no object has both a mask and {kind} expression", fix)
         chosen = [usable[number] for number in choose_objects(len(usable), self.config.objects, random)]
         shown = [any(entry.mask_at(row) for entry in chosen) for row in range(len(video.frames))]
         rows = choose_frames(shown, self.config.frames, random)
