@@ -7,7 +7,7 @@ from typing import Literal
 import numpy as np
 from pydantic import Field
 
-from refsav.datasets.gcg import GcgFile, GroundedCaption, Phrase, open_gcg_training
+from refsav.datasets.gcg_training import GcgFile, GroundedCaption, Phrase, open_gcg_training
 from refsav.datasets.masks import Mask, decode, decode_checked
 from refsav.datasets.pictures import read_picture
 from refsav.datasets.questions import at_random, grounded_caption
@@ -56,12 +56,12 @@ class GcgSource:
         told, path = self._captions.read(index), self._captions.files[0]
         marked = dict(_apart(told))
         if not marked:
-            raise RecordError(path, told.image_id, "no phrase of the caption has a mask", "leave it out")
+            raise RecordError(path, told.image.name, "no phrase of the caption has a mask", "leave it out")
         image = read_picture(told.image)
         choose = at_random(random, self.config.usual_wording)
-        with fitting(path, told.image_id):
+        with fitting(path, told.image.name):
             return TrainingExample(
-                name=f"{self.name} {told.image_id}",
+                name=f"{self.name} {told.image.name}",
                 frames=(image,),
                 turns=(Turn(grounded_caption(choose), with_masks(told.caption, list(marked))),),
                 masks=tuple((_mask(phrase, (image.shape[0], image.shape[1])),) for phrase in marked.values()),
@@ -83,10 +83,10 @@ def with_masks(caption: str, spans: Sequence[tuple[int, int]]) -> str:
 
 
 def _apart(told: GroundedCaption) -> Iterator[tuple[tuple[int, int], Phrase]]:
-    """Pass over a phrase that lies in another one, or is at no place: it cannot be marked."""
+    """Pass over a phrase that lies in another one, or outside of the caption: it cannot be marked."""
     last = 0
     for phrase in told.phrases:
-        if phrase.span is not None and last <= phrase.span[0] < phrase.span[1] <= len(told.caption):
+        if last <= phrase.span[0] < phrase.span[1] <= len(told.caption):
             yield phrase.span, phrase
             last = phrase.span[1]
 

@@ -48,7 +48,7 @@ class ImageQa:
     def notes(self) -> tuple[str, ...]:
         """What was left out on opening."""
         count = self._items.left_out
-        return (f"{count} conversations are about no image and were left out",) if count else ()
+        return (f"conversations about no image, left out: {count}",) if count else ()
 
     def __len__(self) -> int:
         return len(self._items)

@@ -22,6 +22,9 @@ TextKind = Literal["long", "short"]
 TextStatus = Literal["generated", "candidate", "accepted"]
 """generated: for training, seen by no one; candidate: for validation, until people accept it."""
 
+NOT_AS_WRITTEN = (AttributeError, KeyError, TypeError, ValueError)
+"""What a description that was altered raises."""
+
 
 @dataclass(frozen=True, slots=True)
 class FrameEntry:
@@ -120,7 +123,7 @@ def iterate(shards: Iterable[Path]) -> Iterator[Sample]:
     for shard in shards:
         try:
             yield from _samples_of(shard)
-        except (OSError, tarfile.TarError, KeyError, TypeError, ValueError) as error:
+        except (OSError, tarfile.TarError, *NOT_AS_WRITTEN) as error:
             fix = "delete it and write the shards again; index.json holds its SHA-256"
             raise RecordError(shard, "", f"is not a readable shard: {error!r}", fix) from error
 
@@ -150,9 +153,10 @@ def read_frames(sample: Sample, rows: Sequence[int]) -> Iterator[Image]:
 
 def decode_frame(content: bytes) -> Image | None:
     """Give a JPEG back as uint8 RGB [H, W, 3]; None if it is none that can be read."""
-    if not content:
-        return None  # OpenCV raises for that alone
-    image = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_COLOR_RGB)
+    try:
+        image = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_COLOR_RGB)
+    except cv2.error:  # nothing at all, or a header that tells of more pixels than OpenCV reads
+        return None
     return None if image is None else image.astype(np.uint8, copy=False)
 
 
@@ -160,7 +164,7 @@ def described(content: bytes) -> DescribedVideo:
     """Read the JSON member of a sample.
 
     Raises:
-        KeyError, TypeError, ValueError: If it is not what `to_members` writes.
+        NOT_AS_WRITTEN: If it is not what `to_members` writes.
     """
     description = json.loads(content)
     height, width = description["size"]

@@ -9,7 +9,7 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
-from refsav.datasets.samples import DescribedVideo, FrameEntry, Sample, described
+from refsav.datasets.samples import NOT_AS_WRITTEN, DescribedVideo, FrameEntry, Sample, described
 from refsav.datasets.shard_index import IndexedShard, read_index
 from refsav.errors import RecordError
 from refsav.files import sha256_of
@@ -62,7 +62,7 @@ class ShardSamples:
         (content,) = _read(path, [(offset, length)])
         try:
             return described(content)
-        except (KeyError, TypeError, ValueError) as error:
+        except NOT_AS_WRITTEN as error:
             raise RecordError(path, f"sample at byte {offset}", f"is no description: {error!r}", COPY_AGAIN) from error
 
     def sample(self, index: int, video: DescribedVideo, rows: Sequence[int]) -> Sample:

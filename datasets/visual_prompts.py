@@ -1,34 +1,36 @@
-"""Questions about marked regions of images, in Osprey's layout: a JSON list of masks with what is said about them."""
+"""Questions about marked regions of images to train on: Osprey's files, conversations or descriptions."""
 
 import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 from pydantic import Field
 
 from refsav.datasets import questions
 from refsav.datasets.choosing import choose_objects
-from refsav.datasets.conversation import Message, turns_of
-from refsav.datasets.foreign_json import Published, checked, path_below
-from refsav.datasets.json_items import JsonItems
-from refsav.datasets.masks import Mask, decode
+from refsav.datasets.masks import Mask, decode_checked
 from refsav.datasets.pictures import read_picture
-from refsav.datasets.segmentation import read_segmentation
+from refsav.datasets.records import Rle
+from refsav.datasets.region_captions import RegionDialogue, RegionDialogues
 from refsav.datasets.share import Share, WordedConfig, needed_folder
 from refsav.datasets.training_example import TrainingExample, Turn, about_tokens, fitting
-from refsav.errors import RecordError
+
+CHARACTERS = 1000
+"""Of a conversation about regions."""
 
 _REGION = re.compile(r"<(region\d+)>")
 
 
 class VisualPromptsConfig(WordedConfig):
-    """Osprey-724K: conversations about regions, or a description of each."""
+    """One of Osprey's files."""
 
     kind: Literal["visual-prompts"] = "visual-prompts"
-    path: str = Field(description="JSON list, for example osprey_conversation.json or osprey_detail_description.json.")
-    images: tuple[str, ...] = Field(description="Folders of images; each is looked for in one after the other.")
+    path: str = Field(description="The file: osprey_conversation.json, osprey_detail_description.json, …")
+    images: tuple[str, ...] = Field(
+        description="Folders of COCO's images; an image is taken from the first that has it."
+    )
     regions: int = Field(
         5, ge=1, description="Described regions an example, at most; a conversation has all of its own."
     )
@@ -37,81 +39,61 @@ class VisualPromptsConfig(WordedConfig):
         return Share(VisualPrompts(self), self.repeats)
 
 
-class _Region(Published):
-    segmentation: Any
-
-
-class _Item(Published):
-    file_name: str
-    annotation: tuple[_Region, ...] = Field(min_length=1)
-    conversations: tuple[Message, ...] = ()
-    description: tuple[str, ...] = ()
-    descriptions: tuple[str, ...] = ()
-
-
 class VisualPrompts:
-    """Reads one image with marked regions an example; there are no masks to learn, only words."""
+    """Reads one image with marked regions an example; no mask is to be learnt, only words."""
 
     def __init__(self, config: VisualPromptsConfig) -> None:
-        """Open the list. Raises RecordError."""
+        """Open the file. Raises RecordError."""
         self.config = config
-        self._images = [needed_folder(folder, "images of the list") for folder in config.images]
-        self._items = JsonItems(Path(config.path))
+        folders = [needed_folder(folder, "images of COCO") for folder in config.images]
+        self._dialogues = RegionDialogues(Path(config.path), folders)
 
     @property
     def name(self) -> str:
-        return self.config.name or self.config.kind
+        return self.config.name or self._dialogues.name
 
     def __len__(self) -> int:
-        return len(self._items)
+        return len(self._dialogues)
 
-    def weight_of(self, index: int) -> int:
-        return about_tokens(1, self._items.characters(index) // 2)  # a good half are masks
+    def weight_of(self, index: int) -> int:  # noqa: ARG002 - dialogues differ little
+        return about_tokens(1, CHARACTERS)
 
     def read(self, index: int, random: np.random.Generator) -> TrainingExample:
-        path, where = self._items.path, self._items.place(index)
-        item = checked(_Item, self._items[index], path, where)
-        image = read_picture(self._file(item.file_name, path, where))
-        with fitting(path, where):
-            chosen, turns = self._said(item, random, path, where)
+        dialogue, (path,) = self._dialogues.read(index), self._dialogues.files
+        image = read_picture(dialogue.image)
+        with fitting(path, f"[{index}]"):
+            chosen, turns = self._said(dialogue, random)
             return TrainingExample(
-                name=f"{self.name} {item.file_name}",
+                name=f"{self.name} {dialogue.image.name}",
                 frames=(image,),
                 turns=turns,
                 masks=(),
-                regions=tuple(_masks([item.annotation[number] for number in chosen], (image.shape[0], image.shape[1]))),
+                regions=tuple(_masks([dialogue.regions[number] for number in chosen], image.shape[0], image.shape[1])),
             )
 
-    def _said(
-        self, item: _Item, random: np.random.Generator, path: Path, where: str
-    ) -> tuple[Sequence[int], tuple[Turn, ...]]:
-        """Which regions are marked, and the conversation, which counts them from 1."""
-        if item.conversations:
-            turns = turns_of(item.conversations, path, where)
-            plain = tuple(Turn(_REGION.sub(r"\1", turn.question), _REGION.sub(r"\1", turn.answer)) for turn in turns)
-            return range(len(item.annotation)), plain
-        texts = item.description or item.descriptions
-        if len(texts) != len(item.annotation):
-            raise ValueError(f"has {len(texts)} descriptions for {len(item.annotation)} regions")
+    def _said(self, dialogue: RegionDialogue, random: np.random.Generator) -> tuple[Sequence[int], tuple[Turn, ...]]:
+        """Which regions are marked, and what is said of them; they count from 1."""
+        if dialogue.turns:
+            turns = tuple(Turn(_plain(question), _plain(answer)) for question, answer in dialogue.turns)
+            return range(len(dialogue.regions)), turns
+        texts = dialogue.descriptions
+        if not texts or len(texts) != len(dialogue.regions):
+            raise ValueError(f"has {len(texts)} descriptions for {len(dialogue.regions)} regions")
         choose = questions.at_random(random, self.config.usual_wording)
         chosen = choose_objects(len(texts), self.config.regions, random)
-        return chosen, tuple(
-            Turn(questions.region(number, choose), _REGION.sub(f"region{number}", texts[index]).strip())
-            for number, index in enumerate(chosen, 1)
-        )
-
-    def _file(self, name: str, path: Path, where: str) -> Path:
-        candidates = [path_below(folder, name, path, f"{where}.file_name") for folder in self._images]
-        for candidate in candidates:
-            if candidate.is_file():
-                return candidate
-        told = ", ".join(str(folder) for folder in self._images)
-        raise RecordError(path, where, f"{name} is in none of {told}", "unpack COCO's images, all that the list names")
+        asked = (questions.region(number, choose) for number in range(1, len(chosen) + 1))
+        said = (_REGION.sub(f"region{number}", texts[index]) for number, index in enumerate(chosen, 1))
+        return chosen, tuple(map(Turn, asked, said))
 
 
-def _masks(regions: Sequence[_Region], size: tuple[int, int]) -> Iterator[Mask]:
+def _plain(text: str) -> str:
+    """A message without the mark for the image, and with region1 in place of <region1>."""
+    return _REGION.sub(r"\1", text).replace("<image>", "").strip()
+
+
+def _masks(regions: Sequence[Rle], height: int, width: int) -> Iterator[Mask]:
     for number, region in enumerate(regions, 1):
-        mask = decode(read_segmentation(region.segmentation, size))
+        mask = decode_checked(region, (height, width))
         if not mask.any():
             raise ValueError(f"region {number} has no pixel")
         yield mask

@@ -1,4 +1,4 @@
-"""docs/formats.md tells the truth: its examples run on a real run, its tables are the schemas."""
+"""docs/formats.md and training-data.md tell the truth: examples run on a real run, tables are the schemas."""
 
 import re
 from pathlib import Path
@@ -13,8 +13,9 @@ from refsav.datasets.run import RunDirectory
 from refsav.datasets.shards import ShardConfig
 from refsav.datasets.splits import SplitConfig, split_by_video
 
-DOC = (Path(__file__).parents[2] / "docs/formats.md").read_text()
-EXAMPLES = re.findall(r"```python\n(.*?)```", DOC, re.DOTALL)
+DOCS = Path(__file__).parents[2] / "docs"
+DOC = (DOCS / "formats.md").read_text()
+EXAMPLES = re.findall(r"```python\n(.*?)```", DOC + (DOCS / "training-data.md").read_text(), re.DOTALL)
 TYPES = {
     "string": pa.string(),
     "int32": pa.int32(),
@@ -40,7 +41,7 @@ def folder(tmp_path_factory, real_expressions, real_videos, write_shards):
 def test_an_example_runs(example, folder, monkeypatch, capsys, tmp_path):
     monkeypatch.chdir(folder)
     monkeypatch.setattr("datasets.config.HF_DATASETS_CACHE", str(tmp_path))
-    exec(compile(example, "docs/formats.md", "exec"), {})  # noqa: S102 - the example is ours
+    exec(compile(example, "docs", "exec"), {})  # noqa: S102 - the example is ours
     assert "sav_000001_head" in capsys.readouterr().out
 
 

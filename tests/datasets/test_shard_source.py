@@ -9,6 +9,8 @@ import av
 import cv2
 import numpy as np
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from refsav.datasets.frames import decode
 from refsav.datasets.parts import write_parts
@@ -228,6 +230,22 @@ def test_a_shard_that_was_altered_is_named_when_all_bytes_are_looked_at(folder):
     source_of(folder)
     with pytest.raises(RecordError, match=f"{shard.name}: has not the SHA-256"):
         source_of(folder, verify="sha256")
+
+
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(place=st.floats(0, 1, exclude_max=True), value=st.integers(0, 255))
+def test_whatever_is_altered_an_example_comes_or_an_error_that_names_the_shard(run, tmp_path, place, value):
+    shard = sorted(run.shards.glob("train/*.tar"))[0]
+    content = bytearray(shard.read_bytes())
+    content[int(place * len(content))] = value
+    for path in run.shards.glob("train/*"):
+        (tmp_path / path.name).write_bytes(content if path == shard else path.read_bytes())
+    named = shard.name
+    try:
+        source_of(tmp_path).read(0, np.random.default_rng(0))
+    except RecordError as error:
+        named = error.path.name
+    assert named == shard.name
 
 
 def test_a_shard_that_is_missing_and_a_folder_without_an_index_are_told(folder):
