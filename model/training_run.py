@@ -1,10 +1,10 @@
 """A training in its run directory: begun or gone on with, checkpoints on the way, a model that anything reads at the end.
 
-    RUN/training.toml             configuration as used, versions
-    RUN/metrics.jsonl             a line for every few steps, and one for every validation
-    RUN/curves/                   the same for TensorBoard, where it is installed
-    RUN/checkpoints/step-000100/  what training goes on from
-    RUN/model/                    the trained model, adapters merged
+RUN/training.toml             configuration as used, versions
+RUN/metrics.jsonl             a line for every few steps, and one for every validation
+RUN/curves/                   the same for TensorBoard, where it is installed
+RUN/checkpoints/step-000100/  what training goes on from
+RUN/model/                    the trained model, adapters merged
 """
 
 import copy
@@ -25,12 +25,11 @@ from refsav.model.creation import create, usual_tokenizer
 from refsav.model.sa2va import Sa2VA
 from refsav.model.shapes import ModelConfig
 from refsav.model.train_config import OriginConfig, TrainConfig
+from refsav.model.train_settings import keep_settings
 from refsav.model.training import Step, Training
 from refsav.model.training_state import checkpoints_in, export, prune, restore, save
 from refsav.model.validating import mean_iou
-from refsav.model.train_settings import keep_settings
 from refsav.model.watching import Metrics, MetricsFile, Watch, trackers
-
 
 CURVES = "curves"
 VALIDATION = "held_out_mean_iou"
@@ -154,9 +153,7 @@ def _alone(run: TrainRun, config: TrainConfig, accelerator: Accelerator) -> Iter
         yield
 
 
-def _watched(
-    run: TrainRun, config: TrainConfig, training: Training, held_out: Mixture | None
-) -> Iterator[Progress]:
+def _watched(run: TrainRun, config: TrainConfig, training: Training, held_out: Mixture | None) -> Iterator[Progress]:
     """Train; write down, validate and save whenever it is due."""
     watch = Watch(every=config.watching.every, batch=config.learning.batch, steps=training.steps)
     bad = BadExamples(config.data.bad_share)
@@ -180,4 +177,6 @@ def _watched(
             save(training, saved)
             if training.accelerator.is_main_process:
                 prune(run.checkpoints, config.checkpoints.keep)
-        yield Progress(step=step, steps=training.steps, metrics=metrics, left_s=watch.left_s, mean_iou=found, saved=saved)
+        yield Progress(
+            step=step, steps=training.steps, metrics=metrics, left_s=watch.left_s, mean_iou=found, saved=saved
+        )

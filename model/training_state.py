@@ -17,7 +17,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
@@ -154,7 +153,8 @@ def _read_state(folder: Path) -> dict[str, Any]:
         state = json.loads(path.read_bytes())
     except (OSError, ValueError) as error:
         raise _damaged(path, str(error)) from None
-    if not isinstance(state, dict) or not isinstance(state.get("step"), int) or not isinstance(state.get("origin"), str):
+    kinds = {"step": int, "origin": str}
+    if not isinstance(state, dict) or any(not isinstance(state.get(key), kind) for key, kind in kinds.items()):
         raise _damaged(path, "holds no step and no origin")
     return state
 
@@ -164,14 +164,13 @@ def _damaged(path: Path, problem: str) -> RecordError:
     return RecordError(path, "", f"is damaged: {problem}", fix)
 
 
-def _refuse_other(
-    folder: Path, state: Mapping[str, Any], weights: Mapping[str, Tensor], training: Training
-) -> None:
+def _refuse_other(folder: Path, state: Mapping[str, Any], weights: Mapping[str, Tensor], training: Training) -> None:
     """Raise RecordError if a checkpoint is not one of this model, of these parts and adapters."""
     here = {name: tuple(shape) for name, shape in training.learnt.items()}
     there = {name: tuple(tensor.shape) for name, tensor in weights.items()}
+    common = [name for name in here if name in there]
     problems = [
-        *(f"{name} is {list(there[name])}, here {list(here[name])}" for name in here if name in there and here[name] != there[name]),
+        *(f"{name} is {list(there[name])}, here {list(here[name])}" for name in common if here[name] != there[name]),
         *(f"{name} is missing" for name in here if name not in there),
         *(f"{name} does not learn here" for name in there if name not in here),
     ]
