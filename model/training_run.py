@@ -1,4 +1,4 @@
-"""A training in its run directory: begun or gone on with, checkpoints on the way, a model that anything reads at the end.
+"""A training in its run directory: begun or gone on with, with checkpoints on the way and a model at the end.
 
 RUN/training.toml             configuration as used, versions
 RUN/metrics.jsonl             a line for every few steps, and one for every validation
@@ -18,7 +18,6 @@ from accelerate import Accelerator, DistributedDataParallelKwargs
 
 from refsav.datasets.bad_examples import BadExamples
 from refsav.datasets.data_config import open_mixture
-from refsav.datasets.mixture import Mixture
 from refsav.files import remove_unfinished
 from refsav.lock import exclusive
 from refsav.model.creation import create, usual_tokenizer
@@ -104,8 +103,7 @@ def train(run: TrainRun, config: TrainConfig, heard: Callable[[Progress], None],
         )
         if known := checkpoints_in(run.checkpoints):
             restore(training, known[-1])
-        held_out = open_mixture(config.validation.data) if config.validation.every else None
-        for progress in _watched(run, config, training, held_out):
+        for progress in _Watched(run, config, training).steps():
             if accelerator.is_main_process:
                 heard(progress)
         accelerator.end_training()
@@ -153,30 +151,56 @@ def _alone(run: TrainRun, config: TrainConfig, accelerator: Accelerator) -> Iter
         yield
 
 
-def _watched(run: TrainRun, config: TrainConfig, training: Training, held_out: Mixture | None) -> Iterator[Progress]:
-    """Train; write down, validate and save whenever it is due."""
-    watch = Watch(every=config.watching.every, batch=config.learning.batch, steps=training.steps)
-    bad = BadExamples(config.data.bad_share)
-    written = MetricsFile(run.metrics, training.done) if training.accelerator.is_main_process else None
-    training.accelerator.init_trackers(CURVES)
-    for step in training.run():
-        for example in step.examples:
-            bad.note(example)
-        metrics = watch.note(step, bad.count)
-        last = step.number == training.steps
-        found = saved = None
-        if held_out and (last or step.number % config.validation.every == 0):
-            found = mean_iou(training, held_out, config.validation.examples)
-        lines = [*([metrics.line()] if metrics else []), *([{VALIDATION: found}] if found is not None else [])]
-        for line in lines:
-            training.accelerator.log(line, step=step.number)
-            if written:
-                written.append({"step": step.number, **line})
-        if last or (config.checkpoints.every and step.number % config.checkpoints.every == 0):
-            saved = run.checkpoint(step.number)
-            save(training, saved)
-            if training.accelerator.is_main_process:
-                prune(run.checkpoints, config.checkpoints.keep)
-        yield Progress(
-            step=step, steps=training.steps, metrics=metrics, left_s=watch.left_s, mean_iou=found, saved=saved
-        )
+class _Watched:
+    """A training that is written down, validated and saved whenever it is due."""
+
+    def __init__(self, run: TrainRun, config: TrainConfig, training: Training) -> None:
+        self._run, self._config, self._training = run, config, training
+        self._first = training.accelerator.is_main_process
+        self._watch = Watch(every=config.watching.every, batch=config.learning.batch, steps=training.steps)
+        self._bad = BadExamples(config.data.bad_share)
+        self._written = MetricsFile(run.metrics, training.done) if self._first else None
+        self._held_out = open_mixture(config.validation.data) if config.validation.every else None
+        training.accelerator.init_trackers(CURVES)
+
+    def steps(self) -> Iterator[Progress]:
+        """Train. Raises as `train` does."""
+        for step in self._training.run():
+            for example in step.examples:
+                self._bad.note(example)
+            metrics = self._watch.note(step, self._bad.count)
+            found = self._validate(step)
+            if metrics:
+                self._write(step, metrics.line())
+            if found is not None:
+                self._write(step, {VALIDATION: found})
+            yield Progress(
+                step=step,
+                steps=self._training.steps,
+                metrics=metrics,
+                left_s=self._watch.left_s,
+                mean_iou=found,
+                saved=self._save(step),
+            )
+
+    def _is_due(self, step: Step, every: int) -> bool:
+        return step.number == self._training.steps or (every > 0 and step.number % every == 0)
+
+    def _validate(self, step: Step) -> float | None:
+        if self._held_out is None or not self._is_due(step, self._config.validation.every):
+            return None
+        return mean_iou(self._training, self._held_out, self._config.validation.examples)
+
+    def _save(self, step: Step) -> Path | None:
+        if not self._is_due(step, self._config.checkpoints.every):
+            return None
+        folder = self._run.checkpoint(step.number)
+        save(self._training, folder)
+        if self._first:
+            prune(self._run.checkpoints, self._config.checkpoints.keep)
+        return folder
+
+    def _write(self, step: Step, line: dict[str, float]) -> None:
+        self._training.accelerator.log(line, step=step.number)
+        if self._written:
+            self._written.append({"step": step.number, **line})

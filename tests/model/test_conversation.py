@@ -7,7 +7,11 @@ from refsav.model.conversation import write_conversation
 from refsav.model.mllm import SEG
 from tests.model.training_data import pocket, scenes
 
-TURNS = (Turn("Where is the red object?", "Sure, [SEG]."), Turn("And the blue one?", "It is [SEG]."), Turn("Why?", "So."))
+TURNS = (
+    Turn("Where is the red object?", "Sure, [SEG]."),
+    Turn("And the blue one?", "It is [SEG]."),
+    Turn("Why?", "So."),
+)
 
 
 @pytest.mark.parametrize("family", ["pocket", "pocket-qwen25", "pocket-internvl"])

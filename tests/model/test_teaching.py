@@ -28,7 +28,11 @@ def video() -> TrainingExample:
     return TrainingExample(
         name="a video",
         frames=(one.frame, other.frame),
-        turns=(Turn("Please segment it.", "Sure, [SEG]."), Turn("What is it?", "A thing."), Turn("Again.", "[SEG] [SEG]")),
+        turns=(
+            Turn("Please segment it.", "Sure, [SEG]."),
+            Turn("What is it?", "A thing."),
+            Turn("Again.", "[SEG] [SEG]"),
+        ),
         masks=tuple((one.masks[0], other.masks[0]) for _ in range(3)),
     )
 
