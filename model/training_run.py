@@ -116,7 +116,7 @@ def accelerator_of(run: TrainRun, config: TrainConfig, *, cpu: bool) -> Accelera
     return Accelerator(
         cpu=cpu,
         mixed_precision="bf16" if torch.cuda.is_available() and not cpu else "no",
-        log_with=trackers(config.watching),
+        log_with=trackers(config.watching) or None,
         project_dir=run.root,
         kwargs_handlers=[DistributedDataParallelKwargs(find_unused_parameters=True)],
     )

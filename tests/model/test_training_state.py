@@ -1,8 +1,10 @@
 """Checkpoints of a training: gone on from exactly, whole or not at all, and only into the same training."""
 
 import json
-import os
+import resource
 import shutil
+import signal
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -53,7 +55,11 @@ def test_a_training_goes_on_as_if_nothing_had_happened(undisturbed: tuple[list[f
 
 def test_a_checkpoint_holds_what_learns_and_no_pickle(undisturbed: tuple[list[float], Path]) -> None:
     _, folder = undisturbed
-    assert sorted(path.name for path in folder.iterdir()) == ["learnt.safetensors", "optimizer.safetensors", "state.json"]
+    assert sorted(path.name for path in folder.iterdir()) == [
+        "learnt.safetensors",
+        "optimizer.safetensors",
+        "state.json",
+    ]
     assert json.loads((folder / "state.json").read_text())["step"] == 2
 
 
@@ -106,29 +112,35 @@ def test_only_the_last_checkpoints_are_kept(tmp_path: Path) -> None:
         (tmp_path / f"step-{number:06}").mkdir()
     (tmp_path / "step-other").mkdir()
     (tmp_path / ".step-000101.x.part").mkdir()
-    assert [path.name for path in checkpoints_in(tmp_path)] == ["step-000007", "step-000099", "step-000100", "step-1000000"]
+    assert [path.name for path in checkpoints_in(tmp_path)] == [
+        "step-000007",
+        "step-000099",
+        "step-000100",
+        "step-1000000",
+    ]
     prune(tmp_path, 2)
     assert [path.name for path in checkpoints_in(tmp_path)] == ["step-000100", "step-1000000"]
     assert (tmp_path / "step-other").is_dir()
 
 
-def test_a_full_disk_leaves_the_last_good_checkpoint(undisturbed: tuple[list[float], Path], tmp_path: Path) -> None:
-    _, folder = undisturbed
-    good = tmp_path / "step-000002"
-    shutil.copytree(folder, good)
-    learner = training()
-    import resource
-
+@pytest.fixture
+def full_disk() -> Iterator[None]:
+    """No file can grow beyond 100 kB."""
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
-    import signal
-
     heard = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
     resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, before[1]))
-    try:
-        with pytest.raises(DiskError, match="step-000003: cannot be written"):
-            save(learner, tmp_path / "step-000003")
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, before)
-        signal.signal(signal.SIGXFSZ, heard)
-    assert os.listdir(tmp_path) == ["step-000002"]
-    restore(learner, good)
+    yield
+    resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    signal.signal(signal.SIGXFSZ, heard)
+
+
+@pytest.mark.usefixtures("full_disk")
+def test_a_full_disk_leaves_the_last_good_checkpoint(tmp_path: Path) -> None:
+    (tmp_path / "step-000002").mkdir()
+    with pytest.raises(DiskError, match="step-000003: cannot be written"):
+        save(training(), tmp_path / "step-000003")
+    assert names_in(tmp_path) == ["step-000002"]
+
+
+def names_in(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir())
