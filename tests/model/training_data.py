@@ -1,14 +1,17 @@
 """Small models and made pictures for tests of training."""
 
 import json
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 
+import numpy as np
 import tomli_w
 from PIL import Image
 
 from refsav.datasets.masks import encode
 from refsav.datasets.mixture import Mixture
+from refsav.datasets.training_example import TrainingExample, Turn
 from refsav.model.creation import create, usual_tokenizer
 from refsav.model.pocket import SCENES, Pictures, pictures
 from refsav.model.sa2va import Sa2VA
@@ -52,6 +55,22 @@ def pocket(name: str = "pocket") -> Sa2VA:
 def scenes(count: int = 12) -> Pictures:
     """Pictures of one to four objects."""
     return Pictures(tuple(pictures(SCENES, range(count))))
+
+
+class Words:
+    """Questions about pictures that are answered without a mask."""
+
+    name = "words"
+
+    def __len__(self) -> int:
+        return len(scenes())
+
+    def weight_of(self, index: int) -> int:
+        return scenes().weight_of(index)
+
+    def read(self, index: int, random: np.random.Generator) -> TrainingExample:
+        seen = scenes().read(index, random)
+        return replace(seen, turns=(Turn("What is it?", "There is no such object."),), masks=())
 
 
 def mixture(count: int = 12) -> Mixture:
