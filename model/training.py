@@ -68,7 +68,7 @@ class Training:
         self.steps = learning.steps or max(1, round(learning.epochs * self.plan.steps_an_epoch))
         self.done = 0
         self.dtype = next(model.mllm.parameters()).dtype
-        choose_what_learns(model, config.learns, config.lora)
+        choose_what_learns(model, config.learns, config.lora, learning.seed)
         self.learnt = {name: weight.shape for name, weight in model.named_parameters() if weight.requires_grad}
         if learning.gradient_checkpointing:
             model.adapter.language_model.gradient_checkpointing_enable({"use_reentrant": False})
