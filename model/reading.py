@@ -88,8 +88,7 @@ def read(
     if start and cache is not None:
         ids = torch.tensor([batch.shared], device=device)
         places = ids == mllm.placeholder_id
-        embeddings = mllm.embed(ids)
-        embeddings[places] = sights[0].rows.to(embeddings)
+        embeddings = _filled(mllm.embed(ids), places, sights[0])
         whole = torch.ones_like(ids)
         mllm.run(embeddings, batch.positions[:, :1, :start].to(device), whole, cache, places, sights[0])
         cache.batch_repeat_interleave(len(batch.rests))
@@ -98,11 +97,16 @@ def read(
     places = (ids == mllm.placeholder_id) & real
     remaining = None if start else _joined(sights)
     if remaining is not None:
-        embeddings[places] = remaining.rows.to(embeddings)
+        embeddings = _filled(embeddings, places, remaining)
     attend = torch.cat([real.new_ones(len(real), start), real], dim=1).long()
     seen.clear()
     states = mllm.run(embeddings, batch.positions[:, :, start:].to(device), attend, cache, places, remaining)
     return states, seen[-1] if seen else states
+
+
+def _filled(embeddings: Tensor, places: Tensor, sight: Sight) -> Tensor:
+    """Put what was seen in its places. Not into the embeddings themselves: training may watch those."""
+    return embeddings.index_put((places,), sight.rows.to(embeddings))
 
 
 def _joined(sights: Sequence[Sight]) -> Sight:

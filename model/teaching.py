@@ -17,7 +17,7 @@ from refsav.model.reading import pad, read, seg_states_of
 from refsav.model.sa2va import Sa2VA
 
 PARTS = ("text", "pixels", "dice")
-"""What a loss is made of, in the order of the columns of `Teacher.forward`."""
+"""What a loss is made of, in the order of the columns of `Teacher.losses`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,13 +37,25 @@ class Heard:
 class Teacher(nn.Module):
     """A Sa2VA whose forward pass is that of training, as wrappers for several devices want it."""
 
-    def __init__(self, model: Sa2VA, *, points: int = 0) -> None:
-        """Take a model into training. `points` of a mask are compared, or all pixels if it is 0."""
+    def __init__(self, model: Sa2VA, *, points: int = 0, dtype: torch.dtype = torch.float32) -> None:
+        """Take a model into training.
+
+        Args:
+            model: It.
+            points: Of a mask that are compared; all pixels if it is 0.
+            dtype: What is computed in, where that does not need float32.
+        """
         super().__init__()
         self.model = model
         self.points = points
+        self.dtype = dtype
 
     def forward(self, examples: Sequence[Prepared], *, measure: bool = False) -> Tensor:
+        """Give what `losses` does, computed in `dtype`."""
+        with torch.autocast(self.model.adapter.device.type, self.dtype, enabled=self.dtype != torch.float32):
+            return self.losses(examples, measure=measure)
+
+    def losses(self, examples: Sequence[Prepared], *, measure: bool = False) -> Tensor:
         """Losses of some examples, float32 [examples, 3]: text, pixels and dice, not weighted yet.
 
         With `measure` [examples, 4]: the mean IoU of the masks comes behind them, not a number where there are none.

@@ -79,7 +79,9 @@ class Training:
             weight_decay=learning.weight_decay,
             fused=True,
         )
-        self.teacher, self.optimizer = accelerator.prepare(Teacher(model, points=config.loss.points), optimizer)
+        computing = torch.bfloat16 if accelerator.device.type == "cuda" else self.dtype
+        teacher = Teacher(model, points=config.loss.points, dtype=computing)
+        self.teacher, self.optimizer = accelerator.prepare(teacher, optimizer)
         self._weights = torch.tensor([getattr(config.loss, part) for part in PARTS], device=accelerator.device)
 
     def run(self) -> Iterator[Step]:

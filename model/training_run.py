@@ -112,10 +112,10 @@ def train(run: TrainRun, config: TrainConfig, heard: Callable[[Progress], None],
 
 
 def accelerator_of(run: TrainRun, config: TrainConfig, *, cpu: bool) -> Accelerator:
-    """Find the devices, as many as `accelerate launch` has started processes for; bfloat16 on GPUs."""
+    """Find the devices, as many as `accelerate launch` has started processes for."""
     return Accelerator(
         cpu=cpu,
-        mixed_precision="bf16" if torch.cuda.is_available() and not cpu else "no",
+        mixed_precision="no",  # Teacher knows what may be computed in bfloat16, sharded or not
         log_with=trackers(config.watching) or None,
         project_dir=run.root,
         kwargs_handlers=[DistributedDataParallelKwargs(find_unused_parameters=True)],
