@@ -49,6 +49,7 @@ class Teacher(nn.Module):
         self.model = model
         self.points = points
         self.dtype = dtype
+        self._no_split_modules = sorted(model.mllm._no_split_modules)  # where accelerate may cut it to shard weights
 
     def forward(self, examples: Sequence[Prepared], *, measure: bool = False) -> Tensor:
         """Give what `losses` does, computed in `dtype`."""

@@ -113,13 +113,16 @@ def train(run: TrainRun, config: TrainConfig, heard: Callable[[Progress], None],
 
 def accelerator_of(run: TrainRun, config: TrainConfig, *, cpu: bool) -> Accelerator:
     """Find the devices, as many as `accelerate launch` has started processes for."""
-    return Accelerator(
+    accelerator = Accelerator(
         cpu=cpu,
         mixed_precision="no",  # Teacher knows what may be computed in bfloat16, sharded or not
         log_with=trackers(config.watching) or None,
         project_dir=run.root,
         kwargs_handlers=[DistributedDataParallelKwargs(find_unused_parameters=True)],
     )
+    if plugin := getattr(accelerator.state, "fsdp_plugin", None):
+        plugin.cpu_ram_efficient_loading = False  # it takes all that is saved for weights; SAM-2 has buffers too
+    return accelerator
 
 
 def open_origin(config: OriginConfig, device: torch.device) -> Sa2VA:
