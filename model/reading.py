@@ -64,7 +64,7 @@ def _shared(mllm: Mllm, rows: Sequence[list[int]]) -> list[int]:
         return []
     first = rows[0]
     end = len(first) - first[::-1].index(mllm.placeholder_id)
-    if any(row[:end] != first[:end] for row in rows) or mllm.seg_id in first[:end]:
+    if any(row[:end] != first[:end] for row in rows) or not set(mllm.seg_ids).isdisjoint(first[:end]):
         return []
     return first[:end]
 
@@ -124,7 +124,7 @@ def seg_states_in(mllm: Mllm, row: Sequence[int], prompt_length: int, states: Te
     """States at the `[SEG]`s of a row whose states [R, H] are known from the end of the shared tokens on."""
     first = 0 if mllm.seg_in_prompt else prompt_length
     offset = states.shape[0] - len(row)
-    return [states[offset + place] for place in range(first, len(row)) if row[place] == mllm.seg_id]
+    return [states[offset + place] for place in range(first, len(row)) if row[place] in mllm.seg_ids]
 
 
 @contextmanager

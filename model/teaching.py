@@ -87,15 +87,15 @@ class Teacher(nn.Module):
         sam2, device = self.model.sam2, segs.device
         language = self.model.text_hidden_fcs(segs)
         frames: list[int] = []
-        objects: list[int] = []
-        first_frame = first_object = 0
+        named: list[int] = []  # by which [SEG] each object is meant in each frame
+        first_frame = first_seg = 0
         for one in examples:
-            count, shown = one.masks.shape[:2] if len(one.pictures) else (0, 0)
+            count, shown, segs_each = *one.masks.shape[:2], one.segs_per_object
             frames += [first_frame + frame for _ in range(count) for frame in range(shown)]
-            objects += [first_object + number for number in range(count) for _ in range(shown)]
-            first_frame, first_object = first_frame + len(one.pictures), first_object + count
+            named += [first_seg + n * segs_each + frame % segs_each for n in range(count) for frame in range(shown)]
+            first_frame, first_seg = first_frame + len(one.pictures), first_seg + count * segs_each
         features = sam2.encode_pictures(torch.cat([one.pictures for one in examples]))
-        logits = sam2.decode_pairs(features, torch.tensor(frames, device=device), language[objects])
+        logits = sam2.decode_pairs(features, torch.tensor(frames, device=device), language[named])
         return list(logits.split([one.masks.shape[0] * one.masks.shape[1] for one in examples]))
 
     def _hear(self, examples: Sequence[Prepared]) -> Heard:
@@ -110,7 +110,7 @@ class Teacher(nn.Module):
         for number, one in enumerate(examples):
             offset = width - len(one.conversation.ids)
             learnt = [offset + place for place, learns in enumerate(one.conversation.learnt) if learns]
-            segs = [offset + place for place in one.conversation.places_of(mllm.seg_id)]
+            segs = [offset + place for place in one.conversation.places_of(mllm.seg_ids)]
             owners += [number] * len(learnt)
             places += learnt
             seg_owners += [number] * len(segs)

@@ -6,15 +6,9 @@ from pydantic import Field
 
 from refsav.config import Config
 from refsav.datasets.data_config import DataConfig
+from refsav.model.seg_tokens import SegDesign
 
 Learns = Literal["full", "frozen"]
-SegDesign = Literal["single", "repetitive", "unique"]
-"""How an answer names an object of a video (paper, Table 13).
-
-single: one `[SEG]`, whose embedding is decoded in every frame.
-repetitive: a `[SEG]` for every frame.
-unique: likewise, each frame with a token of its own: `[SEG]`, `[SEG1]`, `[SEG2]` …
-"""
 
 
 class OriginConfig(Config):
@@ -31,6 +25,15 @@ class OriginConfig(Config):
         description="Keep SAM-2's mask decoder aside as it was before training, for consistent propagation; a model "
         "from nothing has none worth keeping.",
     )
+
+
+class SegConfig(Config):
+    """What stands for an object of a video in an answer (paper, Table 12)."""
+
+    design: SegDesign = Field(
+        "single", description="single: [SEG] for all frames; repetitive: [SEG] for each; unique: [SEG 1], [SEG 2] …"
+    )
+    frames: int = Field(5, ge=1, description="Most frames of an example: so many tokens unique has.")
 
 
 class LearnsConfig(Config):
@@ -110,11 +113,7 @@ class TrainingConfig(Config):
     """A training but for its data: a TOML file or the command line sets each key."""
 
     model: OriginConfig = Field(OriginConfig(), description="The model.")
-    seg_token: SegDesign = Field(
-        "single",
-        description="What names an object of a video: single ([SEG] for all frames), repetitive ([SEG] for each), "
-        "unique ([SEG], [SEG1], … for each).",
-    )
+    seg: SegConfig = Field(SegConfig(), description="What stands for an object in an answer.")
     learns: LearnsConfig = Field(LearnsConfig(), description="What learns.")
     lora: LoraConfig = Field(LoraConfig(), description="Adapters.")
     loss: LossConfig = Field(LossConfig(), description="The loss.")

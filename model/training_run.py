@@ -22,6 +22,7 @@ from refsav.files import remove_unfinished
 from refsav.lock import exclusive
 from refsav.model.creation import create, usual_tokenizer
 from refsav.model.sa2va import Sa2VA
+from refsav.model.seg_design import adopt
 from refsav.model.shapes import ModelConfig
 from refsav.model.train_config import OriginConfig, TrainConfig
 from refsav.model.train_settings import keep_settings
@@ -98,9 +99,9 @@ def train(run: TrainRun, config: TrainConfig, heard: Callable[[Progress], None],
     """
     accelerator = accelerator_of(run, config, cpu=cpu)
     with _alone(run, config, accelerator):
-        training = Training(
-            open_origin(config.model, accelerator.device), open_mixture(config.data), config, accelerator
-        )
+        model = open_origin(config.model, accelerator.device)
+        adopt(model, config.seg.design, config.seg.frames)
+        training = Training(model, open_mixture(config.data), config, accelerator)
         if known := checkpoints_in(run.checkpoints):
             restore(training, known[-1])
         for progress in _Watched(run, config, training).steps():
