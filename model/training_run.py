@@ -82,13 +82,21 @@ class Progress:
     """Checkpoint, if one was due."""
 
 
-def train(run: TrainRun, config: TrainConfig, heard: Callable[[Progress], None], *, cpu: bool = False) -> None:
+def train(
+    run: TrainRun,
+    config: TrainConfig,
+    heard: Callable[[Progress], None],
+    *,
+    told: Callable[[str], None] | None = None,
+    cpu: bool = False,
+) -> None:
     """Train to the end, from the last checkpoint if there is one; every process of several runs this.
 
     Args:
         run: Where it goes.
         config: All settings.
         heard: Told after each step, in the first process.
+        told: Likewise, of what was left out when the data was opened, and from where it goes on; a line each.
         cpu: Leave GPUs alone.
 
     Raises:
@@ -101,9 +109,14 @@ def train(run: TrainRun, config: TrainConfig, heard: Callable[[Progress], None],
     with _alone(run, config, accelerator):
         model = open_origin(config.model, accelerator.device)
         adopt(model, config.seg.design, config.seg.frames)
-        training = Training(model, open_mixture(config.data), config, accelerator)
+        data = open_mixture(config.data)
+        training = Training(model, data, config, accelerator)
+        lines = [f"{share.source.name}: {note}" for share in data.shares for note in share.notes]
         if known := checkpoints_in(run.checkpoints):
             restore(training, known[-1])
+            lines.append(f"going on from step {training.done} of {training.steps}")
+        for line in lines if told and accelerator.is_main_process else ():
+            told(line)
         for progress in _Watched(run, config, training).steps():
             if accelerator.is_main_process:
                 heard(progress)
