@@ -6,6 +6,7 @@ Every frame is decoded on its own from the `[SEG]` embedding; SAM-2's memory tak
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -49,7 +50,8 @@ class Teacher(nn.Module):
         self.model = model
         self.points = points
         self.dtype = dtype
-        self._no_split_modules = sorted(model.mllm._no_split_modules)  # where accelerate may cut it to shard weights
+        mllm: Any = model.mllm
+        self._no_split_modules = sorted(mllm._no_split_modules)  # where accelerate may cut it to shard weights
 
     def forward(self, examples: Sequence[Prepared], *, measure: bool = False) -> Tensor:
         """Give what `losses` does, computed in `dtype`."""
@@ -96,7 +98,7 @@ class Teacher(nn.Module):
             first_frame, first_seg = first_frame + len(one.pictures), first_seg + count * segs_each
         features = sam2.encode_pictures(torch.cat([one.pictures for one in examples]))
         logits = sam2.decode_pairs(features, torch.tensor(frames, device=device), language[named])
-        return list(logits.split([one.masks.shape[0] * one.masks.shape[1] for one in examples]))
+        return list(torch.split(logits, [one.masks.shape[0] * one.masks.shape[1] for one in examples]))
 
     def _hear(self, examples: Sequence[Prepared]) -> Heard:
         mllm = self.model.adapter

@@ -53,7 +53,7 @@ class LoraConfig(Config):
     """Low-rank adapters on every linear layer of the LLM's decoder, where language_model is lora."""
 
     rank: int = Field(256, ge=1, description="Rank of the adapters.")
-    alpha: float = Field(512, gt=0, description="Scale: alpha / rank times the adapter is added.")
+    alpha: int = Field(512, ge=1, description="Scale: alpha / rank times the adapter is added.")
     dropout: float = Field(0.05, ge=0, lt=1, description="Share of an adapter's inputs that are dropped.")
 
 

@@ -115,8 +115,9 @@ def train(
         if known := checkpoints_in(run.checkpoints):
             restore(training, known[-1])
             lines.append(f"going on from step {training.done} of {training.steps}")
-        for line in lines if told and accelerator.is_main_process else ():
-            told(line)
+        if told is not None and accelerator.is_main_process:
+            for line in lines:
+                told(line)
         for progress in _Watched(run, config, training).steps():
             if accelerator.is_main_process:
                 heard(progress)

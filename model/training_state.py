@@ -51,7 +51,7 @@ def save(training: Training, folder: Path) -> None:
         DiskError: If the disk is full, or the folder cannot be written; what was there stays.
     """
     weights = _learnt(training)
-    adamw = get_optimizer_state_dict(training.teacher, training.optimizer.optimizer, options=WHOLE)
+    adamw: Any = get_optimizer_state_dict(training.teacher, training.optimizer.optimizer, options=WHOLE)
     if training.accelerator.is_main_process:
         moments = adamw["state"].items()
         flat = {f"{name}.{kind}": tensor for name, state in moments for kind, tensor in state.items()}
@@ -115,7 +115,7 @@ def export(training: Training, directory: Path) -> None:
 
     All processes call this, the first one writes. Raises DiskError.
     """
-    state = get_model_state_dict(training.teacher, options=WHOLE)
+    state: Any = get_model_state_dict(training.teacher, options=WHOLE)
     if training.accelerator.is_main_process:
         lora = training.config.lora
         ours = {name.removeprefix(OURS): tensor for name, tensor in state.items()}
@@ -135,7 +135,7 @@ def origin_digest(training: Training) -> str:
 
 def _learnt(training: Training) -> dict[str, Tensor]:
     learns = StateDictOptions(full_state_dict=True, cpu_offload=True, ignore_frozen_params=True)
-    found = get_model_state_dict(training.teacher, options=learns)
+    found: Any = get_model_state_dict(training.teacher, options=learns)
     names = {OURS + name for name in training.learnt}
     return {name.removeprefix(OURS): tensor for name, tensor in found.items() if name in names}
 

@@ -1,6 +1,7 @@
 """Steps: that they teach, what stays as it was, and that a step does not depend on how it is taken in parts."""
 
 import math
+import re
 
 import numpy as np
 import pytest
@@ -114,3 +115,12 @@ def test_too_long_examples_are_left_out_and_told() -> None:
     told = [bad for step in steps for one in step.examples for bad in one.bad]
     assert told and all(bad.source == "too long" and f"more than the {longest - 1}" in bad.line for bad in told)
     assert all(len(one.prepared.conversation.ids) < longest for step in steps for one in step.examples)
+
+
+def test_too_little_memory_says_what_to_lower() -> None:
+    learner = training(settings(at_once=4))
+    learner.model.text_hidden_fcs.register_forward_hook(lambda *_: torch.empty(1 << 50))
+    with pytest.raises(TrainingError) as told:
+        next(learner.run())
+    assert re.match(r"memory does not suffice for 4 at once; the longest has \d+ tokens, \d objects", str(told.value))
+    assert "fix: lower, in this order: learning.at_once (is 4); set learning.gradient_checkpointing" in str(told.value)
