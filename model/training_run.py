@@ -24,7 +24,7 @@ from refsav.model.creation import create, usual_tokenizer
 from refsav.model.sa2va import Sa2VA
 from refsav.model.seg_design import adopt
 from refsav.model.shapes import ModelConfig
-from refsav.model.train_config import OriginConfig, TrainConfig
+from refsav.model.train_config import TrainConfig
 from refsav.model.train_settings import keep_settings
 from refsav.model.training import Step, Training
 from refsav.model.training_state import checkpoints_in, export, prune, restore, save
@@ -107,7 +107,7 @@ def train(
     """
     accelerator = accelerator_of(run, config, cpu=cpu)
     with _alone(run, config, accelerator):
-        model = open_origin(config.model, accelerator.device)
+        model = open_origin(config, accelerator.device)
         adopt(model, config.seg.design, config.seg.frames)
         data = open_mixture(config.data)
         training = Training(model, data, config, accelerator)
@@ -140,19 +140,20 @@ def accelerator_of(run: TrainRun, config: TrainConfig, *, cpu: bool) -> Accelera
     return accelerator
 
 
-def open_origin(config: OriginConfig, device: torch.device) -> Sa2VA:
-    """Make or read the model to begin with.
+def open_origin(config: TrainConfig, device: torch.device) -> Sa2VA:
+    """Make or read the model to begin with; where its mask decoder is going to learn, it is kept aside as it is.
 
     Raises:
         ConfigError: If it is a file of sizes that cannot be used.
         RecordError: If it is a checkpoint that cannot be read.
     """
-    origin = Path(config.origin)
+    origin = Path(config.model.origin)
     if origin.is_file():
         sizes = ModelConfig.from_toml(origin)
-        return create(sizes, usual_tokenizer(sizes), config.seed).to(device)
-    model = Sa2VA.from_pretrained(origin, device=device, attention=config.attention)
-    if config.keep_original_decoder and model.original_decoder is None:
+        return create(sizes, usual_tokenizer(sizes), config.model.seed).to(device)
+    model = Sa2VA.from_pretrained(origin, device=device, attention=config.model.attention)
+    learns = config.learns.mask_decoder == "full"
+    if learns and config.model.keep_original_decoder and model.original_decoder is None:
         model.original_decoder = copy.deepcopy(model.sam2.sam_mask_decoder)
     return model
 

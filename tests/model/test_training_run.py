@@ -15,7 +15,7 @@ from refsav.lock import LockedError, exclusive
 from refsav.model.sa2va import Sa2VA
 from refsav.model.train_config import TrainConfig
 from refsav.model.training_run import Progress, TrainRun, train
-from tests.model.training_data import write_config
+from tests.model.training_data import pocket, write_config
 
 FORK = multiprocessing.get_context("fork")  # torch is loaded already
 STEPS = 5
@@ -96,3 +96,28 @@ def test_a_run_is_not_gone_on_with_with_other_settings(data: Path, undisturbed: 
         train(TrainRun(undisturbed), config_of(data, **{"learning.rate": 1e-3}), silent, cpu=True)
     with exclusive(undisturbed), pytest.raises(LockedError):
         train(TrainRun(undisturbed), config_of(data), silent, cpu=True)
+
+
+def test_a_checkpoint_is_trained_on_with_its_mask_decoder_kept_aside(data: Path, tmp_path: Path) -> None:
+    origin = pocket()
+    origin.save_pretrained(tmp_path / "origin")
+    changes = {"model.origin": str(tmp_path / "origin"), "learning.steps": 1, "learns.language_model": "lora"}
+    config = config_of(data, **changes, **{"lora.rank": 4, "lora.alpha": 8})
+    train(TrainRun(tmp_path / "run"), config, silent, cpu=True)
+    trained = Sa2VA.from_pretrained(tmp_path / "run/model", device="cpu")
+    assert trained.original_decoder is not None
+    before, kept, now = (
+        dict(decoder.named_parameters())
+        for decoder in (origin.sam2.sam_mask_decoder, trained.original_decoder, trained.sam2.sam_mask_decoder)
+    )
+    assert all(torch.equal(kept[name], weight) for name, weight in before.items())
+    assert not torch.equal(now["conv_s0.weight"], before["conv_s0.weight"])
+    assert trained.settled().propagation == "consistent"
+    train(
+        TrainRun(tmp_path / "more"),
+        config_of(data, **{**changes, "model.origin": str(tmp_path / "run/model")}),
+        silent,
+        cpu=True,
+    )
+    again = Sa2VA.from_pretrained(tmp_path / "more/model", device="cpu")
+    assert torch.equal(again.original_decoder.conv_s0.weight, before["conv_s0.weight"])
