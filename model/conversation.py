@@ -20,6 +20,12 @@ class Conversation:
         return [place for place, one in enumerate(self.ids) if one in tokens and self.learnt[place]]
 
 
+def write_conversations(mllm: Mllm, turns: Sequence[Turn], layout: Layout, *, apart: bool) -> tuple[Conversation, ...]:
+    """Write turns as one conversation, or each as one of its own about the same frames. Raises as the next does."""
+    parts = [[turn] for turn in turns] if apart else [turns]
+    return tuple(write_conversation(mllm, part, layout) for part in parts)
+
+
 def write_conversation(mllm: Mllm, turns: Sequence[Turn], layout: Layout) -> Conversation:
     """Write turns after one another as the family's template has them: the first with the frames, the others without.
 

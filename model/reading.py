@@ -27,8 +27,14 @@ class Batch:
     """int64 [A, B]."""
 
 
-def pad(mllm: Mllm, sights: Sequence[Sight], rows: Sequence[list[int]]) -> Batch:
-    """Bring rows of token ids together. `sights`: what each row's placeholders stand for.
+def pad(mllm: Mllm, sights: Sequence[Sight], rows: Sequence[list[int]], *, share: bool = True) -> Batch:
+    """Bring rows of token ids together.
+
+    Args:
+        mllm: The language model's adapter.
+        sights: What each row's placeholders stand for.
+        rows: Token ids.
+        share: Whether what rows about one sight begin with may stand apart; not without a cache.
 
     Raises:
         InputError: If a row's placeholders are not as many as the rows of image features.
@@ -40,7 +46,7 @@ def pad(mllm: Mllm, sights: Sequence[Sight], rows: Sequence[list[int]]) -> Batch
                 f"the prompt has places for {places} rows of image features, not {len(sight.rows)}",
                 "take tokens that stand for images out of the text",
             )
-    shared = _shared(mllm, rows) if all(sight is sights[0] for sight in sights) else []
+    shared = _shared(mllm, rows) if share and all(sight is sights[0] for sight in sights) else []
     rests = [row[len(shared) :] for row in rows]
     width = max(map(len, rests))
     tokens = torch.tensor([[mllm.stop_ids[0]] * (width - len(rest)) + rest for rest in rests])

@@ -102,34 +102,32 @@ class Teacher(nn.Module):
 
     def _hear(self, examples: Sequence[Prepared]) -> Heard:
         mllm = self.model.adapter
-        sights = mllm.look([one.shown for one in examples])
-        rows = [one.conversation.ids for one in examples]
-        batch = pad(mllm, sights, rows)
+        talks = [(number, talk) for number, one in enumerate(examples) for talk in one.conversations]
+        seen_once = mllm.look([one.shown for one in examples])
+        sights = [seen_once[number] for number, _ in talks]
+        batch = pad(mllm, sights, [talk.ids for _, talk in talks], share=False)
         with seg_states_of(mllm) as seen:
             normalized, states = read(mllm, sights, batch, None, seen)
-        width = normalized.shape[1]
-        owners, places, seg_owners, seg_places = [], [], [], []
-        for number, one in enumerate(examples):
-            offset = width - len(one.conversation.ids)
-            learnt = [offset + place for place, learns in enumerate(one.conversation.learnt) if learns]
-            segs = [offset + place for place in one.conversation.places_of(mllm.seg_ids)]
-            owners += [number] * len(learnt)
-            places += learnt
-            seg_owners += [number] * len(segs)
-            seg_places += segs
-        owner, place = torch.tensor([owners, places], device=normalized.device)
+        learnt: list[tuple[int, int, int]] = []  # example, row, place
+        named: list[tuple[int, int]] = []  # row, place
+        for row, (number, talk) in enumerate(talks):
+            offset = normalized.shape[1] - len(talk.ids)
+            learnt += [(number, row, offset + place) for place, learns in enumerate(talk.learnt) if learns]
+            named += [(row, offset + place) for place in talk.places_of(mllm.seg_ids)]
+        owners, rows, places = torch.tensor(learnt, device=normalized.device).unbind(dim=1)
+        seg_rows, seg_places = torch.tensor(named, dtype=torch.int64, device=states.device).reshape(-1, 2).unbind(dim=1)
         return Heard(
-            scores=mllm.logits(normalized[owner, place - 1]),
-            wanted=batch.rests.to(place.device)[owner, place],
-            owners=owner,
-            segs=states[seg_owners, seg_places],
+            scores=mllm.logits(normalized[rows, places - 1]),
+            wanted=batch.rests.to(places.device)[rows, places],
+            owners=owners,
+            segs=states[seg_rows, seg_places],
         )
 
     def _ious(self, logits: Tensor, masks: Tensor) -> Tensor:
         """IoU of masks [N] at their own size, where logits [N, S/4, S/4] are above 0; 1 if both are empty."""
         side = self.model.sam2.image_size
         drawn = resized_logits(logits, [(side, side), (masks.shape[-2], masks.shape[-1])]) > 0
-        common, either = ((drawn & masks).sum((1, 2)), (drawn | masks).sum((1, 2)))
+        common, either = (drawn & masks).sum((1, 2)), (drawn | masks).sum((1, 2))
         return torch.where(either > 0, common / either.clamp(min=1), torch.ones_like(common, dtype=torch.float32))
 
     def _unused(self) -> Tensor:

@@ -80,6 +80,11 @@ class LearningConfig(Config):
     betas: tuple[float, float] = Field((0.9, 0.999), description="AdamW's decay of its two means, fraction 0-1.")
     warm_up: float = Field(0.05, ge=0, lt=1, description="Share of the steps in which the rate rises; then a cosine.")
     clip: float = Field(1.0, ge=0, description="Longest gradient; a longer one is cut to it; 0 for no limit.")
+    turns: Literal["together", "apart"] = Field(
+        "together",
+        description="An example's turns are one conversation, as the paper has it, or apart, each one of its own about "
+        "the same frames: easier to learn from nothing.",
+    )
     most_tokens: int = Field(
         8192, ge=64, description="Longest conversation with its images, in tokens; examples with more are left out."
     )

@@ -91,16 +91,8 @@ class Training:
             TrainingError: If a loss is no number or far too large, or memory does not suffice.
             RefSavError: If examples cannot be used.
         """
-        learning = self.config.learning
-        loaded = load(
-            self.plan,
-            self.model,
-            learning.most_tokens,
-            first=self.done,
-            last=self.steps,
-            device=self.accelerator.process_index,
-            workers=learning.workers,
-        )
+        device = self.accelerator.process_index
+        loaded = load(self.plan, self.model, self.config.learning, first=self.done, last=self.steps, device=device)
         for _ in range(self.done, self.steps):
             self.teacher.train()
             try:

@@ -14,6 +14,7 @@ from refsav.model.seg_design import adopt
 from refsav.model.seg_tokens import SegTokens
 from refsav.model.settings import InferenceSettings
 from refsav.model.teaching import Teacher
+from refsav.model.train_config import LearningConfig
 from tests.model.training_data import pocket, scenes
 
 ONE, OTHER = scenes().pictures[1], scenes().pictures[2]
@@ -47,7 +48,7 @@ def test_what_an_answer_says() -> None:
 @pytest.mark.parametrize("design", ["repetitive", "unique"])
 def test_each_frame_is_drawn_from_an_embedding_of_its_own(design: str, family: str) -> None:
     model = adopted(design, family)
-    prepared, teacher = prepare(model, video(), 8192), Teacher(model).eval()
+    prepared, teacher = prepare(model, video(), LearningConfig()), Teacher(model).eval()
     with torch.no_grad():
         segs = teacher._hear([prepared]).segs
         drawn = teacher.draw([prepared, prepared], torch.cat([segs, segs]))
@@ -61,7 +62,7 @@ def test_each_frame_is_drawn_from_an_embedding_of_its_own(design: str, family: s
 @pytest.mark.parametrize("design", ["single", "repetitive", "unique"])
 def test_inference_draws_what_training_does_and_a_checkpoint_keeps_the_design(design: str, tmp_path: Path) -> None:
     model = adopted(design)
-    prepared, teacher = prepare(model, video("Sure, [SEG]."), 8192), Teacher(model).eval()
+    prepared, teacher = prepare(model, video("Sure, [SEG]."), LearningConfig()), Teacher(model).eval()
     with torch.no_grad():
         drawn = teacher.draw([prepared], teacher._hear([prepared]).segs)[0]
     model.save_pretrained(tmp_path / "model")
@@ -91,4 +92,4 @@ def test_a_design_is_not_changed_and_has_its_limits() -> None:
     model = pocket()
     adopt(model, "unique", 1)
     with pytest.raises(InputError, match=r"has 2 objects in 2 frames, its answers 2 tokens for them"):
-        prepare(model, video(), 8192)
+        prepare(model, video(), LearningConfig())

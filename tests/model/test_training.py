@@ -109,12 +109,11 @@ def test_a_gradient_that_is_no_number_ends_it_too() -> None:
 def test_too_long_examples_are_left_out_and_told() -> None:
     data = mixture()
     model = pocket()
-    lengths = [len(load_one(data, model, 8192, Place(0, position)).prepared.conversation.ids) for position in range(12)]
-    longest = max(lengths)
+    longest = max(load_one(data, model, LearningConfig(), Place(0, place)).prepared.tokens for place in range(12))
     steps = list(training(settings(steps=3, most_tokens=longest - 1), data).run())
     told = [bad for step in steps for one in step.examples for bad in one.bad]
     assert told and all(bad.source == "too long" and f"more than the {longest - 1}" in bad.line for bad in told)
-    assert all(len(one.prepared.conversation.ids) < longest for step in steps for one in step.examples)
+    assert all(one.prepared.tokens < longest for step in steps for one in step.examples)
 
 
 def test_too_little_memory_says_what_to_lower() -> None:
