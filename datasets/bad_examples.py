@@ -1,15 +1,24 @@
 """Examples that cannot be used: counted, named and replaced, up to a share of what was read."""
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from typing import Protocol
 
-from refsav.datasets.mixture import BadExample, Drawn, TooManyBadError
+from refsav.datasets.mixture import BadExample, TooManyBadError
 
 A_FEW = 10
 """So many are never too many, unless none is allowed: shares of a few examples say nothing."""
 
 NAMED = 100
 """Errors that are kept; the others are counted."""
+
+
+class Read(Protocol):
+    """An example that was read, in whatever form."""
+
+    @property
+    def bad(self) -> Sequence[BadExample]:
+        """Those that it stands in for; and itself, if it lacks something."""
 
 
 class BadExamples:
@@ -27,7 +36,7 @@ class BadExamples:
         """How many could not be used, or not as a whole."""
         return self.by_source.total()
 
-    def note(self, drawn: Drawn) -> None:
+    def note(self, drawn: Read) -> None:
         """Count an example, those that it stands in for, and what it lacks.
 
         Raises:

@@ -61,10 +61,11 @@ def answer(
             f"the prompt has {max(map(len, rows))} tokens, the model's context {mllm.context_tokens}",
             "show fewer key frames, or shorten the text",
         )
-    batch = pad(mllm, sight, rows)
+    sights = [sight] * len(rows)
+    batch = pad(mllm, sights, rows)
     cache = DynamicCache(config=mllm.text_config)
     with seg_states_of(mllm) as seen:
-        normalized, states = read(mllm, sight, batch, cache, seen)
+        normalized, states = read(mllm, sights, batch, cache, seen)
     found = [
         seg_states_in(mllm, row, len(prompt), states[i])
         for i, (row, prompt) in enumerate(zip(rows, begun, strict=True))
@@ -107,7 +108,7 @@ def _generate(
             last, following = states[:, -1], following + 1
             rows = seen[-1] if seen else states
             for i, token in enumerate(tokens.tolist()):
-                if token == mllm.seg_id and not ended[i]:
+                if token in mllm.seg_ids and not ended[i]:
                     found[i].append(rows[i, -1])
     return [Answer(tuple(said[i]), _stacked(found[i], last), ended[i]) for i in range(count)]
 

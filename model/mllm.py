@@ -1,7 +1,7 @@
 """What Sa2VA asks of a multimodal LLM, whatever its family: see frames, write a prompt, give hidden states."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Protocol
 
@@ -10,9 +10,10 @@ from torch import Tensor, nn
 
 from refsav.datasets.frames import Image
 from refsav.datasets.masks import Mask
+from refsav.datasets.training_example import SEG
 from refsav.model.errors import InputError
+from refsav.model.seg_tokens import frame_tokens
 
-SEG = "[SEG]"
 SPECIAL_TOKENS = (SEG, "<p>", "</p>", "<vp>", "</vp>")
 """Tokens that Sa2VA adds to a tokenizer, in this order."""
 
@@ -20,6 +21,8 @@ IMAGE_MARK = "<image>"
 
 TURN_ENDS = ("<|im_end|>", "<|end|>", "<|endoftext|>")
 """Tokens that end an answer, where a tokenizer has them; the first that it has is written after given answers."""
+
+MOST_FRAME_TOKENS = 100
 
 LONGEST_TURN_END = 8
 """Tokens that what ends a turn may take where it is no token of its own."""
@@ -41,18 +44,34 @@ class Tokenizer(Protocol):
     def __len__(self) -> int: ...
 
 
-@dataclass(frozen=True, slots=True)
-class Sight:
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Layout:
+    """How many tokens frames and marked regions take, and where they lie: all that a text must know of them."""
+
+    tokens_per_frame: tuple[int, ...]
+    grids: Tensor
+    """int64 [frames, 3]: time, height, width in patches (Qwen), or empty."""
+    cells_per_region: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Shown(Layout):
+    """Frames (and marked regions) as the vision tower takes them."""
+
+    pixels: Tensor
+    """float32 patches [P, values] (Qwen), or tiles [n, 3, side, side] (InternVL)."""
+    cells: tuple[Tensor, ...] = ()
+    """bool [grid²] for each region: its cells of the last tile (InternVL)."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Sight(Layout):
     """What the vision tower made of the frames (and marked regions): shared by all that is asked of them."""
 
     rows: Tensor
     """[N, H], one row for each placeholder of a prompt, in order."""
     deepstack: tuple[Tensor, ...]
     """Rows [N, H] added after the first layers (Qwen3-VL), or none."""
-    tokens_per_frame: tuple[int, ...]
-    grids: Tensor
-    """int64 [frames, 3]: time, height, width in patches (Qwen), or empty."""
-    cells_per_region: tuple[int, ...] = ()
 
 
 class Mllm(ABC):
@@ -70,6 +89,8 @@ class Mllm(ABC):
         self.model: Any = model
         self.tokenizer = tokenizer
         self.seg_id = self._id_of(SEG)
+        self.seg_ids = (self.seg_id, *self._frame_ids())
+        """`[SEG]`, and those of single frames, if the model was trained with such (seg_tokens.py)."""
         self.placeholder_id = self._id_of(placeholder)
         self.stop_ids = self._stop_ids()
         self.turn_end = tokenizer.decode([self.stop_ids[0]], skip_special_tokens=False)
@@ -101,16 +122,28 @@ class Mllm(ABC):
         device: torch.device = self.language_model.get_input_embeddings().weight.device
         return device
 
-    @abstractmethod
     def see(self, frames: Sequence[Image], regions: Sequence[Mask]) -> Sight:
         """Run the vision tower on RGB frames [h, w, 3] and mark regions (bool [h, w]) of the only one."""
+        return self.look([self.show(frames, regions)])[0]
 
     @abstractmethod
-    def write(self, text: str, sight: Sight) -> list[int]:
-        """Token ids of a user's turn with `<image>` in `text`, up to where the answer begins."""
+    def show(self, frames: Sequence[Image], regions: Sequence[Mask]) -> Shown:
+        """Prepare for the vision tower, on the CPU: RGB frames [h, w, 3], and regions (bool [h, w]) of the only one."""
 
     @abstractmethod
-    def positions(self, ids: Sequence[int], sight: Sight) -> Tensor:
+    def look(self, shown: Sequence[Shown]) -> list[Sight]:
+        """Run the vision tower over several images or videos together."""
+
+    @abstractmethod
+    def write(self, text: str, layout: Layout) -> list[int]:
+        """Token ids of a user's first turn with `<image>` in `text`, up to where the answer begins."""
+
+    @abstractmethod
+    def write_next(self, text: str) -> list[int]:
+        """Token ids of a further turn, from the end of the answer before it up to where its own answer begins."""
+
+    @abstractmethod
+    def positions(self, ids: Sequence[int], layout: Layout) -> Tensor:
         """Rotary positions of these tokens: int64 [A, L], A axes."""
 
     @abstractmethod
@@ -129,7 +162,7 @@ class Mllm(ABC):
             embeddings: [B, L, H].
             positions: int64 [A, B, L].
             attend: int64 [B, past + L], 0 at padding.
-            cache: transformers' key-value cache; it grows by L.
+            cache: transformers' key-value cache, which grows by L; None where nothing is to follow.
             places: bool [B, L], True at placeholders.
             sight: What was seen, when there are placeholders.
 
@@ -177,6 +210,13 @@ class Mllm(ABC):
     @property
     def _unknown_id(self) -> int | None:
         return getattr(self.tokenizer, "unk_token_id", None)
+
+    def _frame_ids(self) -> Iterator[int]:
+        for token in frame_tokens(MOST_FRAME_TOKENS):
+            found = self.tokenizer.convert_tokens_to_ids(token)
+            if found is None or found == self._unknown_id:
+                return
+            yield found
 
     def _id_of(self, token: str) -> int:
         found = self.tokenizer.convert_tokens_to_ids(token)
