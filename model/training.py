@@ -64,7 +64,9 @@ class Training:
         """
         learning = config.learning
         self.model, self.config, self.accelerator = model, config, accelerator
-        self.plan = Plan(examples, learning.batch, learning.at_once, accelerator.num_processes)
+        self.plan = Plan(
+            examples, learning.batch, learning.at_once, accelerator.num_processes, by_length=learning.by_length
+        )
         self.steps = learning.steps or max(1, round(learning.epochs * self.plan.steps_an_epoch))
         self.done = 0
         self.dtype = next(model.mllm.parameters()).dtype

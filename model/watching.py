@@ -114,9 +114,10 @@ class MetricsFile:
             if not line.endswith("\n"):
                 break  # the process was killed as it wrote
             try:
-                found.append(dict(json.loads(line)))
-            except (ValueError, TypeError) as error:
-                raise RecordError(path, f"line {number}", f"is no JSON object: {error}", "remove the line") from None
+                values = dict(json.loads(line))
+                found.append({**values, "step": int(values["step"])})
+            except (ValueError, TypeError, KeyError) as error:
+                raise RecordError(path, f"line {number}", f"are no metrics: {error!r}", "remove the line") from None
         return found
 
     def append(self, values: dict[str, float]) -> None:
