@@ -1,4 +1,4 @@
-"""Training Sa2VA (paper, section 3.4, and 4 "Implementation details"): one loss for words and masks, AdamW, a cosine after a warm-up.
+"""Training Sa2VA (paper, sections 3.4 and 4): one loss for words and masks, AdamW, a cosine after a warm-up.
 
 What learns stands in adapting.py, the losses in teaching.py and losses.py, which examples a step has in loading.py.
 """
