@@ -15,6 +15,7 @@ from accelerate import Accelerator
 from torch import Tensor
 
 from refsav.datasets.mixture import Mixture
+from refsav.errors import ConfigError
 from refsav.model.adapting import choose_what_learns
 from refsav.model.loading import Loaded, Plan, load
 from refsav.model.sa2va import Sa2VA
@@ -60,7 +61,7 @@ class Training:
         """Make a model ready to learn, which changes it.
 
         Raises:
-            ConfigError: If there are too few examples, or a step cannot be shared out among the devices.
+            ConfigError: If nothing learns, there are too few examples, or a step cannot be shared out among the devices.
         """
         learning = config.learning
         self.model, self.config, self.accelerator = model, config, accelerator
@@ -72,6 +73,8 @@ class Training:
         self.dtype = next(model.mllm.parameters()).dtype
         choose_what_learns(model, config.learns, config.lora, learning.seed)
         self.learnt = {name: weight.shape for name, weight in model.named_parameters() if weight.requires_grad}
+        if not self.learnt:
+            raise ConfigError("nothing learns: all parts are frozen\n  fix: set one of learns to full, or lora")
         if learning.gradient_checkpointing:
             model.adapter.language_model.gradient_checkpointing_enable({"use_reentrant": False})
         optimizer = torch.optim.AdamW(
@@ -122,7 +125,8 @@ class Training:
         rate = rate_at(self.done, self.steps, self.config.learning)
         for group in self.optimizer.param_groups:
             group["lr"] = rate
-        self.optimizer.step()
+        with telling_of_memory(taken, self.config.learning):
+            self.optimizer.step()
         self.optimizer.zero_grad()
         return Step(
             number=self.done + 1,

@@ -4,7 +4,7 @@ import json
 import os
 import resource
 from collections import deque
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -59,6 +59,7 @@ class Watch:
 
     def note(self, step: Step, bad_examples: int) -> Metrics | None:
         """Take a step in; give a line when one is due."""
+        step = replace(step, examples=())  # their pictures are many megabytes
         self._recent.append(step)
         self._collected.append(step)
         if step.number % self._every and step.number != self._steps:
