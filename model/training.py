@@ -61,7 +61,7 @@ class Training:
         """Make a model ready to learn, which changes it.
 
         Raises:
-            ConfigError: If nothing learns, there are too few examples, or a step cannot be shared out among the devices.
+            ConfigError: If nothing learns, examples are too few, or a step cannot be shared out among the devices.
         """
         learning = config.learning
         self.model, self.config, self.accelerator = model, config, accelerator
