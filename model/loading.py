@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+import cv2
 import numpy as np
 import numpy.typing as npt
 from torch.utils.data import DataLoader, Dataset
@@ -148,9 +149,15 @@ def load(
         collate_fn=list,
         num_workers=learning.workers,
         multiprocessing_context="fork" if learning.workers else None,  # the model need not be sent to them
+        worker_init_fn=_without_threads,
     )
     for taken in loader:
         yield [_present(one) for one in taken]
+
+
+def _without_threads(_: int) -> None:
+    """OpenCV's threads stay behind in the process that forked, and are waited for here in vain."""
+    cv2.setNumThreads(0)
 
 
 def _present(one: Loaded | Missing) -> Loaded:
