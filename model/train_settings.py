@@ -1,7 +1,8 @@
 """The record of a training's configuration in its run directory: a training that goes on is told the same as before."""
 
 import tomllib
-from importlib.metadata import version
+from contextlib import suppress
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
@@ -44,7 +45,16 @@ def keep_settings(path: Path, config: TrainConfig) -> None:
             told = "\n".join(changes)
             fix = "use the settings of before, or train into a new run directory"
             raise ConfigError(f"{path}: this training was begun with other settings\n{told}\n  fix: {fix}")
-    write_text(path, tomli_w.dumps({"versions": {name: version(name) for name in LIBRARIES}, "config": now}))
+    write_text(path, tomli_w.dumps({"versions": _versions(), "config": now}))
+
+
+def _versions() -> dict[str, str]:
+    """Versions of the libraries that are installed: without LoRA, peft need not be."""
+    found = {}
+    for name in LIBRARIES:
+        with suppress(PackageNotFoundError):
+            found[name] = version(name)
+    return found
 
 
 def read_settings(path: Path) -> dict[str, Any]:
