@@ -27,7 +27,7 @@ def measure_views(sav_data: Path, rounds: int = 7) -> Measurement:
     Raises:
         RecordError: If the folder does not hold the video.
     """
-    video, tracks = _example(sav_data)
+    video, tracks = example_video(sav_data)
     config = ViewsConfig()
     rows = sorted(views.needed_rows(tracks, config))
     step = tracks[0].frame_step
@@ -42,7 +42,7 @@ def measure_views(sav_data: Path, rounds: int = 7) -> Measurement:
         "JPEG encoding": lambda: encode_all(images, config.jpeg_quality),
     }
     with one_core():
-        taken = in_turns({name: _milliseconds(work) for name, work in works.items()}, rounds)
+        taken = in_turns({name: milliseconds(work) for name, work in works.items()}, rounds)
     ms = {name: Quantity(name=name, unit="ms", rounds=figures) for name, figures in taken.items()}
     per_object = Quantity(
         name="all views, an object",
@@ -137,16 +137,20 @@ def one_core() -> Iterator[None]:
         cv2.setNumThreads(threads)
 
 
-def _milliseconds(work: Callable[[], object]) -> Callable[[], float]:
+def milliseconds(work: Callable[[], object], times: int = 1) -> Callable[[], float]:
+    """Take the processor time of doing something, the mean of some times."""
+
     def timed() -> float:
         begin = time.process_time()
-        work()
-        return 1000 * (time.process_time() - begin)
+        for _ in range(times):
+            work()
+        return 1000 * (time.process_time() - begin) / times
 
     return timed
 
 
-def _example(sav_data: Path) -> tuple[VideoFile, tuple[ObjectTrack, ...]]:
+def example_video(sav_data: Path) -> tuple[VideoFile, tuple[ObjectTrack, ...]]:
+    """Find SA-V's example video and all its objects. Raises RecordError."""
     config = SourceConfig()
     for entry in discover(sav_data, config):
         if isinstance(entry, VideoFile) and entry.video_id == VIDEO_ID:

@@ -1,5 +1,7 @@
 """Masks as COCO run-length encoding: encode, decode, measure (pycocotools does the work)."""
 
+from collections.abc import Sequence
+
 import numpy as np
 import numpy.typing as npt
 from pycocotools import mask as coco
@@ -21,6 +23,14 @@ def decode(rle: Rle) -> Mask:
     """Give back the bool [H, W] mask."""
     mask: Mask = coco.decode(_as_coco(rle)).view(np.bool_)
     return mask
+
+
+def union(rles: Sequence[Rle]) -> Rle:
+    """Give the mask of all pixels that one of several masks of equal size covers; of a single one, itself."""
+    if len(rles) == 1:
+        return rles[0]
+    merged = coco.merge([_as_coco(rle) for rle in rles])
+    return Rle(rles[0].size, merged["counts"].decode("ascii"))
 
 
 def area_px(rle: Rle) -> int:
@@ -56,6 +66,20 @@ def checked_area_px(rle: Rle) -> int:
     if runs.min() < 0 or runs.sum() != height * width:
         raise ValueError(f"runs add up to {runs.sum()} pixels, the mask has {height}x{width} = {height * width}")
     return int(runs[1::2].sum())
+
+
+def decode_checked(rle: Rle | None, size: tuple[int, int]) -> Mask:
+    """Give back a mask that comes from a file, for a picture of (height, width); None is an empty one.
+
+    Raises:
+        ValueError: If the mask has another size, or its encoding is not whole.
+    """
+    if rle is None:
+        return np.zeros(size, np.bool_)
+    if rle.size != size:
+        raise ValueError(f"the mask is {rle.size[0]}x{rle.size[1]}, the picture {size[0]}x{size[1]} (height x width)")
+    checked_area_px(rle)
+    return decode(rle)
 
 
 def box(rle: Rle) -> tuple[int, int, int, int]:

@@ -22,6 +22,9 @@ TextKind = Literal["long", "short"]
 TextStatus = Literal["generated", "candidate", "accepted"]
 """generated: for training, seen by no one; candidate: for validation, until people accept it."""
 
+NOT_AS_WRITTEN = (AttributeError, KeyError, TypeError, ValueError)
+"""What a description that was altered raises."""
+
 
 @dataclass(frozen=True, slots=True)
 class FrameEntry:
@@ -56,10 +59,14 @@ class SampleObject:
     texts: tuple[SampleText, ...]
     provenance: Provenance
 
+    def mask_at(self, row: int) -> Rle | None:
+        """Its mask in a row; annotation files of one video may differ by some rows at the end."""
+        return self.masks[row] if row < len(self.masks) else None
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Sample:
-    """One video of a shard."""
+class DescribedVideo:
+    """What a shard says of one video: all but its pictures."""
 
     video_id: str
     size: tuple[int, int]
@@ -69,11 +76,17 @@ class Sample:
     frames: tuple[FrameEntry, ...]
     objects: tuple[SampleObject, ...]
     media_kind: MediaKind
-    media: bytes
 
     def keys(self) -> list[ObjectKey]:
         """Name every object of the sample."""
         return [ObjectKey(self.video_id, entry.source, entry.masklet_id) for entry in self.objects]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Sample(DescribedVideo):
+    """One video of a shard."""
+
+    media: bytes
 
 
 def to_members(sample: Sample) -> dict[str, str | bytes]:
@@ -110,7 +123,7 @@ def iterate(shards: Iterable[Path]) -> Iterator[Sample]:
     for shard in shards:
         try:
             yield from _samples_of(shard)
-        except (OSError, tarfile.TarError, KeyError, TypeError, ValueError) as error:
+        except (OSError, tarfile.TarError, *NOT_AS_WRITTEN) as error:
             fix = "delete it and write the shards again; index.json holds its SHA-256"
             raise RecordError(shard, "", f"is not a readable shard: {error!r}", fix) from error
 
@@ -131,39 +144,55 @@ def read_frames(sample: Sample, rows: Sequence[int]) -> Iterator[Image]:
         return
     for row in rows:
         entry = sample.frames[row]
-        content = np.frombuffer(sample.media, np.uint8, entry.length, entry.offset)
-        image = cv2.imdecode(content, cv2.IMREAD_COLOR_RGB)
+        image = decode_frame(sample.media[entry.offset : entry.offset + entry.length])
         if image is None:
             fix = "delete the shard and write it again"
             raise RecordError(Path(f"{sample.video_id}.mjpeg"), f"frame {entry.index}", "is not a readable JPEG", fix)
-        yield image.astype(np.uint8, copy=False)
+        yield image
+
+
+def decode_frame(content: bytes) -> Image | None:
+    """Give a JPEG back as uint8 RGB [H, W, 3]; None if it is none that can be read."""
+    try:
+        image = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_COLOR_RGB)
+    except cv2.error:  # nothing at all, or a header that tells of more pixels than OpenCV reads
+        return None
+    return None if image is None else image.astype(np.uint8, copy=False)
+
+
+def described(content: bytes) -> DescribedVideo:
+    """Read the JSON member of a sample.
+
+    Raises:
+        NOT_AS_WRITTEN: If it is not what `to_members` writes.
+    """
+    description = json.loads(content)
+    height, width = description["size"]
+    return DescribedVideo(
+        video_id=description["video_id"],
+        size=(height, width),
+        rate_hz=description["rate_hz"],
+        frames=tuple(
+            FrameEntry(**{name: int(value) for name, value in entry.items()}) for entry in description["frames"]
+        ),
+        objects=tuple(_object(entry) for entry in description["objects"]),
+        media_kind=description["media"],
+    )
 
 
 def _samples_of(shard: Path) -> Iterator[Sample]:
     with tarfile.open(shard, "r|") as archive:
-        description: dict[str, Any] = {}
+        description = b""
         for member in archive:
             stream = archive.extractfile(member)
             if stream is None:
                 continue
             content = stream.read()
             if member.name.endswith(".json"):
-                description = json.loads(content)
+                description = content
             else:
-                yield _sample(description, content)
-
-
-def _sample(description: Mapping[str, Any], media: bytes) -> Sample:
-    height, width = description["size"]
-    return Sample(
-        video_id=description["video_id"],
-        size=(height, width),
-        rate_hz=description["rate_hz"],
-        frames=tuple(FrameEntry(**entry) for entry in description["frames"]),
-        objects=tuple(_object(entry) for entry in description["objects"]),
-        media_kind=description["media"],
-        media=media,
-    )
+                video = described(description)
+                yield Sample(**{name: getattr(video, name) for name in DescribedVideo.__slots__}, media=content)
 
 
 def _object(entry: Mapping[str, Any]) -> SampleObject:
@@ -171,12 +200,15 @@ def _object(entry: Mapping[str, Any]) -> SampleObject:
         source=entry["source"],
         masklet_id=entry["masklet_id"],
         column=entry["column"],
-        masks=tuple(
-            None if mask is None else Rle((mask["size"][0], mask["size"][1]), mask["counts"]) for mask in entry["masks"]
-        ),
+        masks=tuple(None if mask is None else _rle(mask) for mask in entry["masks"]),
         texts=tuple(SampleText(**text) for text in entry["expressions"]),
         provenance=Provenance(**entry["provenance"]),
     )
+
+
+def _rle(mask: Mapping[str, Any]) -> Rle:
+    height, width = mask["size"]
+    return Rle((height, width), str(mask["counts"]))
 
 
 def _frame_json(entry: FrameEntry, media_kind: MediaKind) -> dict[str, int]:

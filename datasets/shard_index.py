@@ -11,6 +11,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from refsav.datasets.media import still_made_from
 from refsav.datasets.run import RunDirectory
+from refsav.errors import RecordError
 from refsav.files import write_text
 
 ShardSet = Literal["train", "val-long"]
@@ -78,6 +79,39 @@ def read_entries(run: RunDirectory) -> Iterator[ShardEntry]:
             yield _ENTRY.validate_json(path.read_bytes())
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class IndexedShard:
+    """What index.json says of one shard to those who read it."""
+
+    name: str
+    samples: int
+    """Videos."""
+    objects: int
+    size_bytes: int
+    sha256: str
+
+
+def read_index(folder: Path) -> list[IndexedShard]:
+    """Read the index.json of a folder of shards.
+
+    Raises:
+        RecordError: If there is none, or it is not what `write_index` writes.
+    """
+    path = folder / "index.json"
+    fix = "give a run directory, or a folder of its shards with their index.json; `refsav build` writes both"
+    try:
+        shards = _INDEX.validate_json(path.read_bytes()).shards
+    except OSError as error:
+        raise RecordError(path, "", f"cannot be read: {error.strerror}", fix) from error
+    except ValidationError as error:
+        place = ".".join(str(part) for part in error.errors()[0]["loc"])
+        raise RecordError(path, place, error.errors()[0]["msg"], fix) from error
+    for shard in shards:
+        if Path(shard.name).name != shard.name:
+            raise RecordError(path, shard.name, "names a shard outside its folder", fix)
+    return shards
+
+
 def write_index(run: RunDirectory, entries: Iterable[ShardEntry]) -> None:
     """Write index.json for every set of shards, and remove shards that no entry names any more. Raises DiskError."""
     by_set: dict[ShardSet, list[ShardEntry]] = {"train": [], "val-long": []}
@@ -115,4 +149,12 @@ def _beside(shard: Path) -> Path:
     return shard.with_name(f".{shard.name}.json")
 
 
+@dataclass(frozen=True, slots=True)
+class _Index:
+    """The part of index.json that is read back; other keys are passed over."""
+
+    shards: list[IndexedShard]
+
+
 _ENTRY = TypeAdapter(ShardEntry)
+_INDEX = TypeAdapter(_Index)

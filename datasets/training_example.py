@@ -1,16 +1,23 @@
 """What Sa2VA is taught with, whatever dataset it comes from: frames, a conversation, a mask for every `[SEG]` of it."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Protocol
 
 import numpy as np
 
 from refsav.datasets.frames import Image
 from refsav.datasets.masks import Mask
+from refsav.errors import RecordError
 
 SEG = "[SEG]"
 """What an answer says where a mask belongs."""
+
+TOKENS_A_FRAME = 256
+"""What InternVL makes of a frame of a video, and Qwen of one of 448 x 448."""
+CHARACTERS_A_TOKEN = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +44,8 @@ class TrainingExample:
     """bool [h, w], for every `[SEG]` of the answers in order one a frame."""
     regions: tuple[Mask, ...] = ()
     """Visual prompts, bool [h, w] at the image's size; the questions name them region1, region2, …"""
+    left_out: tuple[str, ...] = ()
+    """What should have been in it and could not be used, one line each: an object without an expression."""
 
     def __post_init__(self) -> None:
         """Raise ValueError if the parts do not belong together."""
@@ -51,6 +60,11 @@ class TrainingExample:
         for image in (*self.frames, *(mask for masks in self.masks for mask in masks), *self.regions):
             if image.shape[:2] != size:
                 raise ValueError(f"a mask or frame is {_told(image.shape)}, the first frame {_told(size)}")
+
+
+def about_tokens(frames: int, characters: int) -> int:
+    """Guess how many tokens some frames and some text take."""
+    return frames * TOKENS_A_FRAME + characters // CHARACTERS_A_TOKEN
 
 
 class ExampleSource(Protocol):
@@ -72,6 +86,15 @@ class ExampleSource(Protocol):
         Raises:
             RecordError: If what it is made of cannot be read or is not as the layout has it.
         """
+
+
+@contextmanager
+def fitting(path: Path, where: str) -> Iterator[None]:
+    """Say which file an example comes from whose parts do not belong together: RecordError for its ValueError."""
+    try:
+        yield
+    except ValueError as error:
+        raise RecordError(path, where, str(error), "correct the annotation, or leave it out") from error
 
 
 def _told(shape: Sequence[int]) -> str:

@@ -88,18 +88,25 @@ class Assembly(nn.Module):
         model.to_devices(placement)
         return model
 
-    def save_pretrained(self, directory: str | Path, *, dtype: torch.dtype | None = None) -> None:
+    def save_pretrained(
+        self,
+        directory: str | Path,
+        *,
+        dtype: torch.dtype | None = None,
+        state: Mapping[str, torch.Tensor] | None = None,
+    ) -> None:
         """Write a directory that this class and the official code read: weights, configuration, tokenizer.
 
         Args:
             directory: Made if it is not there.
             dtype: Type to store weights in; None keeps theirs.
+            state: Weights under our names in place of the model's own.
 
         Raises:
             DiskError: If it cannot be written.
         """
         self.assets.write(Path(directory))
-        save_weights(self, Path(directory), self.architecture, dtype)
+        save_weights(state or self.state_dict(), Path(directory), self.architecture, dtype)
 
     def compile(self, *args: object, **kwargs: object) -> None:
         """Compile the image encoder, whose shapes never change: the first frame takes a minute, the others less.

@@ -93,9 +93,11 @@ def original_decoder_filling(tensors: HeldTensors, places: Mapping[str, tuple[in
     )
 
 
-def save_weights(model: nn.Module, directory: Path, architecture: Architecture, dtype: torch.dtype | None) -> None:
-    """Write a model's weights under their official names."""
-    state = {name: tensor.detach() for name, tensor in model.state_dict().items()}
+def save_weights(
+    weights: Mapping[str, Tensor], directory: Path, architecture: Architecture, dtype: torch.dtype | None
+) -> None:
+    """Write weights that have our names under their official ones."""
+    state = {name: tensor.detach() for name, tensor in weights.items()}
     keys = architecture.key_map(two_decoders=any(name.startswith(ORIGINAL) for name in state))
     written: dict[str, Tensor] = {}
     for key, tensor in keys.outward(state):

@@ -61,10 +61,11 @@ def answer(
             f"the prompt has {max(map(len, rows))} tokens, the model's context {mllm.context_tokens}",
             "show fewer key frames, or shorten the text",
         )
-    batch = pad(mllm, sight, rows)
+    sights = [sight] * len(rows)
+    batch = pad(mllm, sights, rows)
     cache = DynamicCache(config=mllm.text_config)
     with seg_states_of(mllm) as seen:
-        normalized, states = read(mllm, sight, batch, cache, seen)
+        normalized, states = read(mllm, sights, batch, cache, seen)
     found = [
         seg_states_in(mllm, row, len(prompt), states[i])
         for i, (row, prompt) in enumerate(zip(rows, begun, strict=True))

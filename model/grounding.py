@@ -24,16 +24,16 @@ STD = torch.tensor([0.229, 0.224, 0.225]).bfloat16().float()[:, None, None]
 
 @dataclass(frozen=True, slots=True)
 class FrameFeatures:
-    """What the image encoder made of one frame, whatever is then looked for in it."""
+    """What the image encoder made of F frames, one in inference, whatever is then looked for in them."""
 
     fine: Tensor
-    """[1, C, S/4, S/4], before the decoder's own `conv_s0`."""
+    """[F, C, S/4, S/4], before the decoder's own `conv_s0`."""
     middle: Tensor
-    """[1, C, S/8, S/8], before the decoder's own `conv_s1`."""
+    """[F, C, S/8, S/8], before the decoder's own `conv_s1`."""
     coarse: Tensor
-    """[1, C, S/16, S/16]."""
+    """[F, C, S/16, S/16]."""
     position: Tensor
-    """[1, C, S/16, S/16], position code of `coarse`."""
+    """[F, C, S/16, S/16], position code of `coarse`."""
 
 
 class Decoded(NamedTuple):
@@ -76,30 +76,52 @@ class Sam2(SAM2Base):  # type: ignore[misc]
         other._modules = {**self._modules, "sam_mask_decoder": decoder}
         return other
 
-    def pixels(self, frame: Image) -> Tensor:
-        """Make an RGB frame uint8 [h, w, 3] the encoder's input, float32 [1, 3, S, S]; its aspect is not kept."""
+    def picture(self, frame: Image) -> Tensor:
+        """Bring an RGB frame uint8 [h, w, 3] to the encoder's size, uint8 [3, S, S]; its aspect is not kept."""
         side = self.image_size
         resized = resize(Pillow.fromarray(frame), side, side)
-        values = torch.from_numpy(np.asarray(resized).copy()).permute(2, 0, 1).float().div_(255)
-        return values.sub_(MEAN).div_(STD)[None]
+        return torch.from_numpy(np.asarray(resized).copy()).permute(2, 0, 1)
+
+    def pixels(self, frame: Image) -> Tensor:
+        """Make an RGB frame uint8 [h, w, 3] the encoder's input, float32 [1, 3, S, S]."""
+        return _normalized(self.picture(frame)[None])
 
     def encode(self, frame: Image) -> FrameFeatures:
         """Run the image encoder, by far the most expensive part for few objects, on an RGB frame [h, w, 3]."""
+        return self._encode(self.pixels(frame))
+
+    def encode_pictures(self, pictures: Tensor) -> FrameFeatures:
+        """Run the image encoder on several frames at once, uint8 [F, 3, S, S] as `picture` makes them."""
+        return self._encode(_normalized(pictures.to(self.no_mem_embed.device)))
+
+    def _encode(self, pixels: Tensor) -> FrameFeatures:
         weight = self.no_mem_embed
-        output = self.image_encoder(self.pixels(frame).to(weight.device, weight.dtype))
+        output = self.image_encoder(pixels.to(weight.device, weight.dtype))
         fine, middle, coarse = output["backbone_fpn"]
         return FrameFeatures(fine, middle, coarse, output["vision_pos_enc"][-1])
 
     def decode(self, features: FrameFeatures, language: Tensor) -> Decoded:
         """Masks of the objects that the language embeddings [B, C] name, in a frame on its own: no memory."""
         coarse = features.coarse + self.no_mem_embed.view(1, -1, 1, 1)
-        return self._decode(coarse.expand(len(language), -1, -1, -1), features, language)
+        return self._decode(coarse.expand(len(language), -1, -1, -1), self.high_resolution(features), language)
+
+    def decode_pairs(self, features: FrameFeatures, frames: Tensor, language: Tensor) -> Tensor:
+        """Mask logits float32 [B, S/4, S/4] of each object in one frame of its own, as in training: no memory.
+
+        Args:
+            features: Of F frames.
+            frames: int64 [B], which of them.
+            language: Embeddings [B, C].
+        """
+        coarse = (features.coarse + self.no_mem_embed.view(1, -1, 1, 1))[frames]
+        fine = [one[frames] for one in self.high_resolution(features)]
+        return self._decode(coarse, fine, language).logits[:, 0]
 
     def follow(self, memory_conditioned: Tensor, features: FrameFeatures) -> Decoded:
         """Masks of B objects in a frame whose coarse features [B, C, S/16, S/16] have been told of earlier frames."""
-        return self._decode(memory_conditioned, features, None)
+        return self._decode(memory_conditioned, self.high_resolution(features), None)
 
-    def _decode(self, coarse: Tensor, features: FrameFeatures, language: Tensor | None) -> Decoded:
+    def _decode(self, coarse: Tensor, high_resolution: list[Tensor], language: Tensor | None) -> Decoded:
         batch, device = len(coarse), coarse.device
         nowhere = (torch.zeros(batch, 1, 2, device=device), -torch.ones(batch, 1, dtype=torch.int32, device=device))
         sparse, dense = self.sam_prompt_encoder(points=nowhere, boxes=None, masks=None)
@@ -112,7 +134,7 @@ class Sam2(SAM2Base):  # type: ignore[misc]
             dense_prompt_embeddings=dense,
             multimask_output=self.config.multimask,
             repeat_image=False,
-            high_res_features=self.high_resolution(features),
+            high_res_features=high_resolution,
         )
         best = ious.argmax(dim=-1)
         every = torch.arange(batch, device=device)
@@ -121,13 +143,19 @@ class Sam2(SAM2Base):  # type: ignore[misc]
         return Decoded(masks[every, best].float()[:, None], ious, score, pointer)
 
     def high_resolution(self, features: FrameFeatures) -> list[Tensor]:
-        """The two finer maps as this mask decoder wants them: [1, C/8, S/4, S/4] and [1, C/4, S/8, S/8]."""
+        """The two finer maps as this mask decoder wants them: [F, C/8, S/4, S/4] and [F, C/4, S/8, S/8]."""
         decoder = self.sam_mask_decoder
         return [decoder.conv_s0(features.fine), decoder.conv_s1(features.middle)]
 
     def to_image_size(self, logits: Tensor) -> Tensor:
         """Mask logits [B, 1, S/4, S/4] at the size of the encoder's input, [B, 1, S, S]."""
         return F.interpolate(logits, (self.image_size, self.image_size), mode="bilinear", align_corners=False)
+
+
+def _normalized(pictures: Tensor) -> Tensor:
+    """Pictures uint8 [F, 3, S, S] as float32 with mean and deviation taken out."""
+    device = pictures.device
+    return pictures.float().div_(255).sub_(MEAN.to(device)).div_(STD.to(device))
 
 
 def resized_logits(logits: Tensor, sizes: Sequence[tuple[int, int]]) -> Tensor:

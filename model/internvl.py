@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from refsav.datasets.frames import Image
 from refsav.datasets.masks import Mask
 from refsav.model.errors import InputError
-from refsav.model.mllm import IMAGE_MARK, Mllm, Sight, Tokenizer, with_one_image
+from refsav.model.mllm import IMAGE_MARK, Layout, Mllm, Shown, Sight, Tokenizer, with_one_image
 from refsav.model.tiles import region_cells, tiles_of, whole
 
 CONTEXT = "<IMG_CONTEXT>"
@@ -49,22 +49,36 @@ class InternVL(Mllm):
     def language_model(self) -> Any:  # noqa: ANN401 - see Mllm
         return self.model.model.language_model
 
-    def see(self, frames: Sequence[Image], regions: Sequence[Mask]) -> Sight:
+    def show(self, frames: Sequence[Image], regions: Sequence[Mask]) -> Shown:
         if regions and len(frames) != 1:
             raise InputError("regions are marked in a video", "mark them in one image: give one frame of the video")
         image = len(frames) == 1
         tiles = tiles_of(frames[0], self._most_tiles, self._side) if image else whole(frames, self._side)
-        features = self._features(tiles)  # [tiles, grid², H]
-        cells = [torch.from_numpy(region_cells(region, self._grid).reshape(-1)) for region in regions]
-        marked = [features[-1][taken.to(features.device)] for taken in cells]
-        per_tile = features.shape[1]
-        return Sight(
-            rows=torch.cat([features.flatten(0, 1), *marked]),
-            deepstack=(),
-            tokens_per_frame=(len(features) * per_tile,) if image else (per_tile,) * len(frames),
+        cells = tuple(torch.from_numpy(region_cells(region, self._grid).reshape(-1)) for region in regions)
+        per_tile = self._grid**2
+        return Shown(
+            tokens_per_frame=(len(tiles) * per_tile,) if image else (per_tile,) * len(frames),
             grids=torch.empty(0, 3, dtype=torch.int64),
             cells_per_region=tuple(int(taken.sum()) for taken in cells),
+            pixels=tiles,
+            cells=cells,
         )
+
+    def look(self, shown: Sequence[Shown]) -> list[Sight]:
+        whole_features = self._features(torch.cat([one.pixels for one in shown]))  # [tiles, grid², H]
+        sights: list[Sight] = []
+        for one, features in zip(shown, whole_features.split([len(one.pixels) for one in shown]), strict=True):
+            marked = [features[-1][taken.to(features.device)] for taken in one.cells]
+            sights.append(
+                Sight(
+                    tokens_per_frame=one.tokens_per_frame,
+                    grids=one.grids,
+                    cells_per_region=one.cells_per_region,
+                    rows=torch.cat([features.flatten(0, 1), *marked]),
+                    deepstack=(),
+                )
+            )
+        return sights
 
     def _features(self, tiles: Tensor) -> Tensor:
         weight = self.model.model.multi_modal_projector.linear_1.weight
@@ -76,18 +90,21 @@ class InternVL(Mllm):
         features: Tensor = output.pooler_output
         return features
 
-    def write(self, text: str, sight: Sight) -> list[int]:
-        blocks = "\n".join(f"<img>{CONTEXT * count}</img>" for count in sight.tokens_per_frame)
-        if sight.cells_per_region:
+    def write(self, text: str, layout: Layout) -> list[int]:
+        blocks = "\n".join(f"<img>{CONTEXT * count}</img>" for count in layout.tokens_per_frame)
+        if layout.cells_per_region:
             names = ", ".join(
-                f"region{number}<vp>{CONTEXT * count}</vp>" for number, count in enumerate(sight.cells_per_region, 1)
+                f"region{number}<vp>{CONTEXT * count}</vp>" for number, count in enumerate(layout.cells_per_region, 1)
             )
-            blocks += f"\nThere are {len(sight.cells_per_region)} part regions in the picture: {names}.\n"
+            blocks += f"\nThere are {len(layout.cells_per_region)} part regions in the picture: {names}.\n"
         spoken = with_one_image(text).replace(IMAGE_MARK, blocks)
         # with the <s> that InternLM2's and Llama's tokenizers put in front, as in training; Qwen's put nothing
         return self.tokenizer.encode(self._turn.format(spoken), add_special_tokens=True)
 
-    def positions(self, ids: Sequence[int], sight: Sight) -> Tensor:  # noqa: ARG002 - plain positions need no sight
+    def write_next(self, text: str) -> list[int]:
+        return self.tokenizer.encode(f"\n{self._turn.format(text)}", add_special_tokens=False)
+
+    def positions(self, ids: Sequence[int], layout: Layout) -> Tensor:  # noqa: ARG002 - plain positions need none
         return torch.arange(len(ids))[None]
 
     def run(
@@ -104,7 +121,7 @@ class InternVL(Mllm):
             position_ids=positions[0],
             attention_mask=attend,
             past_key_values=cache,
-            use_cache=True,
+            use_cache=cache is not None,
         )
         states: Tensor = output.last_hidden_state
         return states

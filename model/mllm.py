@@ -41,18 +41,34 @@ class Tokenizer(Protocol):
     def __len__(self) -> int: ...
 
 
-@dataclass(frozen=True, slots=True)
-class Sight:
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Layout:
+    """How many tokens frames and marked regions take, and where they lie: all that a text must know of them."""
+
+    tokens_per_frame: tuple[int, ...]
+    grids: Tensor
+    """int64 [frames, 3]: time, height, width in patches (Qwen), or empty."""
+    cells_per_region: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Shown(Layout):
+    """Frames (and marked regions) as the vision tower takes them."""
+
+    pixels: Tensor
+    """float32 patches [P, values] (Qwen), or tiles [n, 3, side, side] (InternVL)."""
+    cells: tuple[Tensor, ...] = ()
+    """bool [grid²] for each region: its cells of the last tile (InternVL)."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Sight(Layout):
     """What the vision tower made of the frames (and marked regions): shared by all that is asked of them."""
 
     rows: Tensor
     """[N, H], one row for each placeholder of a prompt, in order."""
     deepstack: tuple[Tensor, ...]
     """Rows [N, H] added after the first layers (Qwen3-VL), or none."""
-    tokens_per_frame: tuple[int, ...]
-    grids: Tensor
-    """int64 [frames, 3]: time, height, width in patches (Qwen), or empty."""
-    cells_per_region: tuple[int, ...] = ()
 
 
 class Mllm(ABC):
@@ -101,16 +117,28 @@ class Mllm(ABC):
         device: torch.device = self.language_model.get_input_embeddings().weight.device
         return device
 
-    @abstractmethod
     def see(self, frames: Sequence[Image], regions: Sequence[Mask]) -> Sight:
         """Run the vision tower on RGB frames [h, w, 3] and mark regions (bool [h, w]) of the only one."""
+        return self.look([self.show(frames, regions)])[0]
 
     @abstractmethod
-    def write(self, text: str, sight: Sight) -> list[int]:
-        """Token ids of a user's turn with `<image>` in `text`, up to where the answer begins."""
+    def show(self, frames: Sequence[Image], regions: Sequence[Mask]) -> Shown:
+        """Prepare for the vision tower, on the CPU: RGB frames [h, w, 3], and regions (bool [h, w]) of the only one."""
 
     @abstractmethod
-    def positions(self, ids: Sequence[int], sight: Sight) -> Tensor:
+    def look(self, shown: Sequence[Shown]) -> list[Sight]:
+        """Run the vision tower over several images or videos together."""
+
+    @abstractmethod
+    def write(self, text: str, layout: Layout) -> list[int]:
+        """Token ids of a user's first turn with `<image>` in `text`, up to where the answer begins."""
+
+    @abstractmethod
+    def write_next(self, text: str) -> list[int]:
+        """Token ids of a further turn, from the end of the answer before it up to where its own answer begins."""
+
+    @abstractmethod
+    def positions(self, ids: Sequence[int], layout: Layout) -> Tensor:
         """Rotary positions of these tokens: int64 [A, L], A axes."""
 
     @abstractmethod
@@ -129,7 +157,7 @@ class Mllm(ABC):
             embeddings: [B, L, H].
             positions: int64 [A, B, L].
             attend: int64 [B, past + L], 0 at padding.
-            cache: transformers' key-value cache; it grows by L.
+            cache: transformers' key-value cache, which grows by L; None where nothing is to follow.
             places: bool [B, L], True at placeholders.
             sight: What was seen, when there are placeholders.
 

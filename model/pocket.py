@@ -1,24 +1,24 @@
-"""A pocket Sa2VA learns to find coloured things in made scenes: a few minutes on one core, for demonstrations.
+"""Pictures of made scenes for demonstrations: what a pocket Sa2VA learns from in minutes, and how well it does.
 
 What makes it learn (and not "segment all that stands out", whatever the words): every object of a picture in the same
 step, prompts of a scale that SAM-2 knows, colours before shapes.
 """
 
-import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import torch
 
 from refsav.datasets.frames import Image
 from refsav.datasets.masks import Mask
+from refsav.datasets.mixture import Mixture
+from refsav.datasets.share import Share
 from refsav.datasets.synthetic import compose
 from refsav.datasets.synthetic_scene import FRAME_STEP, SynthConfig
+from refsav.datasets.training_example import TrainingExample, Turn, about_tokens
 from refsav.model import prompts
 from refsav.model.sa2va import Sa2VA
 from refsav.model.settings import InferenceSettings
-from refsav.model.teaching import Lesson, teach, usual_answers
 
 SCENES = SynthConfig(
     height=128, width=128, frames=16, max_objects=4, distractor_share=0, camera_share=0, occlusion_share=0
@@ -26,26 +26,48 @@ SCENES = SynthConfig(
 """Objects of different colours and shapes."""
 
 SMALLEST_PX = 30
-PIXELS_WEIGHT, DICE_WEIGHT = 2.0, 0.5
-WARM_UP_STEPS = 50
+
+ANSWER = "Sure, [SEG]."
 
 
 @dataclass(frozen=True, slots=True)
 class Pictured:
     """One frame of a made scene, and what it shows."""
 
+    name: str
     frame: Image
     expressions: tuple[str, ...]
     masks: tuple[Mask, ...]
 
-    def lesson(self) -> Lesson:
-        """As a training sample of one image."""
-        return Lesson(
-            frames=(self.frame,),
-            prompts=tuple(prompts.segment(expression, video=False) for expression in self.expressions),
-            answers=usual_answers(self.expressions),
-            masks=torch.from_numpy(np.stack(self.masks))[:, None],
+
+@dataclass(frozen=True, slots=True)
+class Pictures:
+    """Pictures as a source of training examples: a turn for each object, in any order."""
+
+    pictures: Sequence[Pictured]
+    name: str = "pictures"
+
+    def __len__(self) -> int:
+        return len(self.pictures)
+
+    def weight_of(self, index: int) -> int:
+        """As every source has it."""
+        return about_tokens(1, sum(map(len, self.pictures[index].expressions)))
+
+    def read(self, index: int, random: np.random.Generator) -> TrainingExample:
+        """As every source has it."""
+        one = self.pictures[index]
+        order = random.permutation(len(one.expressions))
+        return TrainingExample(
+            name=one.name,
+            frames=(one.frame,),
+            turns=tuple(Turn(_asked(one.expressions[i]), ANSWER) for i in order),
+            masks=tuple((one.masks[i],) for i in order),
         )
+
+    def mixed(self, seed: int = 0) -> Mixture:
+        """All that a training learns from."""
+        return Mixture([Share(self)], seed)
 
 
 def pictures(config: SynthConfig, indices: Sequence[int], *, kinds: Sequence[str] = ("colour",)) -> Iterator[Pictured]:
@@ -61,37 +83,8 @@ def pictures(config: SynthConfig, indices: Sequence[int], *, kinds: Sequence[str
             if texts and np.count_nonzero(mask) >= SMALLEST_PX:
                 known.append((texts[int(random.integers(len(texts)))], mask))
         if known:
-            yield Pictured(painter.picture(FRAME_STEP * row), *(tuple(part) for part in zip(*known, strict=True)))
-
-
-def fit(
-    model: Sa2VA, data: Sequence[Pictured], *, steps: int, batch: int = 8, rate: float = 5e-4, seed: int = 0
-) -> Iterator[dict[str, float]]:
-    """Train on pictures with AdamW; yield the losses of each step. SAM-2's memory is not trained.
-
-    The model is in evaluation mode again when the last step is out.
-    """
-    random = np.random.default_rng(seed)
-    learning = [weight for name, weight in model.named_parameters() if "memory" not in name]
-    optimizer = torch.optim.AdamW(learning, lr=rate, weight_decay=0.01)
-    schedule = torch.optim.lr_scheduler.LambdaLR(
-        optimizer, lambda step: min(1, (step + 1) / WARM_UP_STEPS) * 0.5 * (1 + math.cos(math.pi * step / steps))
-    )
-    model.train()
-    for _ in range(steps):
-        optimizer.zero_grad()
-        parts = {"text": 0.0, "pixels": 0.0, "dice": 0.0}
-        for chosen in random.choice(len(data), batch, replace=False):
-            losses = teach(model, data[int(chosen)].lesson())
-            whole = losses.text + PIXELS_WEIGHT * losses.pixels + DICE_WEIGHT * losses.dice
-            torch.autograd.backward(whole / batch)
-            for name in parts:
-                parts[name] += getattr(losses, name).item() / batch
-        torch.nn.utils.clip_grad_norm_(learning, 1.0)
-        optimizer.step()
-        schedule.step()
-        yield parts
-    model.eval()
+            picture, (texts_of, masks) = painter.picture(FRAME_STEP * row), zip(*known, strict=True)
+            yield Pictured(f"{painter.scene.video_id}, frame {FRAME_STEP * row}", picture, texts_of, masks)
 
 
 def mean_iou(model: Sa2VA, data: Sequence[Pictured], *, shuffled: bool = False) -> float:
@@ -111,3 +104,8 @@ def mean_iou(model: Sa2VA, data: Sequence[Pictured], *, shuffled: bool = False) 
             drawn = answer.segments[0].masks[0] if answer.segments else np.zeros_like(mask)
             found.append(float(np.count_nonzero(drawn & mask)) / max(1, int(np.count_nonzero(drawn | mask))))
     return float(np.mean(found))
+
+
+def _asked(expression: str) -> str:
+    """Ask as inference does: one space more is another token."""
+    return prompts.segment(expression, video=False).removeprefix(prompts.IMAGE)

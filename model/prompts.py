@@ -1,19 +1,17 @@
-"""Wordings of prompts that released checkpoints were trained and evaluated with."""
+"""What a model is asked in inference: the wordings of `questions`, with the mark for the image in front."""
 
-GROUNDED_CAPTION = (
-    "<image>\nCould you please give me a detailed description of the image? Please respond with interleaved "
-    "segmentation masks for the corresponding parts of the answer."
-)
-CAPTION = "<image>\nPlease describe the {} in detail."
-REGION = "<image>\nCan you provide me with a detailed description of the region in the picture marked by region{}?"
+from refsav.datasets import questions
+
+IMAGE = "<image>\n"
+GROUNDED_CAPTION = IMAGE + questions.grounded_caption()
+CAPTION = IMAGE + "Please describe the {} in detail."
 
 
 def segment(expression: str, *, video: bool) -> str:
     """Ask for the mask of what an expression names; a question is answered with a mask."""
-    named = expression.strip().rstrip(".")
-    if "?" in named:
-        return f"<image>\n {named} Please respond with a segmentation mask."
-    return f"<image>\nPlease segment {named}." if video else f"<image>\n Please segment {named} in this image."
+    asked = questions.segment(expression, video=video)
+    space = "" if video and "?" not in expression else " "  # as the released checkpoints were evaluated
+    return f"{IMAGE}{space}{asked}"
 
 
 def caption(*, video: bool) -> str:
@@ -23,4 +21,4 @@ def caption(*, video: bool) -> str:
 
 def region(number: int) -> str:
     """Ask what a marked region is; regions count from 1."""
-    return REGION.format(number)
+    return IMAGE + questions.region(number)

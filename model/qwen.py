@@ -12,7 +12,7 @@ from transformers.models.qwen2_vl.image_processing_qwen2_vl import smart_resize
 from refsav.datasets.frames import Image
 from refsav.datasets.masks import Mask
 from refsav.model.errors import InputError
-from refsav.model.mllm import IMAGE_MARK, Mllm, Sight, Tokenizer, with_one_image
+from refsav.model.mllm import IMAGE_MARK, Layout, Mllm, Shown, Sight, Tokenizer, with_one_image
 from refsav.model.resizing import resize
 
 FIRST_FACTOR = 28
@@ -23,6 +23,9 @@ SHOWN_PIXELS = (512 * 28 * 28, 2048 * 28 * 28)
 """Bounds of a frame's area as the model sees it, in the released inference code. Small checkpoints have their own."""
 
 MOST_ELONGATED = 200
+
+EARLIER_ANSWER = "ANSWER"
+"""Stands in a written conversation for what was answered, to find where the next turn begins."""
 
 
 class Qwen(Mllm):
@@ -48,7 +51,7 @@ class Qwen(Mllm):
     def language_model(self) -> Any:  # noqa: ANN401 - see Mllm
         return self.model.model.language_model
 
-    def see(self, frames: Sequence[Image], regions: Sequence[Mask]) -> Sight:
+    def show(self, frames: Sequence[Image], regions: Sequence[Mask]) -> Shown:
         if regions:
             raise InputError(
                 f"{self.family} takes no visual prompts: it was never trained with them",
@@ -56,32 +59,52 @@ class Qwen(Mllm):
             )
         given = self._processor([_first_resize(frame) for frame in frames], return_tensors="pt")
         grids = given["image_grid_thw"]
-        visual = self.model.model.visual
-        output = visual(given["pixel_values"].to(visual.device, visual.dtype), grid_thw=grids.to(visual.device))
         merged = int(self.model.config.vision_config.spatial_merge_size) ** 2
-        return Sight(
-            rows=output.pooler_output,
-            deepstack=tuple(getattr(output, "deepstack_features", None) or ()),
-            tokens_per_frame=tuple(int(count) // merged for count in grids.prod(-1)),
-            grids=grids,
-        )
+        counts = tuple(int(count) // merged for count in grids.prod(-1))
+        return Shown(tokens_per_frame=counts, grids=grids, pixels=given["pixel_values"])
 
-    def write(self, text: str, sight: Sight) -> list[int]:
+    def look(self, shown: Sequence[Shown]) -> list[Sight]:
+        visual = self.model.model.visual
+        pixels = torch.cat([one.pixels for one in shown]).to(visual.device, visual.dtype)
+        output = visual(pixels, grid_thw=torch.cat([one.grids for one in shown]).to(visual.device))
+        counts = [sum(one.tokens_per_frame) for one in shown]
+        rows = output.pooler_output.split(counts)
+        layers = [deep.split(counts) for deep in getattr(output, "deepstack_features", None) or ()]
+        return [
+            Sight(
+                tokens_per_frame=one.tokens_per_frame,
+                grids=one.grids,
+                rows=rows[place],
+                deepstack=tuple(deep[place] for deep in layers),
+            )
+            for place, one in enumerate(shown)
+        ]
+
+    def write(self, text: str, layout: Layout) -> list[int]:
         spoken = with_one_image(text).replace(IMAGE_MARK, "")
-        content = [*({"type": "image"} for _ in sight.tokens_per_frame), {"type": "text", "text": spoken}]
+        content = [*({"type": "image"} for _ in layout.tokens_per_frame), {"type": "text", "text": spoken}]
         turn = self.tokenizer.apply_chat_template(
             [{"role": "user", "content": content}], tokenize=False, add_generation_prompt=True
         )
         ids: list[int] = []
-        counts = iter(sight.tokens_per_frame)
+        counts = iter(layout.tokens_per_frame)
         for token in self.tokenizer.encode(turn, add_special_tokens=False):
             ids += [token] * next(counts, 1) if token == self.placeholder_id else [token]
         return ids
 
-    def positions(self, ids: Sequence[int], sight: Sight) -> Tensor:
+    def write_next(self, text: str) -> list[int]:
+        talk = [
+            {"role": "user", "content": "?"},
+            {"role": "assistant", "content": EARLIER_ANSWER},
+            {"role": "user", "content": text},
+        ]
+        written = self.tokenizer.apply_chat_template(talk, tokenize=False, add_generation_prompt=True)
+        return self.tokenizer.encode(written.partition(EARLIER_ANSWER + self.turn_end)[2], add_special_tokens=False)
+
+    def positions(self, ids: Sequence[int], layout: Layout) -> Tensor:
         row = torch.tensor([ids])
         kinds = (row == self.placeholder_id).int()
-        found, _ = self.model.model.get_rope_index(row, kinds, image_grid_thw=sight.grids.cpu())
+        found, _ = self.model.model.get_rope_index(row, kinds, image_grid_thw=layout.grids.cpu())
         positions: Tensor = found[:, 0]
         return positions
 
@@ -102,7 +125,7 @@ class Qwen(Mllm):
             position_ids=positions,
             attention_mask=attend,
             past_key_values=cache,
-            use_cache=True,
+            use_cache=cache is not None,
             **deep,
         )
         states: Tensor = output.last_hidden_state

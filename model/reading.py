@@ -1,4 +1,4 @@
-"""Prompts about the same frames through the language model together: padded, and what they share run once."""
+"""Rows of tokens through the language model together: padded, and what prompts about the same frames share run once."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -14,7 +14,7 @@ from refsav.model.mllm import Mllm, Sight
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """Rows of tokens about one sight, padded on the left; those that all rows share stand apart and are run once."""
+    """Rows of tokens, padded on the left; those that all rows about one sight share stand apart and are run once."""
 
     shared: list[int]
     rests: Tensor
@@ -27,25 +27,25 @@ class Batch:
     """int64 [A, B]."""
 
 
-def pad(mllm: Mllm, sight: Sight, rows: Sequence[list[int]]) -> Batch:
-    """Bring rows of token ids together.
+def pad(mllm: Mllm, sights: Sequence[Sight], rows: Sequence[list[int]]) -> Batch:
+    """Bring rows of token ids together. `sights`: what each row's placeholders stand for.
 
     Raises:
         InputError: If a row's placeholders are not as many as the rows of image features.
     """
-    for row in rows:
+    for row, sight in zip(rows, sights, strict=True):
         places = row.count(mllm.placeholder_id)
         if places != len(sight.rows):
             raise InputError(
                 f"the prompt has places for {places} rows of image features, not {len(sight.rows)}",
                 "take tokens that stand for images out of the text",
             )
-    shared = _shared(mllm, rows)
+    shared = _shared(mllm, rows) if all(sight is sights[0] for sight in sights) else []
     rests = [row[len(shared) :] for row in rows]
     width = max(map(len, rests))
     tokens = torch.tensor([[mllm.stop_ids[0]] * (width - len(rest)) + rest for rest in rests])
     real = torch.tensor([[False] * (width - len(rest)) + [True] * len(rest) for rest in rests])
-    positions = [mllm.positions(row, sight) for row in rows]
+    positions = [mllm.positions(row, sight) for row, sight in zip(rows, sights, strict=True)]
     start = len(shared)
     padded = torch.stack(
         [
@@ -69,47 +69,51 @@ def _shared(mllm: Mllm, rows: Sequence[list[int]]) -> list[int]:
     return first[:end]
 
 
-def read(mllm: Mllm, sight: Sight, batch: Batch, cache: DynamicCache, seen: list[Tensor]) -> tuple[Tensor, Tensor]:
+def read(
+    mllm: Mllm, sights: Sequence[Sight], batch: Batch, cache: DynamicCache | None, seen: list[Tensor]
+) -> tuple[Tensor, Tensor]:
     """Run the decoder over a batch; gradients flow if they are on.
 
     Args:
         mllm: The language model's adapter.
-        sight: What the rows' placeholders stand for.
+        sights: What each row's placeholders stand for.
         batch: Of `pad`.
-        cache: Empty; it holds all that was read afterwards.
+        cache: Empty; it holds all that was read afterwards. None if rows share nothing and nothing is to follow.
         seen: Of `seg_states_of`.
 
     Returns:
         Of what does not stand apart: normalized hidden states [B, R, H], and those to take `[SEG]` states from.
     """
     start, device = len(batch.shared), mllm.device
-    count = len(batch.rests)
-    if start:
+    if start and cache is not None:
         ids = torch.tensor([batch.shared], device=device)
         places = ids == mllm.placeholder_id
         embeddings = mllm.embed(ids)
-        embeddings[places] = sight.rows.to(embeddings)
+        embeddings[places] = sights[0].rows.to(embeddings)
         whole = torch.ones_like(ids)
-        mllm.run(embeddings, batch.positions[:, :1, :start].to(device), whole, cache, places, sight)
-        cache.batch_repeat_interleave(count)
+        mllm.run(embeddings, batch.positions[:, :1, :start].to(device), whole, cache, places, sights[0])
+        cache.batch_repeat_interleave(len(batch.rests))
     ids, real = batch.rests.to(device), batch.real.to(device)
     embeddings = mllm.embed(ids)
     places = (ids == mllm.placeholder_id) & real
-    remaining = None if start else sight
+    remaining = None if start else _joined(sights)
     if remaining is not None:
-        embeddings[places] = sight.rows.repeat(count, 1).to(embeddings)
-        remaining = _repeated(sight, count)
-    attend = torch.cat([real.new_ones(count, start), real], dim=1).long()
+        embeddings[places] = remaining.rows.to(embeddings)
+    attend = torch.cat([real.new_ones(len(real), start), real], dim=1).long()
     seen.clear()
     states = mllm.run(embeddings, batch.positions[:, :, start:].to(device), attend, cache, places, remaining)
     return states, seen[-1] if seen else states
 
 
-def _repeated(sight: Sight, count: int) -> Sight:
-    if count == 1:
-        return sight
-    deep = tuple(rows.repeat(count, 1) for rows in sight.deepstack)
-    return Sight(sight.rows.repeat(count, 1), deep, sight.tokens_per_frame, sight.grids, sight.cells_per_region)
+def _joined(sights: Sequence[Sight]) -> Sight:
+    if len(sights) == 1:
+        return sights[0]
+    return Sight(
+        tokens_per_frame=tuple(count for sight in sights for count in sight.tokens_per_frame),
+        grids=torch.cat([sight.grids for sight in sights]),
+        rows=torch.cat([sight.rows for sight in sights]),
+        deepstack=tuple(torch.cat(rows) for rows in zip(*(sight.deepstack for sight in sights), strict=True)),
+    )
 
 
 def seg_states_in(mllm: Mllm, row: Sequence[int], prompt_length: int, states: Tensor) -> list[Tensor]:

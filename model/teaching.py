@@ -1,4 +1,4 @@
-"""One training step's forward pass: given answers through the language model, their `[SEG]`s into masks, the losses.
+"""One forward pass of training: conversations through the language model, their `[SEG]`s into masks, the losses.
 
 As the paper has it (section 3.2, "Sa2VA training"): text cross-entropy, and pixel cross-entropy with dice for masks.
 Every frame is decoded on its own from the `[SEG]` embedding; SAM-2's memory takes no part.
@@ -8,86 +8,117 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
-import torch.nn.functional as F  # noqa: N812 - the usual name
-from torch import Tensor
-from transformers import DynamicCache
+from torch import Tensor, nn
 
-from refsav.datasets.frames import Image
-from refsav.model.reading import pad, read, seg_states_in, seg_states_of
+from refsav.model.grounding import resized_logits
+from refsav.model.losses import mask_losses, means, text_losses
+from refsav.model.preparing import Prepared
+from refsav.model.reading import pad, read, seg_states_of
 from refsav.model.sa2va import Sa2VA
 
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Lesson:
-    """What is to be learnt from some frames of one image or video."""
-
-    frames: tuple[Image, ...]
-    """RGB [h, w, 3]; the language model sees all of them."""
-    prompts: tuple[str, ...]
-    answers: tuple[str, ...]
-    masks: Tensor
-    """bool [n, T, h, w], for every [SEG] of the answers in order."""
+PARTS = ("text", "pixels", "dice")
+"""What a loss is made of, in the order of the columns of `Teacher.forward`."""
 
 
 @dataclass(frozen=True, slots=True)
-class Losses:
-    """Parts of a step's loss, each a mean; not weighted yet."""
+class Heard:
+    """What the language model makes of some conversations."""
 
-    text: Tensor
-    """Cross-entropy of the answers' tokens."""
-    pixels: Tensor
-    """Binary cross-entropy of the mask logits."""
-    dice: Tensor
-    """1 - dice of the masks' probabilities."""
-
-
-def teach(model: Sa2VA, lesson: Lesson) -> Losses:
-    """Losses of one lesson, with gradients.
-
-    Raises:
-        InputError: If a prompt cannot be used.
-        ValueError: If the answers have not as many [SEG]s as there are masks.
-    """
-    mllm = model.adapter
-    sight = mllm.see(lesson.frames, ())
-    begun = [mllm.write(prompt, sight) for prompt in lesson.prompts]
-    given = [mllm.answer_ids(answer) for answer in lesson.answers]
-    rows = [[*prompt, *answer] for prompt, answer in zip(begun, given, strict=True)]
-    batch = pad(mllm, sight, rows)
-    with seg_states_of(mllm) as seen:
-        normalized, states = read(mllm, sight, batch, DynamicCache(config=mllm.text_config), seen)
-    scores = torch.cat([mllm.logits(normalized[i, -len(answer) - 1 : -1]) for i, answer in enumerate(given)])
-    wanted = torch.tensor([token for answer in given for token in answer], device=scores.device)
-    segs = [
-        state
-        for i, (row, prompt) in enumerate(zip(rows, begun, strict=True))
-        for state in seg_states_in(mllm, row, len(prompt), states[i])
-    ]
-    if len(segs) != len(lesson.masks):
-        raise ValueError(f"the answers have {len(segs)} [SEG]s, there are masks for {len(lesson.masks)}")
-    language = model.text_hidden_fcs(torch.stack(segs))
-    logits = torch.stack(
-        [model.sam2.decode(model.sam2.encode(frame), language).logits for frame in lesson.frames], dim=1
-    )
-    pixels, dice = mask_losses(logits[:, :, 0].flatten(0, 1), lesson.masks.to(logits.device).flatten(0, 1))
-    return Losses(F.cross_entropy(scores.float(), wanted), pixels, dice)
+    scores: Tensor
+    """[N, V], logits for every token of the answers."""
+    wanted: Tensor
+    """int64 [N], those tokens."""
+    owners: Tensor
+    """int64 [N], the example that each belongs to."""
+    segs: Tensor
+    """[n, H], states at the `[SEG]`s, example by example."""
 
 
-def mask_losses(logits: Tensor, masks: Tensor) -> tuple[Tensor, Tensor]:
-    """Pixel cross-entropy and dice loss, each a mean over masks.
+class Teacher(nn.Module):
+    """A Sa2VA whose forward pass is that of training, as wrappers for several devices want it."""
 
-    Args:
-        logits: float [N, H, W].
-        masks: bool [N, h, w], brought to the size of the logits by averaging.
-    """
-    wanted = F.interpolate(masks[:, None].float(), logits.shape[-2:], mode="area")[:, 0]
-    pixels = F.binary_cross_entropy_with_logits(logits, wanted)
-    chances = logits.sigmoid().flatten(1)
-    wanted = wanted.flatten(1)
-    overlap = 2 * (chances * wanted).sum(-1) + 1
-    return pixels, (1 - overlap / (chances.sum(-1) + wanted.sum(-1) + 1)).mean()
+    def __init__(self, model: Sa2VA, *, points: int = 0) -> None:
+        """Take a model into training. `points` of a mask are compared, or all pixels if it is 0."""
+        super().__init__()
+        self.model = model
+        self.points = points
 
+    def forward(self, examples: Sequence[Prepared], *, measure: bool = False) -> Tensor:
+        """Losses of some examples, float32 [examples, 3]: text, pixels and dice, not weighted yet.
 
-def usual_answers(expressions: Sequence[str]) -> tuple[str, ...]:
-    """The plainest of the answers that Sa2VA was trained to give."""
-    return ("Sure, [SEG].",) * len(expressions)
+        With `measure` [examples, 4]: the mean IoU of the masks comes behind them, not a number where there are none.
+
+        Raises:
+            InputError: If a conversation has tokens that stand for images.
+        """
+        heard = self._hear(examples)
+        text = text_losses(heard.scores, heard.wanted, heard.owners, len(examples))
+        if not len(heard.segs):
+            none = self._unused() * text.new_ones(2, len(examples))
+            return torch.stack([text, *none, *([text.new_full(text.shape, torch.nan)] if measure else [])], dim=1)
+        drawn = [(one, logits) for one, logits in zip(examples, self.draw(examples, heard.segs), strict=True)]
+        device = text.device
+        owners = torch.tensor([i for i, (_, logits) in enumerate(drawn) for _ in range(len(logits))], device=device)
+        pairs = [(logits, one.masks.flatten(0, 1).to(device)) for one, logits in drawn if len(logits)]
+        compared = [mask_losses(logits, masks, self.points) for logits, masks in pairs]
+        columns = [torch.cat(losses) for losses in zip(*compared, strict=True)]
+        found = [means(values, owners, len(examples)) for values in columns]
+        if measure:
+            ious = torch.cat([self._ious(logits, masks) for logits, masks in pairs])
+            none = torch.bincount(owners, minlength=len(examples)) == 0
+            found.append(means(ious, owners, len(examples)).masked_fill(none, torch.nan))
+        return torch.stack([text, *found], dim=1)
+
+    def draw(self, examples: Sequence[Prepared], segs: Tensor) -> list[Tensor]:
+        """Mask logits [n · T, S/4, S/4] of each example, object by object, from the states at its `[SEG]`s."""
+        sam2, device = self.model.sam2, segs.device
+        language = self.model.text_hidden_fcs(segs)
+        frames: list[int] = []
+        objects: list[int] = []
+        first_frame = first_object = 0
+        for one in examples:
+            count, shown = one.masks.shape[:2] if len(one.pictures) else (0, 0)
+            frames += [first_frame + frame for _ in range(count) for frame in range(shown)]
+            objects += [first_object + number for number in range(count) for _ in range(shown)]
+            first_frame, first_object = first_frame + len(one.pictures), first_object + count
+        features = sam2.encode_pictures(torch.cat([one.pictures for one in examples]))
+        logits = sam2.decode_pairs(features, torch.tensor(frames, device=device), language[objects])
+        return list(logits.split([one.masks.shape[0] * one.masks.shape[1] for one in examples]))
+
+    def _hear(self, examples: Sequence[Prepared]) -> Heard:
+        mllm = self.model.adapter
+        sights = mllm.look([one.shown for one in examples])
+        rows = [one.conversation.ids for one in examples]
+        batch = pad(mllm, sights, rows)
+        with seg_states_of(mllm) as seen:
+            normalized, states = read(mllm, sights, batch, None, seen)
+        width = normalized.shape[1]
+        owners, places, seg_owners, seg_places = [], [], [], []
+        for number, one in enumerate(examples):
+            offset = width - len(one.conversation.ids)
+            learnt = [offset + place for place, learns in enumerate(one.conversation.learnt) if learns]
+            segs = [offset + place for place in one.conversation.places_of(mllm.seg_id)]
+            owners += [number] * len(learnt)
+            places += learnt
+            seg_owners += [number] * len(segs)
+            seg_places += segs
+        owner, place = torch.tensor([owners, places], device=normalized.device)
+        return Heard(
+            scores=mllm.logits(normalized[owner, place - 1]),
+            wanted=batch.rests.to(place.device)[owner, place],
+            owners=owner,
+            segs=states[seg_owners, seg_places],
+        )
+
+    def _ious(self, logits: Tensor, masks: Tensor) -> Tensor:
+        """IoU of masks [N] at their own size, where logits [N, S/4, S/4] are above 0; 1 if both are empty."""
+        side = self.model.sam2.image_size
+        drawn = resized_logits(logits, [(side, side), (masks.shape[-2], masks.shape[-1])]) > 0
+        common, either = ((drawn & masks).sum((1, 2)), (drawn | masks).sum((1, 2)))
+        return torch.where(either > 0, common / either.clamp(min=1), torch.ones_like(common, dtype=torch.float32))
+
+    def _unused(self) -> Tensor:
+        """0, made of every weight that only masks teach: devices that work together expect the same gradients."""
+        parts = (self.model.text_hidden_fcs, self.model.sam2)
+        weights = [weight for part in parts for weight in part.parameters() if weight.requires_grad]
+        return torch.stack([0.0 * weight.sum() for weight in weights]).sum() if weights else torch.zeros(())

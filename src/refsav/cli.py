@@ -12,6 +12,7 @@ from rich.markup import escape
 
 from refsav import __version__, launch
 from refsav.cli_model import app as model_commands
+from refsav.cli_train import app as train_commands
 from refsav.config import with_overrides
 from refsav.datasets.synthetic_scene import SynthConfig
 from refsav.errors import RefSavError
@@ -190,6 +191,7 @@ def import_(
 
 
 app.add_typer(model_commands)
+app.add_typer(train_commands)
 
 
 @app.command()

@@ -5,7 +5,7 @@ import tomllib
 import types
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Self, get_args
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 from pydantic.fields import FieldInfo
@@ -79,7 +79,15 @@ def leaves(model: type[BaseModel], prefix: str = "") -> Iterator[tuple[str, Fiel
             yield from leaves(inner, f"{prefix}{name}.")
 
 
-def _inner_model(annotation: Any) -> type[BaseModel] | None:  # noqa: ANN401 - an annotation can be anything
+def tables_of(annotation: Any) -> Iterator[type[BaseModel]]:  # noqa: ANN401 - an annotation can be anything
+    """Yield the models that a list of tables holds: those inside of the annotation of its field."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        yield annotation
+    for inner in get_args(annotation):
+        yield from tables_of(inner)
+
+
+def _inner_model(annotation: Any) -> type[BaseModel] | None:  # noqa: ANN401 - likewise
     if isinstance(annotation, type) and not isinstance(annotation, types.GenericAlias):
         return annotation if issubclass(annotation, BaseModel) else None
     return None
@@ -94,7 +102,7 @@ def _explain(model: type[BaseModel], detail: ErrorDetails) -> str:
     if detail["type"] != "extra_forbidden":
         shown = "" if detail["type"] in UNSHOWN else f" (is {detail['input']!r})"
         return f"{key}: {detail['msg']}{shown}"
-    known = [dotted for dotted, _ in leaves(model)]
+    known = list(dict.fromkeys(_known_keys(model)))
     tables = {dotted.rpartition(".")[0] for dotted in known} - {""}
     near = difflib.get_close_matches(key, [*known, *tables], n=1, cutoff=0.5)
     same_name = [dotted for dotted in known if dotted.rpartition(".")[2] == key.rpartition(".")[2]]
@@ -102,4 +110,11 @@ def _explain(model: type[BaseModel], detail: ErrorDetails) -> str:
     return f"{key}: there is no such key" + (f"; did you mean {suggestion}?" if suggestion else "")
 
 
-__all__ = ["Config", "leaves", "with_overrides"]
+def _known_keys(model: type[BaseModel]) -> Iterator[str]:
+    for dotted, field in leaves(model):
+        yield dotted
+        for table in tables_of(field.annotation):
+            yield from (f"{dotted}.{key}" for key in _known_keys(table))
+
+
+__all__ = ["Config", "leaves", "tables_of", "with_overrides"]

@@ -1,8 +1,9 @@
-"""Files that appear whole or not at all, and digests of content."""
+"""Files and folders that appear whole or not at all, and digests of content."""
 
 import errno
 import hashlib
 import os
+import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -65,6 +66,33 @@ def appearing(path: Path, *, durable: bool = True) -> Iterator[Path]:
         temporary.unlink(missing_ok=True)
 
 
+@contextmanager
+def appearing_folder(path: Path) -> Iterator[Path]:
+    """Give a temporary folder beside `path`; on leaving without an error it is renamed to `path`, which must be new.
+
+    A reader sees all of its files or none, wherever the process is killed, and after a power cut.
+
+    Raises:
+        DiskError: If the folder cannot be written.
+    """
+    try:
+        _make_folder(path.parent, durable=True)
+        temporary = Path(tempfile.mkdtemp(prefix=f".{path.name}.", suffix=".part", dir=path.parent))
+    except OSError as error:
+        raise DiskError(path, error) from error
+    try:
+        yield temporary
+        temporary.chmod(0o755)
+        for inner in (*temporary.rglob("*"), temporary):
+            _flush(inner)
+        temporary.rename(path)
+        _flush(path.parent)
+    except OSError as error:
+        raise DiskError(path, error) from error
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
 def flush_to_disk(path: Path) -> None:
     """Return when what was written to a closed file is on the disk, safe from a power cut. Raises DiskError."""
     try:
@@ -98,7 +126,10 @@ def remove_unfinished(folder: Path) -> None:
     """Remove what a kill has left half-written below `folder`; nobody else may write there. Raises DiskError."""
     for path in folder.rglob(".*.part"):
         try:
-            path.unlink(missing_ok=True)
+            if path.is_dir():
+                shutil.rmtree(path)
+            else:
+                path.unlink(missing_ok=True)
         except OSError as error:
             raise DiskError(path, error) from error
 

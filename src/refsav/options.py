@@ -15,7 +15,7 @@ from rich.panel import Panel
 from rich.text import Text
 from typer.core import TyperCommand, TyperOption
 
-from refsav.config import leaves
+from refsav.config import leaves, tables_of
 
 Result = TypeVar("Result")
 
@@ -24,11 +24,15 @@ PANEL = "Configuration"
 
 
 def takes_options_of(model: type[BaseModel]) -> Callable[[Callable[..., Result]], Callable[..., Result]]:
-    """Give a typer command of class `ConfigurableCommand` one option a key.
+    """Give a typer command of class `ConfigurableCommand` one option a key; lists of tables are for files alone.
 
     The command has a parameter `overrides`: it gets the keys that were set, dotted, as {"views.frames": 12}.
     """
-    keys = {dotted.replace(".", "__"): (dotted, field) for dotted, field in leaves(model)}
+    keys = {
+        dotted.replace(".", "__"): (dotted, field)
+        for dotted, field in leaves(model)
+        if not any(tables_of(field.annotation))
+    }
 
     def decorate(command: Callable[..., Result]) -> Callable[..., Result]:
         @functools.wraps(command)

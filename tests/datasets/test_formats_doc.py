@@ -1,4 +1,4 @@
-"""docs/formats.md and README.md tell the truth: examples run on a real run, tables are the schemas."""
+"""docs/formats.md, training-data.md and README.md tell the truth: examples run, tables are the schemas."""
 
 import re
 from pathlib import Path
@@ -15,8 +15,8 @@ from refsav.datasets.splits import SplitConfig, split_by_video
 
 ROOT = Path(__file__).parents[2]
 DOC = (ROOT / "docs/formats.md").read_text()
-README = (ROOT / "README.md").read_text().replace("runs/mine", "runs/demo")
-EXAMPLES = re.findall(r"```python\n(.*?)```", DOC + README, re.DOTALL)
+OTHERS = (ROOT / "docs/training-data.md").read_text() + (ROOT / "README.md").read_text().replace("runs/mine", "runs/demo")
+EXAMPLES = re.findall(r"```python\n(.*?)```", DOC + OTHERS, re.DOTALL)
 TYPES = {
     "string": pa.string(),
     "int32": pa.int32(),
@@ -42,7 +42,7 @@ def folder(tmp_path_factory, real_expressions, real_videos, write_shards):
 def test_an_example_runs(example, folder, monkeypatch, capsys, tmp_path):
     monkeypatch.chdir(folder)
     monkeypatch.setattr("datasets.config.HF_DATASETS_CACHE", str(tmp_path))
-    exec(compile(example, "example", "exec"), {})  # noqa: S102 - the example is ours
+    exec(compile(example, "docs", "exec"), {})  # noqa: S102 - the example is ours
     assert "sav_000001_head" in capsys.readouterr().out
 
 

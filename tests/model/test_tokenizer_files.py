@@ -12,7 +12,7 @@ import torch
 from refsav.errors import RecordError
 from refsav.model.errors import InputError
 from refsav.model.internvl import InternVL
-from refsav.model.mllm import Sight
+from refsav.model.mllm import Layout
 from refsav.model.tokenizer_files import read_tokenizer
 from refsav.model.vocabulary import add_tokens, tokenizer_files
 
@@ -159,7 +159,7 @@ def internvl(folder: Path) -> InternVL:
 def test_prompts_begin_with_bos_and_answers_end_their_turn() -> None:
     adapter = internvl(INTERNLM2)
     nothing = torch.empty(0)
-    ids = adapter.write("What runs?", Sight(nothing, (), tokens_per_frame=(2, 2), grids=nothing))
+    ids = adapter.write("What runs?", Layout(tokens_per_frame=(2, 2), grids=nothing))
     (expected,) = (case["ids"] for case in cases(INTERNLM2) if "What runs?" in case["text"])
     assert ids == [BOS, *expected]
     assert adapter.stop_ids == (640, 2)

@@ -1,0 +1,48 @@
+"""The configuration of training data: sources, how often each is gone through, and what may be wrong with them."""
+
+from typing import Annotated
+
+from pydantic import Field
+
+from refsav.config import Config
+from refsav.datasets.gcg_source import GcgConfig
+from refsav.datasets.image_qa import ImageQaConfig
+from refsav.datasets.mixture import Mixture
+from refsav.datasets.own_images import OwnImagesConfig
+from refsav.datasets.referring_images import ReferringImagesConfig
+from refsav.datasets.referring_videos import ReferringVideosConfig
+from refsav.datasets.shard_source import RefSavConfig
+from refsav.datasets.video_qa import VideoQaConfig
+from refsav.datasets.visual_prompts import VisualPromptsConfig
+
+AnySourceConfig = Annotated[
+    RefSavConfig
+    | ReferringImagesConfig
+    | ReferringVideosConfig
+    | GcgConfig
+    | ImageQaConfig
+    | VideoQaConfig
+    | VisualPromptsConfig
+    | OwnImagesConfig,
+    Field(discriminator="kind"),
+]
+
+
+class DataConfig(Config):
+    """What is trained on. Paths are relative to the working directory."""
+
+    sources: tuple[AnySourceConfig, ...] = Field((), description="Tables [[data.sources]], one a dataset.")
+    seed: int = Field(0, ge=0, description="Decides the order, and all that is drawn at random.")
+    bad_share: float = Field(
+        0.01, ge=0, le=1, description="Share of examples that may be unusable before training ends, fraction 0-1."
+    )
+
+
+def open_mixture(config: DataConfig) -> Mixture:
+    """Open all sources.
+
+    Raises:
+        ConfigError: If there are none, or they hold nothing.
+        RecordError: If a folder is not as its dataset is published.
+    """
+    return Mixture([source.open() for source in config.sources], config.seed)

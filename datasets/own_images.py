@@ -1,0 +1,89 @@
+"""Images of one's own with outlined objects, in the layout of Sa2VA's fine-tuning guide."""
+
+from typing import Any, Literal
+
+import numpy as np
+from pydantic import Field
+
+from refsav.datasets.choosing import choose_objects
+from refsav.datasets.foreign_json import Published, checked, path_below
+from refsav.datasets.json_items import JsonItems
+from refsav.datasets.masks import Mask, decode
+from refsav.datasets.pictures import read_picture
+from refsav.datasets.questions import at_random, segment_turn
+from refsav.datasets.segmentation import read_segmentation
+from refsav.datasets.share import Share, WordedConfig, needed_folder
+from refsav.datasets.training_example import TrainingExample, about_tokens, fitting
+
+ANNOTATIONS = "annotations.json"
+
+
+class OwnImagesConfig(WordedConfig):
+    """Images with outlined objects: a folder with annotations.json and images/."""
+
+    kind: Literal["own-images"] = "own-images"
+    path: str = Field(description="Folder that holds annotations.json and images/.")
+    objects: int = Field(5, ge=1, description="Objects an example, at most.")
+
+    def open(self) -> Share:
+        return Share(OwnImages(self), self.repeats)
+
+
+class _Item(Published):
+    image: str
+    mask: tuple[Any, ...] = Field(min_length=1)
+    """One list of polygons an object, or any other of COCO's forms."""
+    text: tuple[str, ...]
+
+
+class OwnImages:
+    """Reads one image and some of its objects an example."""
+
+    def __init__(self, config: OwnImagesConfig) -> None:
+        """Open the folder. Raises RecordError."""
+        root = needed_folder(config.path, f"{ANNOTATIONS} and images/")
+        self.config = config
+        self._images = needed_folder(str(root / "images"), f"the images that {ANNOTATIONS} names")
+        self._items = JsonItems(root / ANNOTATIONS)
+
+    @property
+    def name(self) -> str:
+        return self.config.name or self.config.kind
+
+    def __len__(self) -> int:
+        return len(self._items)
+
+    def weight_of(self, index: int) -> int:  # noqa: ARG002 - mostly masks: its length says nothing of the words
+        return about_tokens(1, 0)
+
+    def read(self, index: int, random: np.random.Generator) -> TrainingExample:
+        path, where = self._items.path, self._items.place(index)
+        item = checked(_Item, self._items[index], path, where)
+        image = read_picture(path_below(self._images, item.image, path, f"{where}.image"))
+        told = [number for number, text in enumerate(item.text) if text.strip()]
+        with fitting(path, where):
+            if len(item.text) != len(item.mask) or not told:
+                raise ValueError(f"has {len(item.mask)} masks and {len(told)} texts")
+            chosen = [told[number] for number in choose_objects(len(told), self.config.objects, random)]
+            choose = at_random(random, self.config.usual_wording)
+            return TrainingExample(
+                name=f"{self.name} {item.image}: {', '.join(f'object {number}' for number in chosen)}",
+                frames=(image,),
+                turns=tuple(segment_turn(item.text[number], video=False, choose=choose) for number in chosen),
+                masks=tuple((_mask(item.mask[number], number, image.shape[0], image.shape[1]),) for number in chosen),
+                left_out=tuple(
+                    f"{path}: {where}: object {number} has no text"
+                    for number, text in enumerate(item.text)
+                    if not text.strip()
+                ),
+            )
+
+
+def _mask(value: object, number: int, height: int, width: int) -> Mask:
+    try:
+        mask = decode(read_segmentation(value, (height, width)))
+    except ValueError as error:
+        raise ValueError(f"object {number}: {error}") from error
+    if not mask.any():
+        raise ValueError(f"object {number} has no pixel in the image of {width}x{height}")
+    return mask

@@ -1,0 +1,87 @@
+"""MeViS, ReVOS, Ref-YouTube-VOS and sets of their layout to train on: some frames of a video, some expressions."""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+from pydantic import Field
+
+from refsav.datasets.choosing import choose_frames, choose_objects
+from refsav.datasets.expression_layouts import ExpressionSet, open_expressions
+from refsav.datasets.expression_videos import ReferringExpression
+from refsav.datasets.frames import Image
+from refsav.datasets.masks import Mask, decode_checked
+from refsav.datasets.pictures import read_picture
+from refsav.datasets.questions import at_random, segment_turn
+from refsav.datasets.share import Share, WordedConfig
+from refsav.datasets.training_example import TrainingExample, about_tokens, fitting
+from refsav.errors import RecordError
+
+CHARACTERS = 60
+"""Of an expression: ten words."""
+
+
+class ReferringVideosConfig(WordedConfig):
+    """A referring video set as it is published."""
+
+    kind: Literal["referring-videos"] = "referring-videos"
+    dataset: ExpressionSet = Field(description="Which set.")
+    path: str = Field(description="Folder that it was unpacked into.")
+    split: str = Field("train", description="One whose masks are published.")
+    frames: int = Field(5, ge=1, description="Frames an example, at random; of a shorter video all.")
+    objects: int = Field(5, ge=1, description="Expressions an example, at most.")
+
+    def open(self) -> Share:
+        return Share(ReferringVideos(self), self.repeats)
+
+
+class ReferringVideos:
+    """Reads one video and some of its expressions an example."""
+
+    def __init__(self, config: ReferringVideosConfig) -> None:
+        """Open the set. Raises ConfigError, RecordError."""
+        self.config = config
+        self._videos = open_expressions(config.dataset, Path(config.path), config.split)
+
+    @property
+    def name(self) -> str:
+        return self.config.name or self._videos.name
+
+    def __len__(self) -> int:
+        return len(self._videos)
+
+    def weight_of(self, index: int) -> int:  # noqa: ARG002 - videos differ little
+        return about_tokens(self.config.frames, self.config.objects * CHARACTERS)
+
+    def read(self, index: int, random: np.random.Generator) -> TrainingExample:
+        video, path = self._videos.read(index), self._videos.files[0]
+        told = [one for one in video.expressions if one.text.strip()]
+        chosen = [told[number] for number in choose_objects(len(told), self.config.objects, random)]
+        shown = [any(one.truth and one.truth[row] for one in chosen) for row in range(len(video.frames))]
+        rows = choose_frames(shown, self.config.frames, random)
+        frames = tuple(read_picture(video.frames[row]) for row in rows)
+        choose = at_random(random, self.config.usual_wording)
+        with fitting(path, video.video_id):
+            return TrainingExample(
+                name=f"{self.name} {video.video_id}: {', '.join(one.exp_id for one in chosen)}",
+                frames=frames,
+                turns=tuple(segment_turn(one.text, video=True, choose=choose) for one in chosen),
+                masks=tuple(tuple(_masks(one, rows, frames, path, video.video_id)) for one in chosen),
+                left_out=tuple(
+                    f"{path}: {video.video_id}: expression {one.exp_id} has no words"
+                    for one in video.expressions
+                    if not one.text.strip()
+                ),
+            )
+
+
+def _masks(
+    one: ReferringExpression, rows: Sequence[int], frames: Sequence[Image], path: Path, video_id: str
+) -> Iterator[Mask]:
+    if one.truth is None:
+        fix = "train on a split whose masks are published"
+        raise RecordError(path, f"{video_id}: expression {one.exp_id}", "has no masks", fix)
+    for row, frame in zip(rows, frames, strict=True):
+        with fitting(path, f"{video_id}: expression {one.exp_id}: frame {row}"):
+            yield decode_checked(one.truth[row], (frame.shape[0], frame.shape[1]))

@@ -1,0 +1,150 @@
+"""Examples as training takes them: which ones each step has, read and prepared by processes beside it."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from torch.utils.data import DataLoader, Dataset
+
+from refsav.datasets.mixture import BadExample, Mixture, TooManyBadError
+from refsav.errors import ConfigError, RefSavError
+from refsav.model.preparing import Prepared, TooLongError, prepare
+from refsav.model.sa2va import Sa2VA
+
+IN_A_ROW = 20
+"""Examples that one may stand in for when they are too long."""
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where an example comes from."""
+
+    epoch: int
+    position: int
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """An example that is ready."""
+
+    place: Place
+    prepared: Prepared
+    bad: tuple[BadExample, ...]
+    """Those that it stands in for, and itself if it lacks something."""
+
+
+@dataclass(frozen=True, slots=True)
+class Missing:
+    """No example, and why."""
+
+    error: str
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """Which examples each step takes. It follows from the data alone, whatever the number of devices."""
+
+    examples: Mixture
+    batch: int
+    """Examples of a step."""
+    at_once: int
+    """Examples of one forward pass on one device."""
+    devices: int
+
+    def __post_init__(self) -> None:
+        """Raise ConfigError if a step cannot be shared out, or there are fewer examples than it takes."""
+        if self.batch % (self.at_once * self.devices):
+            raise ConfigError(
+                f"learning.batch ({self.batch}) is no multiple of learning.at_once ({self.at_once}) times the devices "
+                f"({self.devices})\n  fix: set learning.batch to a multiple of {self.at_once * self.devices}"
+            )
+        if len(self.examples) < self.batch:
+            raise ConfigError(
+                f"the data has {len(self.examples)} examples, learning.batch is {self.batch}\n"
+                "  fix: take a smaller batch, or more data"
+            )
+
+    @property
+    def passes(self) -> int:
+        """Forward passes of a device in each step."""
+        return self.batch // (self.at_once * self.devices)
+
+    @property
+    def steps_an_epoch(self) -> int:
+        """Steps of an epoch; what does not fill one is left for another epoch."""
+        return len(self.examples) // self.batch
+
+    def places(self, first: int, last: int, device: int) -> Iterator[list[Place]]:
+        """Yield the examples of each forward pass of a device, from step `first` up to, not with, step `last`.
+
+        Passes go round the devices, so that those that work at the same time have examples of about one length.
+        """
+        for step in range(first, last):
+            epoch, within = divmod(step, self.steps_an_epoch)
+            if within == 0 or step == first:
+                order = self.examples.grouped(epoch, self.batch)
+            chosen = order[within * self.batch : (within + 1) * self.batch].tolist()
+            for start in range(device * self.at_once, self.batch, self.devices * self.at_once):
+                yield [Place(epoch, position) for position in chosen[start : start + self.at_once]]
+
+
+class _Readable(Dataset[Loaded | Missing]):
+    def __init__(self, examples: Mixture, model: Sa2VA, most_tokens: int) -> None:
+        self._examples, self._model, self._most_tokens = examples, model, most_tokens
+
+    def __getitem__(self, place: Place) -> Loaded | Missing:
+        try:
+            return load_one(self._examples, self._model, self._most_tokens, place)
+        except RefSavError as error:  # as an error, it would lose its kind on its way out of a worker
+            return Missing(str(error))
+
+
+def load_one(examples: Mixture, model: Sa2VA, most_tokens: int, place: Place) -> Loaded:
+    """Read and prepare an example; what comes after one that is too long stands in for it.
+
+    Raises:
+        TooManyBadError: If many in a row cannot be used.
+        RefSavError: If the model cannot take such examples at all.
+    """
+    bad: tuple[BadExample, ...] = ()
+    for offset in range(IN_A_ROW):
+        drawn = examples.draw(place.epoch, (place.position + offset) % len(examples))
+        bad += drawn.bad
+        try:
+            return Loaded(place, prepare(model, drawn.example, most_tokens), bad)
+        except TooLongError as error:
+            bad = (*bad, BadExample("too long", error.line))
+    raise TooManyBadError(f"{IN_A_ROW} examples one after the other are too long, the last: {bad[-1].line}")
+
+
+def load(
+    plan: Plan, model: Sa2VA, most_tokens: int, *, first: int, last: int, device: int, workers: int
+) -> Iterator[list[Loaded]]:
+    """Yield the examples of each forward pass of a device, read ahead by processes.
+
+    Args:
+        plan: Which they are.
+        model: What they are prepared for.
+        most_tokens: Longer ones are left out, and what comes after them stands in for them.
+        first: Step to begin with, counted from 0.
+        last: Step to end before.
+        device: Number of this process among those that train.
+        workers: Processes; with 0 they are read when they are asked for.
+
+    Raises:
+        RefSavError: If examples cannot be read and none can stand in for them.
+    """
+    loader = DataLoader(
+        _Readable(plan.examples, model, most_tokens),
+        batch_sampler=plan.places(first, last, device),
+        collate_fn=list,
+        num_workers=workers,
+        multiprocessing_context="fork" if workers else None,  # the model need not be sent to them
+    )
+    for taken in loader:
+        yield [_present(one) for one in taken]
+
+
+def _present(one: Loaded | Missing) -> Loaded:
+    if isinstance(one, Missing):
+        raise RefSavError(one.error)
+    return one

@@ -1,0 +1,77 @@
+"""What ends a training: a loss that is no number, and too little memory; each names what caused it."""
+
+import math
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import torch
+
+from refsav.errors import RefSavError
+from refsav.model.loading import Loaded
+from refsav.model.train_config import LearningConfig
+
+NO_MEMORY = ("can't allocate memory", "out of memory", "not enough memory")
+"""How torch words it where it raises no error of its own kind."""
+
+
+class TrainingError(RefSavError):
+    """Training cannot go on; the checkpoints are whole."""
+
+
+@dataclass(frozen=True, slots=True)
+class ExampleLoss:
+    """An example and what it cost."""
+
+    example: Loaded
+    loss: float
+
+    @property
+    def told(self) -> str:
+        """The example by its name and where it was taken from."""
+        place, name = self.example.place, self.example.prepared.name
+        return f"{name} (epoch {place.epoch}, position {place.position}), loss {self.loss:.4g}"
+
+
+def refuse_explosion(losses: Sequence[ExampleLoss], gradient: float, limit: float) -> None:
+    """Raise TrainingError if a loss or the gradient is no number, or a loss above `limit` (0: any is allowed)."""
+    bad = [one for one in losses if not math.isfinite(one.loss) or (limit and one.loss > limit)]
+    fix = "look at its masks and words; if they are right, a lower learning.rate or a longer learning.warm_up may help"
+    if bad:
+        what = "is no number" if not math.isfinite(bad[0].loss) else f"is above learning.explodes_above ({limit:g})"
+        others = f"; so are {len(bad) - 1} more of this step" if len(bad) > 1 else ""
+        raise TrainingError(f"{bad[0].told}: this {what}{others}\n  fix: {fix}")
+    if not math.isfinite(gradient):
+        told = "\n".join(f"  {one.told}" for one in sorted(losses, key=lambda one: -one.loss)[:5])
+        raise TrainingError(f"the gradient of this step is no number; its examples\n{told}\n  fix: {fix}")
+
+
+@contextmanager
+def telling_of_memory(examples: Sequence[Loaded], learning: LearningConfig) -> Iterator[None]:
+    """Say what to lower where memory does not suffice for some examples. Raises TrainingError."""
+    try:
+        yield
+    except (torch.OutOfMemoryError, MemoryError, RuntimeError) as error:
+        if not isinstance(error, torch.OutOfMemoryError | MemoryError) and not _is_of_memory(error):
+            raise
+        raise TrainingError(_memory_told(examples, learning)) from error
+
+
+def _is_of_memory(error: RuntimeError) -> bool:
+    return any(words in str(error) for words in NO_MEMORY)
+
+
+def _memory_told(examples: Sequence[Loaded], learning: LearningConfig) -> str:
+    longest = max((one.prepared for one in examples), key=lambda one: len(one.conversation.ids))
+    lower = [
+        *([f"learning.at_once (is {learning.at_once})"] if learning.at_once > 1 else []),
+        *([] if learning.gradient_checkpointing else ["set learning.gradient_checkpointing = true"]),
+        f"learning.most_tokens (is {learning.most_tokens})",
+        "frames or objects of an example",
+        "lora.rank",
+    ]
+    return (
+        f"memory does not suffice for {len(examples)} at once; the longest has {len(longest.conversation.ids)} tokens, "
+        f"{len(longest.masks)} objects in {len(longest.pictures)} frames ({longest.name})\n"
+        f"  fix: lower, in this order: {'; '.join(lower)}; or share the weights out over more devices"
+    )
