@@ -21,7 +21,7 @@ def encode(mask: Mask) -> Rle:
 
 def decode(rle: Rle) -> Mask:
     """Give back the bool [H, W] mask."""
-    mask: Mask = coco.decode(_as_coco(rle)).view(np.bool_)
+    mask: Mask = coco.decode(as_coco(rle)).view(np.bool_)
     return mask
 
 
@@ -29,13 +29,13 @@ def union(rles: Sequence[Rle]) -> Rle:
     """Give the mask of all pixels that one of several masks of equal size covers; of a single one, itself."""
     if len(rles) == 1:
         return rles[0]
-    merged = coco.merge([_as_coco(rle) for rle in rles])
+    merged = coco.merge([as_coco(rle) for rle in rles])
     return Rle(rles[0].size, merged["counts"].decode("ascii"))
 
 
 def area_px(rle: Rle) -> int:
     """Number of pixels on the object."""
-    return int(coco.area(_as_coco(rle)))
+    return int(coco.area(as_coco(rle)))
 
 
 def checked_area_px(rle: Rle) -> int:
@@ -84,9 +84,10 @@ def decode_checked(rle: Rle | None, size: tuple[int, int]) -> Mask:
 
 def box(rle: Rle) -> tuple[int, int, int, int]:
     """Smallest box around the object, half-open: (x0, y0, x1, y1) in pixels; all 0 for an empty mask."""
-    x, y, width, height = (int(value) for value in coco.toBbox(_as_coco(rle)))
+    x, y, width, height = (int(value) for value in coco.toBbox(as_coco(rle)))
     return x, y, x + width, y + height
 
 
-def _as_coco(rle: Rle) -> dict[str, object]:
+def as_coco(rle: Rle) -> dict[str, object]:
+    """Give the mask as pycocotools takes it."""
     return {"size": list(rle.size), "counts": rle.counts.encode("ascii")}

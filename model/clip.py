@@ -107,6 +107,27 @@ def open_clip(path: Path) -> Clip:
     )
 
 
+def open_frames(files: Sequence[Path], name: str) -> Clip:
+    """Make a clip of picture files in the order given; `name` is what outputs are named after.
+
+    Raises:
+        RecordError: If the first one cannot be read; the others are looked at when their turn comes.
+    """
+    first = probe_picture(files[0]) if files[0].exists() else None
+    if first is None:
+        problem = "is not a readable picture" if files[0].exists() else "is missing"
+        raise RecordError(files[0], "", problem, FETCH_AGAIN)
+    return _Frames(
+        count=len(files),
+        height=first.height,
+        width=first.width,
+        rate_hz=USUAL_RATE_HZ,
+        name=name,
+        read=partial(_decode_listed, tuple(files)),
+        held=1,
+    )
+
+
 def as_clip(frames: Sequence[Picture] | Clip) -> Clip:
     """Make a clip of frames in memory: RGB arrays or Pillow images, each converted when it is asked for (`to_rgb`).
 
@@ -170,19 +191,7 @@ class _Frames:
 
 
 def _open_folder(folder: Path) -> Clip:
-    files = _pictures_in(folder)
-    first = probe_picture(files[0])
-    if first is None:
-        raise RecordError(files[0], "", "is not a readable picture", FETCH_AGAIN)
-    return _Frames(
-        count=len(files),
-        height=first.height,
-        width=first.width,
-        rate_hz=USUAL_RATE_HZ,
-        name=folder.resolve().name if folder.name in ("", "..") else folder.name,
-        read=partial(_decode_listed, files),
-        held=1,
-    )
+    return open_frames(_pictures_in(folder), folder.resolve().name if folder.name in ("", "..") else folder.name)
 
 
 def _pictures_in(folder: Path) -> tuple[Path, ...]:

@@ -19,5 +19,5 @@ def require(extra: str, *packages: str) -> None:
     if missing:
         raise MissingExtraError(
             f"{', '.join(missing)}: not installed; this command needs the extra {extra!r}\n"
-            f"  fix: pip install 'refsav[{extra}]', or in a clone: make {extra}"
+            f"  fix: pip install 'refsav[{extra}]', or in a clone: pip install -e '.[{extra}]'"
         )

@@ -15,8 +15,8 @@ from refsav.datasets.splits import SplitConfig, split_by_video
 
 ROOT = Path(__file__).parents[2]
 DOC = (ROOT / "docs/formats.md").read_text()
-OTHERS = (ROOT / "docs/training-data.md").read_text() + (ROOT / "README.md").read_text().replace("runs/mine", "runs/demo")
-EXAMPLES = re.findall(r"```python\n(.*?)```", DOC + OTHERS, re.DOTALL)
+OTHERS = "".join((ROOT / name).read_text() for name in ("docs/training-data.md", "README.md"))
+EXAMPLES = re.findall(r"```python\n(.*?)```", DOC + OTHERS.replace("runs/mine", "runs/demo"), re.DOTALL)
 TYPES = {
     "string": pa.string(),
     "int32": pa.int32(),

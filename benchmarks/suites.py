@@ -1,0 +1,78 @@
+"""All suites by name."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import cast
+
+from refsav.benchmarks.caption_metrics import TokenizerName
+from refsav.benchmarks.caption_suites import CAPTION_SUITES, open_gcg_suite, open_region_suite
+from refsav.benchmarks.image_suites import IMAGE_SUITES, open_image_suite
+from refsav.benchmarks.suite import AnySuite
+from refsav.benchmarks.video_suites import VIDEO_SUITES, Control, open_video_suite
+from refsav.datasets.refcoco import RefCocoSet
+from refsav.errors import ConfigError
+
+SUITES = (*VIDEO_SUITES, *IMAGE_SUITES, *CAPTION_SUITES)
+"""Names of all suites."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SuiteOptions:
+    """What a suite can be told; what it does not know is refused."""
+
+    splits: tuple[str, ...] = ()
+    """RefCOCO and its like: some of the splits; none: all but train."""
+    images: Path | None = None
+    """Image suites: the folder of the images, if it does not lie where others keep it."""
+    bert: Path | None = None
+    """GCG: folder of bert-base-uncased, which recall needs."""
+    tokenizer: TokenizerName = "ptb"
+    """Captions: "plain" goes without Java, and without METEOR."""
+    control: Control = "none"
+    """Videos: "shuffled" asks for every object with the words for another."""
+
+
+def open_suite(name: str, folder: Path, options: SuiteOptions | None = None) -> AnySuite:
+    """Open a suite on a folder of its dataset.
+
+    Raises:
+        ConfigError: If there is no such suite, or an option is not one of its.
+        RecordError: If the folder is not as the dataset is published; what is missing is named.
+        RefSavError: If something that it needs is not installed.
+    """
+    used = options or SuiteOptions()
+    if name not in SUITES:
+        raise ConfigError(f"{name}: there is no such suite\n  fix: choose of {', '.join(SUITES)}")
+    _refuse_others(name, used)
+    if name in VIDEO_SUITES:
+        return open_video_suite(name, folder, control=used.control)
+    if name in IMAGE_SUITES:
+        return open_image_suite(cast(RefCocoSet, name), folder, splits=used.splits, images=used.images)
+    if name == "region-captions":
+        return open_region_suite(folder, images=used.images, tokenizer=used.tokenizer)
+    similarity = None
+    if used.bert:
+        from refsav.benchmarks.text_similarity import BertSimilarity  # transformers take seconds to load
+
+        similarity = BertSimilarity.from_folder(used.bert)
+    split = name.removeprefix("gcg-")
+    return open_gcg_suite(split, folder, images=used.images, similarity=similarity, tokenizer=used.tokenizer)
+
+
+_TAKES: Mapping[str, frozenset[str]] = {
+    **dict.fromkeys(VIDEO_SUITES, frozenset({"control"})),
+    **dict.fromkeys(IMAGE_SUITES, frozenset({"splits", "images"})),
+    "gcg-val": frozenset({"images", "bert", "tokenizer"}),
+    "gcg-test": frozenset({"images", "bert", "tokenizer"}),
+    "region-captions": frozenset({"images", "tokenizer"}),
+}
+
+
+def _refuse_others(name: str, options: SuiteOptions) -> None:
+    usual = SuiteOptions()
+    given = [field for field in SuiteOptions.__slots__ if getattr(options, field) != getattr(usual, field)]
+    for field in given:
+        if field not in _TAKES[name]:
+            knows = ", ".join(f"--{one}" for one in sorted(_TAKES[name]))
+            raise ConfigError(f"--{field} is not for {name}\n  fix: leave it out; {name} takes {knows}")

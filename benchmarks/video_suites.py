@@ -1,0 +1,176 @@
+"""Referring video segmentation: Ref-SAV, MeViS, ReVOS, Ref-YouTube-VOS, Ref-DAVIS17."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Literal
+
+from refsav.benchmarks import wordings
+from refsav.benchmarks.asking import Answerer
+from refsav.benchmarks.expression_scores import MeanScore, grouped_score, mean_score
+from refsav.benchmarks.suite import Suite, Summary
+from refsav.benchmarks.video_metrics import VideoScore
+from refsav.benchmarks.video_rows import EXPRESSION_ROWS, ExpressionRow, expression_rows
+from refsav.datasets.expression_layouts import DAVIS_ANNOTATORS, ExpressionSet, open_expressions
+from refsav.datasets.expression_videos import ExpressionVideo, ReferringExpression
+from refsav.errors import RecordError
+from refsav.model.clip import open_frames
+
+Control = Literal["none", "shuffled"]
+"""shuffled: each object of a video is asked for with the words for another, to see how much the words matter."""
+
+Rows = Iterator[ExpressionRow]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Video:
+    """What a video suite is made of."""
+
+    dataset: ExpressionSet
+    split: str
+    protocol: str
+    summarize: Callable[[Rows], Summary]
+    for_server: bool = False
+
+
+def open_video_suite(name: str, folder: Path, *, control: Control = "none") -> Suite[ExpressionVideo, ExpressionRow]:
+    """Open one of VIDEO_SUITES.
+
+    Raises:
+        RecordError: If the folder is not as the set is published.
+    """
+    made = VIDEO_SUITES[name]
+    asked = "" if control == "none" else "; control: each object is asked for with the words for another"
+    return Suite(
+        name=name,
+        protocol=made.protocol + asked,
+        dataset=open_expressions(made.dataset, folder, made.split),
+        measure=_measure if control == "none" else _measure_shuffled,
+        rows=EXPRESSION_ROWS,
+        summarize=made.summarize,
+        bulky=frozenset({"height", "width", "frame_names", "masks"}),
+        for_server=made.for_server,
+    )
+
+
+def _measure(answerer: Answerer, video: ExpressionVideo) -> list[ExpressionRow]:
+    return _measure_asking(answerer, video, [one.text for one in video.expressions])
+
+
+def _measure_shuffled(answerer: Answerer, video: ExpressionVideo) -> list[ExpressionRow]:
+    return _measure_asking(
+        answerer, video, [_words_for_another(video.expressions, place) for place in range(len(video.expressions))]
+    )
+
+
+def _words_for_another(expressions: Sequence[ReferringExpression], place: int) -> str:
+    """The next expression that means something else; the same one where all mean the same."""
+    others = (*expressions[place + 1 :], *expressions[:place])
+    meant = expressions[place].object_ids
+    return next((one.text for one in others if one.object_ids != meant), expressions[place].text)
+
+
+def _measure_asking(answerer: Answerer, video: ExpressionVideo, texts: Sequence[str]) -> list[ExpressionRow]:
+    clip = open_frames(video.frames, video.video_id)
+    size = (clip.height, clip.width)
+    if video.size not in (None, size):
+        problem = f"is {size[0]}x{size[1]}, the true masks {video.size[0]}x{video.size[1]} (height x width)"
+        raise RecordError(video.frames[0], "", problem, "take frames and masks of the same release")
+    answers = answerer.ask(clip, [wordings.segment(text, video=True) for text in texts], first_only=True)
+    asked = replace(
+        video,
+        expressions=tuple(replace(one, text=text) for one, text in zip(video.expressions, texts, strict=True)),
+    )
+    return expression_rows(asked, answers, size)
+
+
+def _overall(rows: Rows) -> Summary:
+    """MeViS: every expression counts once."""
+    return Summary(scores={"overall": _figures(mean_score(_scores(rows, "all")))})
+
+
+def _of_kinds(*kinds: str) -> Callable[[Rows], Summary]:
+    """Ref-SAV and ReVOS: by kind, and the plain mean of the kinds."""
+
+    def summarize(rows: Rows) -> Summary:
+        listed = list(rows)
+        groups = {kind: _scores((row for row in listed if row.kind == kind), "all") for kind in kinds}
+        grouped = grouped_score(groups)
+        each = {kind: _figures(score) for kind, score in grouped.groups.items()}
+        return Summary(scores={**each, "overall": _figures(grouped.overall)})
+
+    return summarize
+
+
+def _davis(rows: Rows) -> Summary:
+    """Ref-DAVIS17 in both ways: by the standard, annotator by annotator, and as Sa2VA's script averages."""
+    listed = list(rows)
+    kinds = [f"annotator {number}" for number in range(1, DAVIS_ANNOTATORS + 1)]
+    each = {kind: _scores((row for row in listed if row.kind == kind), "davis") for kind in kinds}
+    means = {kind: mean_score(scores) for kind, scores in each.items() if scores}
+    annotators = {kind: _figures(score) for kind, score in means.items()}
+    as_sa2va = _figures(mean_score(_scores(listed, "all")))
+    if not annotators:
+        return Summary(scores={"sa2va": as_sa2va})
+    standard = {name: sum(one[name] for one in annotators.values()) / len(annotators) for name in as_sa2va}
+    return Summary(scores={"davis2017": standard, "sa2va": as_sa2va, **annotators})
+
+
+def _nothing(rows: Rows) -> Summary:
+    """Only a test server can score them."""
+    del rows
+    return Summary(scores={})
+
+
+def _scores(
+    rows: Iterator[ExpressionRow] | Sequence[ExpressionRow], protocol: Literal["all", "davis"]
+) -> list[VideoScore]:
+    return [score for score in (row.score(protocol) for row in rows) if score is not None]
+
+
+def _figures(score: MeanScore) -> Mapping[str, float]:
+    return {"J": score.j, "F": score.f, "J&F": score.jf}
+
+
+_EVERY_FRAME = "J and F of every frame, averaged over an expression"
+_KINDS = f"{_EVERY_FRAME} and rounded to 2 decimals of a percent; mean of each kind; overall: plain mean of the kinds"
+
+VIDEO_SUITES: Mapping[str, _Video] = {
+    "ref-sav": _Video(
+        dataset="ref-sav",
+        split="valid",
+        protocol=f"{_KINDS} (Sa2VA's eval_ref_sav.py)",
+        summarize=_of_kinds("long", "short"),
+    ),
+    "mevis-val-u": _Video(
+        dataset="mevis",
+        split="valid_u",
+        protocol=f"{_EVERY_FRAME}, then over all expressions (MeViS' eval_mevis.py)",
+        summarize=_overall,
+    ),
+    "mevis-val": _Video(
+        dataset="mevis", split="valid", protocol="scored by MeViS' test server", summarize=_nothing, for_server=True
+    ),
+    "revos": _Video(
+        dataset="revos",
+        split="valid",
+        protocol=f"{_KINDS} (ReVOS' eval_revos.py)",
+        summarize=_of_kinds("referring", "reasoning"),
+    ),
+    "ref-youtube-vos": _Video(
+        dataset="ref-youtube-vos",
+        split="valid",
+        protocol="scored by Ref-YouTube-VOS' test server",
+        summarize=_nothing,
+        for_server=True,
+    ),
+    "ref-davis17": _Video(
+        dataset="ref-davis17",
+        split="valid",
+        protocol="davis2017: J and F without the first and the last frame, of objects that the first shows, mean of "
+        "the four annotators' means; sa2va: of every frame, mean over all expressions (Sa2VA's eval_davis.py); each "
+        "object is scored by its own mask, overlaps are not resolved",
+        summarize=_davis,
+    ),
+}
+"""Video suites by name."""
