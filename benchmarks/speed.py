@@ -16,11 +16,8 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-<<<<<<< HEAD
 from refsav.benchmarks.speed_loader import measure_loader
-=======
 from refsav.benchmarks.speed_metrics import measure_metrics
->>>>>>> suites
 from refsav.benchmarks.speed_model import measure_memory, measure_model
 from refsav.benchmarks.speed_ratios import Measurement, Quantity, Ratio
 from refsav.benchmarks.speed_scale import measure_scale
@@ -31,6 +28,7 @@ from refsav.files import write_text
 from refsav.memory import settle_memory
 
 ROOT = Path(__file__).resolve().parents[1]
+MEASURED = ("views", "loader", "metrics", "scale", "model", "memory", "server")
 LIBRARIES = ("av", "numpy", "opencv-python-headless", "openai", "prefect")
 
 
@@ -43,11 +41,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     with tempfile.TemporaryDirectory(prefix="refsav-speed-") as folder:
         works: Mapping[str, Callable[[], Measurement]] = {
             "views": lambda: measure_views(options.sav_data.resolve(), options.rounds or 7),
-<<<<<<< HEAD
             "loader": lambda: measure_loader(options.sav_data.resolve(), Path(folder), options.rounds or 7),
-=======
             "metrics": lambda: measure_metrics(options.sav_data.resolve(), options.rounds or 5),
->>>>>>> suites
             "scale": lambda: measure_scale(Path(folder), rounds=options.rounds or 3),
             "model": lambda: measure_model(options.rounds or 1),
             "memory": measure_memory,
@@ -107,13 +102,7 @@ def _verdict(ratio: Ratio) -> tuple[str, str]:
 
 def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description="Measure RefSAV's speed as ratios, side by side in one run.")
-    parser.add_argument(
-<<<<<<< HEAD
-        "what", nargs="?", choices=("views", "loader", "scale", "model", "memory", "server", "all"), default="all"
-=======
-        "what", nargs="?", choices=("views", "metrics", "scale", "model", "memory", "server", "all"), default="all"
->>>>>>> suites
-    )
+    parser.add_argument("what", nargs="?", choices=(*MEASURED, "all"), default="all")
     parser.add_argument("--out", type=Path, default=ROOT / "runs/speed.json", help="JSON file for all figures")
     parser.add_argument("--rounds", type=int, default=0, help="turns of each side; 0: as each is used to")
     parser.add_argument(
