@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from refsav.benchmarks.speed_ratios import Bar, Measurement, Quantity, Ratio, in_turns
-from refsav.benchmarks.speed_views import VIDEO_ID, decode_with_opencv, example_video, milliseconds, one_core
+from refsav.benchmarks.speed_views import VIDEO_ID, decode_with_opencv, example, milliseconds, one_core
 from refsav.datasets.parts import write_parts
 from refsav.datasets.records import (
     Expression,
@@ -42,7 +42,7 @@ def measure_loader(sav_data: Path, work: Path, rounds: int = 7) -> Measurement:
     Raises:
         RecordError: If the folder does not hold the video.
     """
-    video, tracks = example_video(sav_data)
+    video, tracks = example(sav_data)
     run = RunDirectory(work / "loader")
     _write_shards(run, video, tracks)
     config = RefSavConfig(path=str(run.root))
@@ -53,15 +53,15 @@ def measure_loader(sav_data: Path, work: Path, rounds: int = 7) -> Measurement:
     }
     with one_core():
         taken = in_turns(works, rounds)
-    whole, example = (Quantity(name=name, unit="ms", rounds=taken[name]) for name in works)
+    whole, ours = (Quantity(name=name, unit="ms", rounds=taken[name]) for name in works)
     return Measurement(
         title=f"loader: {config.frames} frames and {config.objects} of {len(tracks)} objects of {VIDEO_ID}, one core",
-        quantities=(example, whole),
+        quantities=(ours, whole),
         ratios=(
             Ratio.of(
                 "examples/s out of a shard / whole videos/s, decoded for each example as the official loader does",
                 whole,
-                example,
+                ours,
                 Bar("at least", 10.0),
             ),
         ),

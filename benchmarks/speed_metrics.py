@@ -8,7 +8,7 @@ import numpy as np
 
 from refsav.benchmarks.packed_masks import Masks
 from refsav.benchmarks.speed_ratios import Bar, Measurement, Quantity, Ratio, in_turns
-from refsav.benchmarks.speed_views import VIDEO_ID, example_video, milliseconds, one_core
+from refsav.benchmarks.speed_views import VIDEO_ID, example, milliseconds, one_core
 from refsav.benchmarks.video_metrics import Scores, frame_scores, tolerance_px
 from refsav.datasets.masks import Mask, decode
 from refsav.datasets.records import ObjectTrack
@@ -29,7 +29,7 @@ def measure_metrics(sav_data: Path, rounds: int = 5) -> Measurement:
     Raises:
         RecordError: If the folder does not hold the video.
     """
-    _, tracks = example_video(sav_data)
+    _, tracks = example(sav_data)
     height, width = tracks[0].size
     real = [moved(masks_of(track)) for track in tracks]
     works: Mapping[str, Sequence[Compared]] = {

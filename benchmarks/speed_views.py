@@ -27,7 +27,7 @@ def measure_views(sav_data: Path, rounds: int = 7) -> Measurement:
     Raises:
         RecordError: If the folder does not hold the video.
     """
-    video, tracks = example_video(sav_data)
+    video, tracks = example(sav_data)
     config = ViewsConfig()
     rows = sorted(views.needed_rows(tracks, config))
     step = tracks[0].frame_step
@@ -138,7 +138,7 @@ def one_core() -> Iterator[None]:
 
 
 def milliseconds(work: Callable[[], object], times: int = 1) -> Callable[[], float]:
-    """Take the processor time of doing something, the mean of some times."""
+    """Make a piece of work one that gives the processor time it takes, the mean of doing it some times."""
 
     def timed() -> float:
         begin = time.process_time()
@@ -149,8 +149,8 @@ def milliseconds(work: Callable[[], object], times: int = 1) -> Callable[[], flo
     return timed
 
 
-def example_video(sav_data: Path) -> tuple[VideoFile, tuple[ObjectTrack, ...]]:
-    """Find SA-V's example video and all its objects. Raises RecordError."""
+def example(sav_data: Path) -> tuple[VideoFile, tuple[ObjectTrack, ...]]:
+    """Find SA-V's example video and all objects of both of its annotation files. Raises RecordError without it."""
     config = SourceConfig()
     for entry in discover(sav_data, config):
         if isinstance(entry, VideoFile) and entry.video_id == VIDEO_ID:

@@ -38,7 +38,7 @@ class TrueMasks(Protocol):
         Args:
             video_id: The video.
             frames: Names of its frames, in the order in which the set lists them.
-            keys: Names of the objects.
+            keys: Names of the objects; none: nothing is meant, so all masks are empty.
 
         Raises:
             RecordError: If there are none, or they do not fit.
@@ -63,6 +63,8 @@ class MaskTable:
 
     def of(self, video_id: str, frames: Sequence[str], keys: Sequence[str]) -> FrameMasks:
         """See `TrueMasks`."""
+        if not keys:
+            return (None,) * len(frames)
         rows = [self._row(key, video_id, len(frames)) for key in keys]
         seen = [[mask for mask in masks if mask is not None] for masks in zip(*rows, strict=True)]
         if len({mask.size for masks in seen for mask in masks}) > 1:

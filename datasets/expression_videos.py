@@ -171,7 +171,7 @@ class ExpressionVideos:
         if self._layout.keys == "count":
             return (self._counted[video_id, exp_id],)
         keys = entry.mask_keys if self._layout.keys == "anno_id" else entry.object_ids
-        if not keys:
+        if not keys and self._layout.keys not in entry.model_fields_set:  # a list that is there and empty: no object
             where, problem = f"videos.{video_id}.expressions.{exp_id}", f"has no {self._layout.keys}, so it has no mask"
             raise RecordError(self._layout.expressions, where, problem, "take a split whose masks are published")
         return keys

@@ -24,4 +24,5 @@ def group_by_length(weights: npt.NDArray[np.int64], batch: int, random: np.rando
     lots = [positions[start : min(start + lot, full)] for start in range(0, full, lot)]
     ordered = [some[np.argsort(weights[some], kind="stable")] for some in lots]
     batches = random.permutation(np.concatenate([*ordered, np.empty(0, np.int64)]).reshape(-1, batch))
-    return np.concatenate([batches.reshape(-1), positions[full:]]).astype(np.int64)
+    grouped: npt.NDArray[np.int64] = np.concatenate([batches.reshape(-1), positions[full:]]).astype(np.int64)
+    return grouped

@@ -115,9 +115,8 @@ class Mixture:
         raise TooManyBadError(f"{len(bad)} examples one after the other cannot be used, the first are\n{told}")
 
     def _read(self, epoch: int, position: int, taken: int) -> TrainingExample:
-        number, index = self.order(epoch)[taken]
-        random = self._random(_READ, epoch, position, taken)
-        return self.shares[number].source.read(int(index), random)
+        number, index = map(int, self.order(epoch)[taken])
+        return self.shares[number].source.read(index, self._random(_READ, epoch, position, taken))
 
     def _random(self, use: int, *place: int) -> np.random.Generator:
         return np.random.default_rng((self.seed, use, *place))

@@ -85,6 +85,22 @@ def test_expressions_of_a_video_have_their_masks_in_every_frame(tmp_path, datase
         assert "what is blue? Please respond with a segmentation mask." in asked
 
 
+def test_an_expression_that_means_no_object_has_empty_masks(tmp_path):
+    folder = videos.write_revos(tmp_path)
+
+    def mean_nothing(content):
+        for video in content["videos"].values():
+            video["expressions"]["0"] |= {"anno_id": [], "obj_id": []}
+
+    change_json(folder / "meta_expressions_valid_.json", mean_nothing)
+    example = read(ReferringVideosConfig(dataset="revos", path=str(folder), split="valid"))
+    seen = {
+        turn.question: any(mask.any() for mask in masks)
+        for turn, masks in zip(example.turns, example.masks, strict=True)
+    }
+    assert {"red box" in question: visible for question, visible in seen.items()} == {True: False, False: True}
+
+
 def test_a_split_without_masks_cannot_be_trained_on(tmp_path):
     config = ReferringVideosConfig(dataset="mevis", path=str(videos.write_mevis(tmp_path)), split="valid")
     with pytest.raises(RecordError, match="has no masks\n  fix: train on a split whose masks are published"):

@@ -3,16 +3,17 @@
 import json
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from refsav.datasets.json_items import JsonItems
 from refsav.errors import RecordError
 
-VALUES = st.recursive(st.none() | st.booleans() | st.integers() | st.text(), st.lists)
+VALUES = st.none() | st.integers() | st.text() | st.lists(st.text(), max_size=3)
 LISTS = st.lists(st.dictionaries(st.text(), VALUES, max_size=4), max_size=6)
 
 
+@settings(max_examples=40)
 @given(items=LISTS, indent=st.sampled_from([None, 0, 2]), ascii_only=st.booleans())
 def test_items_are_those_of_the_list(tmp_path_factory, items, indent, ascii_only):
     path = tmp_path_factory.mktemp("list") / "list.json"
