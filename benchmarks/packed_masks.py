@@ -49,6 +49,13 @@ def packed_pairs(truth: Masks, found: Masks, margin_px: int) -> Iterator[PackedP
         yield PackedPair(_packed(one, other, margin_px), truth.shape[2])
 
 
+def occupied(pair: PackedPair) -> PackedPair:
+    """Leave only the rows in which something can have a contour: those that are set, one above and one below."""
+    rows = np.flatnonzero((pair.words[0] | pair.words[1]).any(axis=1))
+    first, last = (int(rows[0]), int(rows[-1])) if rows.size else (0, 0)
+    return PackedPair(np.ascontiguousarray(pair.words[:, max(first - 1, 0) : last + 2]), pair.width_px)
+
+
 def contours(pair: PackedPair) -> Packed:
     """Pixels that differ from their right, lower or lower right neighbour; beyond the frame its last pixels go on.
 
@@ -107,7 +114,7 @@ def _widened_to(words: Packed, half_px: int, wanted_px: int) -> tuple[Packed, in
 def _widened(words: Packed, step: int) -> Packed:
     flat = words.reshape(-1)
     step_bits, carried_bits = np.uint64(step), np.uint64(WORD - step)
-    wide = flat | flat << step_bits | flat >> step_bits
+    wide: Packed = flat | flat << step_bits | flat >> step_bits
     wide[1:] |= flat[:-1] >> carried_bits
     wide[:-1] |= flat[1:] << carried_bits
     return wide.reshape(words.shape)

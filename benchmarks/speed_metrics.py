@@ -5,6 +5,7 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+import numpy.typing as npt
 
 from refsav.benchmarks.packed_masks import Masks
 from refsav.benchmarks.speed_ratios import Bar, Measurement, Quantity, Ratio, in_turns
@@ -113,7 +114,7 @@ def _times(name: str, videos: Sequence[Compared], rounds: int) -> tuple[Quantity
     return plain, ours_ms
 
 
-def _plain_match(truth: Mask, found: Mask, disk: Mask) -> float:
+def _plain_match(truth: Mask, found: Mask, disk: npt.NDArray[np.uint8]) -> float:
     edges = [_plain_contour(mask) for mask in (truth, found)]
     near = [cv2.dilate(edge.astype(np.uint8), disk).astype(np.bool_) for edge in edges]
     totals = [int(edge.sum()) for edge in edges]

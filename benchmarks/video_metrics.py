@@ -11,7 +11,7 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
-from refsav.benchmarks.packed_masks import Masks, PackedPair, contours, count, dilated, packed_pairs
+from refsav.benchmarks.packed_masks import Masks, PackedPair, contours, count, dilated, occupied, packed_pairs
 
 TOLERANCE = 0.008
 """How far apart contours may be and still match, as a part of the frame's diagonal."""
@@ -91,7 +91,7 @@ def frame_scores(truth: Masks, found: Masks) -> FrameScores:
     """J and F of every frame, from masks that are packed once for both; arguments and errors as above."""
     radius_px = tolerance_px(truth.shape[-2:])
     rows = [
-        (_overlap(pair), _contour_match(pair, radius_px), *pair.words.any(axis=(1, 2)))
+        (_overlap(pair), _contour_match(pair, radius_px), count(pair.words[0]) > 0, count(pair.words[1]) > 0)
         for pair in packed_pairs(truth, found, radius_px)
     ]
     j, f, in_truth, in_found = zip(*rows, strict=True)
@@ -123,7 +123,8 @@ def from_first_appearance(scores: FrameScores) -> Flags:
     counted = without_ends(scores)
     if not (scores.in_truth & counted).any():
         return np.zeros_like(counted)
-    return counted & np.logical_or.accumulate((scores.in_truth | scores.in_found) & counted)
+    appeared: Flags = np.logical_or.accumulate((scores.in_truth | scores.in_found) & counted)
+    return counted & appeared
 
 
 PROTOCOLS: Mapping[Protocol, Callable[[FrameScores], Flags]] = {
@@ -141,14 +142,10 @@ def _overlap(pair: PackedPair) -> float:
 
 
 def _contour_match(pair: PackedPair, radius_px: int) -> float:
-    edges = contours(pair)
-    rows = np.flatnonzero((edges[0] | edges[1]).any(axis=1))
-    if rows.size == 0:
-        return 1.0
-    edges = np.ascontiguousarray(edges[:, rows[0] : rows[-1] + 1])  # contours lie within, and all that can match
-    truth_px, found_px = count(edges[0]), count(edges[1])
+    truth, found = edges = contours(occupied(pair))  # whatever can match lies within these rows
+    truth_px, found_px = count(truth), count(found)
     if truth_px == 0 or found_px == 0:
-        return 0.0
-    near = dilated(edges, radius_px)
-    recall, precision = count(edges[0] & near[1]) / truth_px, count(edges[1] & near[0]) / found_px
+        return float(truth_px == found_px)
+    near_truth, near_found = dilated(edges, radius_px)
+    recall, precision = count(truth & near_found) / truth_px, count(found & near_truth) / found_px
     return 2 * precision * recall / (precision + recall) if precision + recall else 0.0
