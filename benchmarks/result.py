@@ -5,7 +5,7 @@ import json
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from pydantic import TypeAdapter, ValidationError
 
@@ -32,13 +32,15 @@ class Setup:
     dataset_digest: str
     """SHA-256 over the annotation files; pictures are not in it."""
     items: int
-    """Images or videos that the run goes through; a part of the set where it was limited."""
+    """Images or videos that the run goes through."""
+    dataset_items: int
+    """Those that the set has; more than `items` where the run was limited."""
     checkpoint: str
     """Name of its folder."""
     checkpoint_digest: str
     """SHA-256 over weights, configuration and tokenizer."""
     settings: Mapping[str, Any]
-    """Of inference, settled."""
+    """Of inference, as far as answers depend on them."""
 
     @classmethod
     def of(
@@ -52,6 +54,7 @@ class Setup:
             dataset=suite.dataset.name,
             dataset_digest=digest_of(suite.dataset.files),
             items=items,
+            dataset_items=len(suite.dataset),
             checkpoint=checkpoint,
             checkpoint_digest=checkpoint_digest,
             settings=settings,
@@ -72,6 +75,13 @@ class Result:
     failed: tuple[str, ...]
     """Images or videos that could not be read, one line each; nothing of them is in the figures."""
 
+    @property
+    def is_whole(self) -> bool:
+        """Whether the figures are of the whole set."""
+        return not self.failed and self.setup.items == self.setup.dataset_items
+
+
+Kept = TypeVar("Kept", Setup, Result)
 
 _SETUP, _RESULT = TypeAdapter(Setup), TypeAdapter(Result)
 
@@ -85,10 +95,10 @@ def write_setup(folder: Path, setup: Setup) -> None:
     """
     path = folder / SETUP
     if path.is_file():
-        there, wanted = asdict(_read(path, _SETUP)), asdict(setup)
-        different = [key for key in wanted if there[key] != wanted[key]]
+        there, wanted = _flat(_read(path, _SETUP)), _flat(setup)
+        different = [key for key in {**there, **wanted} if there.get(key) != wanted.get(key)]
         if different:
-            changes = ", ".join(f"{key} ({_short(there[key])} there, {_short(wanted[key])} now)" for key in different)
+            changes = ", ".join(f"{key} ({_short(there.get(key))}, now {_short(wanted.get(key))})" for key in different)
             fix = "give another folder with --out, or the same checkpoint, data and options"
             raise ConfigError(f"{folder}: holds another run: {changes}\n  fix: {fix}")
         return
@@ -117,7 +127,7 @@ def checkpoint_digest(folder: Path, *more: Path) -> str:
     return digest_of([*(path for path in files if path.suffix in CHECKPOINT_ENDINGS), *more])
 
 
-def _read(path: Path, kind: TypeAdapter[Any]) -> Any:  # noqa: ANN401 - whatever the adapter makes
+def _read(path: Path, kind: TypeAdapter[Kept]) -> Kept:
     try:
         return kind.validate_json(path.read_bytes())
     except OSError as error:
@@ -128,6 +138,12 @@ def _read(path: Path, kind: TypeAdapter[Any]) -> Any:  # noqa: ANN401 - whatever
         raise RecordError(
             path, where, "is not what refsav bench writes", "delete the folder and run it again"
         ) from None
+
+
+def _flat(setup: Setup) -> dict[str, Any]:
+    named = asdict(setup)
+    settings = named.pop("settings")
+    return {**named, **{f"settings.{key}": value for key, value in settings.items()}}
 
 
 def _as_json(content: object) -> str:

@@ -80,26 +80,39 @@ def run_suite(
     with exclusive(folder):
         remove_unfinished(folder)
         write_setup(folder, setup)
-        failed: list[str] = []
-        for index in range(setup.items):
-            look()
-            if not run.part(index).is_file():
-                try:
-                    rows = suite.measure(answerer, suite.dataset.read(index))
-                except (RecordError, InputError) as error:
-                    failed.append(_line(error, suite))
-                    if len(failed) > failed_share * setup.items:
-                        raise TooManyFailedError(_told(failed, setup.items, f"{failed_share:.0%} may")) from error
-                else:
-                    write_part(run.part(index), suite.rows, rows)
-            progress(index + 1)
+        failed = _measure(suite, answerer, run, setup.items, failed_share, progress)
         if not run.parts:
             raise TooManyFailedError(_told(failed, setup.items, "nothing is left to be scored"))
         summary = suite.summarize(rows_of(run, suite))
-        rows, without_mask = _write_scores(run, suite, summary)
-        result = Result(setup=setup, scores=summary.scores, rows=rows, without_mask=without_mask, failed=tuple(failed))
+        asked, without_mask = _write_scores(run, suite, summary)
+        result = Result(setup=setup, scores=summary.scores, rows=asked, without_mask=without_mask, failed=tuple(failed))
         write_result(folder, result)
     return result
+
+
+def _measure(
+    suite: AnySuite,
+    answerer: Answerer,
+    run: RunFolder,
+    items: int,
+    failed_share: float,
+    progress: Callable[[int], None],
+) -> list[str]:
+    """Leave a part of every item that has none; give a line for each that cannot be used."""
+    failed: list[str] = []
+    for index in range(items):
+        look()
+        if not run.part(index).is_file():
+            try:
+                rows = suite.measure(answerer, suite.dataset.read(index))
+            except (RecordError, InputError) as error:
+                failed.append(_line(error, suite))
+                if len(failed) > failed_share * items:
+                    raise TooManyFailedError(_told(failed, items, f"{failed_share:.0%} may")) from error
+            else:
+                write_part(run.part(index), suite.rows, rows)
+        progress(index + 1)
+    return failed
 
 
 def rows_of(run: RunFolder, suite: AnySuite) -> Iterator[Any]:

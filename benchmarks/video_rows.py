@@ -1,7 +1,7 @@
 """One expression of a video, asked and compared with the truth: what a benchmark keeps of it."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import Any
 
@@ -9,10 +9,10 @@ import numpy as np
 
 from refsav.benchmarks.asking import Answer
 from refsav.benchmarks.rows import row_kind
-from refsav.benchmarks.video_metrics import FrameScores, Protocol, VideoScore, frame_scores
+from refsav.benchmarks.video_metrics import FrameScores, VideoScore, frame_scores
 from refsav.datasets.expression_masks import FrameMasks
-from refsav.datasets.expression_videos import ExpressionVideo, ReferringExpression
-from refsav.datasets.masks import Mask, decode
+from refsav.datasets.expression_videos import ExpressionVideo
+from refsav.datasets.masks import unpack
 from refsav.datasets.records import Rle
 
 FRAMES_AT_ONCE = 32
@@ -37,45 +37,59 @@ class ExpressionRow:
     j: float
     """Mean over all frames, fraction 0-1; NaN where only a test server knows the truth. Likewise those below."""
     f: float
-    j_davis: float
-    """Without the first and the last frame; NaN, too, if the first does not show the object (davis2017-evaluation)."""
-    f_davis: float
+    j_standard: float
+    """As Ref-DAVIS17's standard has it (davis.py); NaN for all other sets."""
+    f_standard: float
     height: int
     width: int
     frame_names: tuple[str, ...]
     masks: tuple[str | None, ...]
     """`counts` of the COCO RLE of each frame, None where nothing was found."""
 
-    def score(self, protocol: Protocol) -> VideoScore | None:
-        """J and F by a protocol, "all" or "davis"; None if it does not score this expression."""
-        j, f = (self.j_davis, self.f_davis) if protocol == "davis" else (self.j, self.f)
+    @property
+    def score(self) -> VideoScore | None:
+        """J and F over all frames; None if the truth is not known."""
+        return self._score(self.j, self.f)
+
+    @property
+    def standard_score(self) -> VideoScore | None:
+        """J and F by Ref-DAVIS17's standard; None where that does not score the expression."""
+        return self._score(self.j_standard, self.f_standard)
+
+    def _score(self, j: float, f: float) -> VideoScore | None:
         return None if math.isnan(j) else VideoScore(j=j, f=f, frames=len(self.frame_names))
 
 
 EXPRESSION_ROWS = row_kind(ExpressionRow)
 
 
-def expression_rows(video: ExpressionVideo, answers: list[Answer], size: tuple[int, int]) -> list[ExpressionRow]:
+def expression_rows(
+    video: ExpressionVideo,
+    answers: Sequence[Answer],
+    size: tuple[int, int],
+    standard: Sequence[VideoScore | None],
+) -> list[ExpressionRow]:
     """Compare what was answered about a video with what is true.
 
     Args:
         video: With an expression for every answer.
         answers: In the same order; the first mask of each counts.
-        size: (height, width) of the frames, which found masks have.
+        size: (height, width) of all masks.
+        standard: What Ref-DAVIS17's standard makes of each; None for all in other sets.
     """
-    return [
-        _row(number, video, one, answer, size)
-        for number, (one, answer) in enumerate(zip(video.expressions, answers, strict=True))
-    ]
+    return [_row(number, video, answer, size, standard[number]) for number, answer in enumerate(answers)]
+
+
+def found_masks(video: ExpressionVideo, answer: Answer) -> FrameMasks:
+    """The first mask of an answer; an answer without any is an empty one."""
+    return answer.masks[0] if answer.masks else (None,) * len(video.frames)
 
 
 def _row(
-    number: int, video: ExpressionVideo, one: ReferringExpression, answer: Answer, size: tuple[int, int]
+    number: int, video: ExpressionVideo, answer: Answer, size: tuple[int, int], standard: VideoScore | None
 ) -> ExpressionRow:
-    found = answer.masks[0] if answer.masks else (None,) * len(video.frames)
-    scores = None if one.truth is None else compare(one.truth, found, size)
-    whole = scores and scores.score("all")
-    davis = scores.score("davis") if scores and scores.in_truth[0] else None
+    one, found = video.expressions[number], found_masks(video, answer)
+    score = None if one.truth is None else compare(one.truth, found, size).score("all")
     return ExpressionRow(
         number=number,
         video_id=video.video_id,
@@ -84,10 +98,10 @@ def _row(
         expression=one.text,
         answer=answer.text,
         has_mask=bool(answer.masks),
-        j=whole.j if whole else NOT_SCORED,
-        f=whole.f if whole else NOT_SCORED,
-        j_davis=davis.j if davis else NOT_SCORED,
-        f_davis=davis.f if davis else NOT_SCORED,
+        j=score.j if score else NOT_SCORED,
+        f=score.f if score else NOT_SCORED,
+        j_standard=standard.j if standard else NOT_SCORED,
+        f_standard=standard.f if standard else NOT_SCORED,
         height=size[0],
         width=size[1],
         frame_names=tuple(path.stem for path in video.frames),
@@ -98,16 +112,12 @@ def _row(
 def compare(truth: FrameMasks, found: FrameMasks, size: tuple[int, int]) -> FrameScores:
     """J and F of every frame; None is an empty mask, `size` is (height, width)."""
     parts = [
-        frame_scores(_unpacked(truth[at : at + FRAMES_AT_ONCE], size), _unpacked(found[at : at + FRAMES_AT_ONCE], size))
+        frame_scores(unpack(truth[at : at + FRAMES_AT_ONCE], size), unpack(found[at : at + FRAMES_AT_ONCE], size))
         for at in range(0, len(truth), FRAMES_AT_ONCE)
     ]
     return FrameScores(
         **{field.name: np.concatenate([getattr(part, field.name) for part in parts]) for field in fields(FrameScores)}
     )
-
-
-def _unpacked(masks: FrameMasks, size: tuple[int, int]) -> Mask:
-    return np.stack([np.zeros(size, np.bool_) if mask is None else decode(mask) for mask in masks])
 
 
 def masks_of(row: Mapping[str, Any]) -> list[Rle | None]:

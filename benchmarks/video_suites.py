@@ -1,16 +1,18 @@
 """Referring video segmentation: Ref-SAV, MeViS, ReVOS, Ref-YouTube-VOS, Ref-DAVIS17."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Literal
 
 from refsav.benchmarks import wordings
 from refsav.benchmarks.asking import Answerer
+from refsav.benchmarks.davis import standard_scores
 from refsav.benchmarks.expression_scores import MeanScore, grouped_score, mean_score
 from refsav.benchmarks.suite import Suite, Summary
 from refsav.benchmarks.video_metrics import VideoScore
-from refsav.benchmarks.video_rows import EXPRESSION_ROWS, ExpressionRow, expression_rows
+from refsav.benchmarks.video_rows import EXPRESSION_ROWS, ExpressionRow, expression_rows, found_masks
 from refsav.datasets.expression_layouts import DAVIS_ANNOTATORS, ExpressionSet, open_expressions
 from refsav.datasets.expression_videos import ExpressionVideo, ReferringExpression
 from refsav.errors import RecordError
@@ -30,6 +32,8 @@ class _Video:
     split: str
     protocol: str
     summarize: Callable[[Rows], Summary]
+    standard: bool = False
+    """Whether Ref-DAVIS17's standard is computed."""
     for_server: bool = False
 
 
@@ -45,7 +49,7 @@ def open_video_suite(name: str, folder: Path, *, control: Control = "none") -> S
         name=name,
         protocol=made.protocol + asked,
         dataset=open_expressions(made.dataset, folder, made.split),
-        measure=_measure if control == "none" else _measure_shuffled,
+        measure=partial(_measure, control, made.standard),
         rows=EXPRESSION_ROWS,
         summarize=made.summarize,
         bulky=frozenset({"height", "width", "frame_names", "masks"}),
@@ -53,13 +57,23 @@ def open_video_suite(name: str, folder: Path, *, control: Control = "none") -> S
     )
 
 
-def _measure(answerer: Answerer, video: ExpressionVideo) -> list[ExpressionRow]:
-    return _measure_asking(answerer, video, [one.text for one in video.expressions])
+def _measure(control: Control, standard: bool, answerer: Answerer, video: ExpressionVideo) -> list[ExpressionRow]:
+    asked = video if control == "none" else _shuffled(video)
+    clip = open_frames(asked.frames, asked.video_id)
+    size = (clip.height, clip.width)
+    if video.size not in (None, size):
+        problem = f"is {size[0]}x{size[1]}, the true masks {video.size[0]}x{video.size[1]} (height x width)"
+        raise RecordError(video.frames[0], "", problem, "take frames and masks of the same release")
+    answers = answerer.ask(clip, [wordings.segment(one.text, video=True) for one in asked.expressions], first_only=True)
+    found = [found_masks(asked, answer) for answer in answers]
+    by_standard = standard_scores(asked, found, size) if standard else [None] * len(found)
+    return expression_rows(asked, answers, size, by_standard)
 
 
-def _measure_shuffled(answerer: Answerer, video: ExpressionVideo) -> list[ExpressionRow]:
-    return _measure_asking(
-        answerer, video, [_words_for_another(video.expressions, place) for place in range(len(video.expressions))]
+def _shuffled(video: ExpressionVideo) -> ExpressionVideo:
+    words = [_words_for_another(video.expressions, place) for place in range(len(video.expressions))]
+    return replace(
+        video, expressions=tuple(replace(one, text=text) for one, text in zip(video.expressions, words, strict=True))
     )
 
 
@@ -70,23 +84,9 @@ def _words_for_another(expressions: Sequence[ReferringExpression], place: int) -
     return next((one.text for one in others if one.object_ids != meant), expressions[place].text)
 
 
-def _measure_asking(answerer: Answerer, video: ExpressionVideo, texts: Sequence[str]) -> list[ExpressionRow]:
-    clip = open_frames(video.frames, video.video_id)
-    size = (clip.height, clip.width)
-    if video.size not in (None, size):
-        problem = f"is {size[0]}x{size[1]}, the true masks {video.size[0]}x{video.size[1]} (height x width)"
-        raise RecordError(video.frames[0], "", problem, "take frames and masks of the same release")
-    answers = answerer.ask(clip, [wordings.segment(text, video=True) for text in texts], first_only=True)
-    asked = replace(
-        video,
-        expressions=tuple(replace(one, text=text) for one, text in zip(video.expressions, texts, strict=True)),
-    )
-    return expression_rows(asked, answers, size)
-
-
 def _overall(rows: Rows) -> Summary:
     """MeViS: every expression counts once."""
-    return Summary(scores={"overall": _figures(mean_score(_scores(rows, "all")))})
+    return Summary(scores={"overall": _figures(mean_score(_known(row.score for row in rows)))})
 
 
 def _of_kinds(*kinds: str) -> Callable[[Rows], Summary]:
@@ -94,7 +94,7 @@ def _of_kinds(*kinds: str) -> Callable[[Rows], Summary]:
 
     def summarize(rows: Rows) -> Summary:
         listed = list(rows)
-        groups = {kind: _scores((row for row in listed if row.kind == kind), "all") for kind in kinds}
+        groups = {kind: _known(row.score for row in listed if row.kind == kind) for kind in kinds}
         grouped = grouped_score(groups)
         each = {kind: _figures(score) for kind, score in grouped.groups.items()}
         return Summary(scores={**each, "overall": _figures(grouped.overall)})
@@ -106,10 +106,10 @@ def _davis(rows: Rows) -> Summary:
     """Ref-DAVIS17 in both ways: by the standard, annotator by annotator, and as Sa2VA's script averages."""
     listed = list(rows)
     kinds = [f"annotator {number}" for number in range(1, DAVIS_ANNOTATORS + 1)]
-    each = {kind: _scores((row for row in listed if row.kind == kind), "davis") for kind in kinds}
+    each = {kind: _known(row.standard_score for row in listed if row.kind == kind) for kind in kinds}
     means = {kind: mean_score(scores) for kind, scores in each.items() if scores}
     annotators = {kind: _figures(score) for kind, score in means.items()}
-    as_sa2va = _figures(mean_score(_scores(listed, "all")))
+    as_sa2va = _figures(mean_score(_known(row.score for row in listed)))
     if not annotators:
         return Summary(scores={"sa2va": as_sa2va})
     standard = {name: sum(one[name] for one in annotators.values()) / len(annotators) for name in as_sa2va}
@@ -122,10 +122,8 @@ def _nothing(rows: Rows) -> Summary:
     return Summary(scores={})
 
 
-def _scores(
-    rows: Iterator[ExpressionRow] | Sequence[ExpressionRow], protocol: Literal["all", "davis"]
-) -> list[VideoScore]:
-    return [score for score in (row.score(protocol) for row in rows) if score is not None]
+def _known(scores: Iterable[VideoScore | None]) -> list[VideoScore]:
+    return [score for score in scores if score is not None]
 
 
 def _figures(score: MeanScore) -> Mapping[str, float]:
@@ -167,9 +165,9 @@ VIDEO_SUITES: Mapping[str, _Video] = {
     "ref-davis17": _Video(
         dataset="ref-davis17",
         split="valid",
-        protocol="davis2017: J and F without the first and the last frame, of objects that the first shows, mean of "
-        "the four annotators' means; sa2va: of every frame, mean over all expressions (Sa2VA's eval_davis.py); each "
-        "object is scored by its own mask, overlaps are not resolved",
+        protocol="davis2017: davis2017-evaluation's unsupervised task for each annotator, mean of the four (overlaps "
+        "go to the lower number); sa2va: J and F of every frame, mean over all expressions (Sa2VA's eval_davis.py)",
+        standard=True,
         summarize=_davis,
     ),
 }

@@ -21,6 +21,9 @@ SPLITS: Mapping[ExpressionSet, tuple[str, ...]] = {
 }
 """Splits by their own names. Of MeViS valid and Ref-YouTube-VOS valid only test servers know the masks."""
 
+VOID = "255"
+"""Number of pixels that DAVIS' annotators left undecided; a table of masks does not have them."""
+
 DAVIS_ANNOTATORS = 4
 """Two people, each after the first frame alone and after the whole video."""
 
@@ -105,6 +108,7 @@ def _ref_davis17(folder: Path, split: str) -> ExpressionLayout:
         masks=masks,
         keys=keys,
         kinds={},
+        void_key=VOID if keys == "obj_id" else "",
         annotators=DAVIS_ANNOTATORS,
     )
 

@@ -37,6 +37,8 @@ class ExpressionVideo:
     size: tuple[int, int] | None
     """(height, width) of the true masks in pixels; None where there are none."""
     expressions: tuple[ReferringExpression, ...]
+    void: FrameMasks | None = None
+    """Pixels of which no annotator was sure (Ref-DAVIS17), one mask a frame; None where a set has none."""
 
 
 class PublishedExpression(Published):
@@ -79,6 +81,8 @@ class ExpressionLayout:
     """What finds an expression's masks: anno_id; obj_id; or count, its place among all expressions, sorted."""
     kinds: Mapping[int, str]
     """What `type_id` means; where it is empty, expressions have no kinds."""
+    void_key: str = ""
+    """What finds the masks of void pixels; empty where there are none."""
     annotators: int = 1
     """Expressions of one object follow each other, one of each annotator."""
     without: frozenset[str] = frozenset()
@@ -141,6 +145,7 @@ class ExpressionVideos:
             frames=tuple(path_below(folder, f"{video.frames[place]}.jpg", path, f"{where}.frames") for place in order),
             size=next(iter(sizes), None),
             expressions=expressions,
+            void=self._void(video_id, video.frames, order),
         )
 
     def _expression(
@@ -159,6 +164,12 @@ class ExpressionVideos:
         return ReferringExpression(
             exp_id=exp_id, text=entry.exp, kind=self._kind(place, entry), object_ids=entry.object_ids, truth=truth
         )
+
+    def _void(self, video_id: str, frames: tuple[str, ...], order: list[int]) -> FrameMasks | None:
+        if self._layout.masks is None or not self._layout.void_key:
+            return None
+        listed = self._layout.masks.of(video_id, frames, (self._layout.void_key,))
+        return tuple(listed[frame] for frame in order) if any(listed) else None
 
     def _kind(self, place: int, entry: PublishedExpression) -> str:
         if self._layout.annotators > 1:

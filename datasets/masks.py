@@ -25,6 +25,12 @@ def decode(rle: Rle) -> Mask:
     return mask
 
 
+def unpack(masks: Sequence[Rle | None], size: tuple[int, int]) -> Mask:
+    """Give the masks of several frames as bool [T, H, W]; None is an empty one, `size` is (height, width)."""
+    blank = np.zeros(size, np.bool_)
+    return np.stack([blank if mask is None else decode(mask) for mask in masks])
+
+
 def union(rles: Sequence[Rle]) -> Rle:
     """Give the mask of all pixels that one of several masks of equal size covers; of a single one, itself."""
     if len(rles) == 1:

@@ -159,7 +159,7 @@ def _repair(path: Path) -> str:
         anew = "all videos stay where they are, but for one marked `only`, which may change if the run has grown"
         return f"delete it and run the same command again: {anew}"
     if not path.stem.startswith("bundle-"):
-        return "delete it and run the same command again (refsav build or refsav import): it is written anew each time"
+        return "delete it and run the same command again: it is written anew"
     run = RunDirectory(path.parent.parent)
     marks = [mark for mark in run.failed.glob(f"{path.stem}.*") if mark.suffix in (".parquet", ".retry")]
     deletion = f"delete {' and '.join(map(str, sorted(marks)))}, then " if marks else ""

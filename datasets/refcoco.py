@@ -84,11 +84,7 @@ class RefCoco:
         self.files = (folder / f"refs({by}).p", folder / "instances.json")
         """Files that the set is told by, for a digest: not the images."""
         instances = read_json(self.files[1], "unpack the set: it has instances.json beside its refs")
-        listed = {part: instances.get(part) if isinstance(instances, dict) else None for part in _PARTS}
-        for part, entries in listed.items():
-            if not isinstance(entries, list):
-                raise RecordError(self.files[1], part, "is missing", DOWNLOAD_AGAIN)
-        self._images, self._objects = (_by_id(entries) for entries in listed.values())
+        self._images, self._objects = (_by_id(self.files[1], instances, part) for part in ("images", "annotations"))
         self._refs = self._read_refs(splits)
         self.keys: tuple[tuple[str, int], ...] = tuple(self._refs)
         """(split, image) in the order of the splits and of the file."""
@@ -149,9 +145,6 @@ class RefCoco:
         return {key: refs for images in found.values() for key, refs in images.items()}
 
 
-_PARTS = ("images", "annotations")
-
-
 def open_refcoco(
     folder: Path, name: RefCocoSet, splits: tuple[str, ...] = (), *, by: str = "", images: Path | None = None
 ) -> RefCoco:
@@ -181,7 +174,10 @@ def open_refcoco(
     return RefCoco(root, name, wanted, usual, images)
 
 
-def _by_id(entries: list[Any]) -> dict[int, Mapping[str, Any]]:
+def _by_id(path: Path, content: object, part: str) -> dict[int, Mapping[str, Any]]:
+    entries = content.get(part) if isinstance(content, dict) else None
+    if not isinstance(entries, list):
+        raise RecordError(path, part, "is missing", DOWNLOAD_AGAIN)
     return {entry["id"]: entry for entry in entries if isinstance(entry, dict) and isinstance(entry.get("id"), int)}
 
 

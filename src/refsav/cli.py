@@ -11,6 +11,7 @@ import typer
 from rich.markup import escape
 
 from refsav import __version__, launch
+from refsav.cli_bench import app as bench_commands
 from refsav.cli_model import app as model_commands
 from refsav.cli_train import app as train_commands
 from refsav.config import with_overrides
@@ -192,6 +193,7 @@ def import_(
 
 app.add_typer(model_commands)
 app.add_typer(train_commands)
+app.add_typer(bench_commands)
 
 
 @app.command()

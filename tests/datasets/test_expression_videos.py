@@ -69,6 +69,20 @@ def test_sets_in_the_layout_of_ref_youtube_vos(
             assert (pixels(one) == made.truth(video_id, number)).all()
 
 
+def test_what_no_annotator_of_davis_was_sure_of_is_kept_apart(tmp_path: Path) -> None:
+    folder = made.write_ref_davis17(tmp_path, table=False)
+    path = folder / "valid/Annotations/a_first/00010.png"
+    numbers = np.array(made.Image.open(path))
+    numbers[:3] = 255
+    picture = made.Image.fromarray(numbers, mode="P")
+    picture.putpalette([0, 0, 0, 236, 95, 103] * 128)  # of 256 colours: numbers keep their eight bits
+    picture.save(path)
+    videos = by_id(folder, "ref-davis17", "valid")
+    assert videos["b_second"].void is None
+    assert [mask is not None for mask in videos["a_first"].void] == [False, False, True, False, False, False]
+    assert decode(videos["a_first"].void[2])[:3].all()
+
+
 def test_what_only_test_servers_know_is_none_and_test_videos_are_left_out(tmp_path: Path) -> None:
     mevis = by_id(made.write_mevis(tmp_path / "mevis"), "mevis", "valid")
     assert {one.truth for video in mevis.values() for one in video.expressions} == {None}
