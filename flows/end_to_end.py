@@ -4,16 +4,22 @@ from pathlib import Path
 
 from prefect import flow, task
 
-from refsav.benchmarks.loop_report import Outcome, write_report
+from refsav.benchmarks.loop_report import Outcome, write_page
+from refsav.benchmarks.result import Result
+from refsav.benchmarks.strips import FOLDER as STRIPS
+from refsav.benchmarks.suites import SuiteOptions
+from refsav.benchmarks.video_suites import Control
+from refsav.datasets.run import RunDirectory
 from refsav.flows.benchmark import benchmark_sa2va
 from refsav.flows.build import build_ref_sav
 from refsav.flows.end_to_end_config import EndToEndConfig, EndToEndRun
 from refsav.flows.train import train_sa2va
 from refsav.lock import exclusive
 from refsav.model.train_config import OriginConfig
-from refsav.model.training_run import TrainRun, keep_origin
+from refsav.model.training_run import TrainRun, save_origin
 
 SUITE = "ref-sav"
+CONFIG = "config.json"
 
 
 @flow(name="end-to-end")
@@ -34,11 +40,46 @@ def end_to_end(source: Path, run: Path, config: EndToEndConfig) -> Outcome:
         build_ref_sav(source, places.dataset, config.build)
         trained = train_sa2va(config.training_on(places.dataset), places.training)
         untrained = keep_untrained(config.training.model, places.untrained)
-        asked = {"trained": (trained, "none"), "untrained": (untrained, "none"), "shuffled": (trained, "shuffled")}
+        asked: dict[str, tuple[Path, Control]] = {
+            "trained": (trained, "none"),
+            "untrained": (untrained, "none"),
+            "shuffled": (trained, "shuffled"),
+        }
         results = {
             name: benchmark_sa2va(
-                checkpoint, places.held_out, SUITE, places.benchmark(name), config.inference, control=control
+                checkpoint,
+                places.held_out,
+                SUITE,
+                places.benchmark(name),
+                settings=config.inference,
+                options=SuiteOptions(control=control),
             )
             for name, (checkpoint, control) in asked.items()
         }
         return publish_outcome(places, results)
+
+
+@task
+def keep_untrained(origin: OriginConfig, folder: Path) -> Path:
+    """Keep the model as it is before training: the checkpoint that it starts from, or one made from sizes."""
+    if Path(origin.origin).is_dir():
+        return Path(origin.origin)
+    if not (folder / CONFIG).exists():
+        save_origin(origin, folder)
+    return folder
+
+
+@task
+def publish_outcome(places: EndToEndRun, results: dict[str, Result]) -> Outcome:
+    """Write benchmark.json and the page."""
+    outcome = Outcome.of(results)
+    write_page(
+        places.report,
+        places.root.name,
+        outcome,
+        gallery=RunDirectory(places.dataset).report / "index.html",
+        curve=TrainRun(places.training).curve,
+        strips=sorted((places.benchmark("trained") / STRIPS).glob("*.jpg")),
+    )
+    outcome.write(places.outcome)  # last: then all is there
+    return outcome

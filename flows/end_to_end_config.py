@@ -61,6 +61,11 @@ class EndToEndRun:
         return self.root / "training"
 
     @property
+    def model(self) -> Path:
+        """The trained model."""
+        return self.training / "model"
+
+    @property
     def untrained(self) -> Path:
         """Checkpoint of the model as it was before."""
         return self.root / "untrained"
@@ -72,8 +77,13 @@ class EndToEndRun:
 
     @property
     def report(self) -> Path:
-        """The page that shows them."""
+        """Folder of the page that shows them."""
         return self.root / "report"
+
+    @property
+    def page(self) -> Path:
+        """That page."""
+        return self.report / "index.html"
 
     def benchmark(self, name: str) -> Path:
         """A run of the benchmark."""

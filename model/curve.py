@@ -1,7 +1,5 @@
 """The curve of a training, as a picture: the parts of the loss over its steps, and held-out examples beside them."""
 
-from pathlib import Path
-
 from matplotlib.figure import Figure
 
 from refsav.files import appearing
@@ -12,8 +10,8 @@ from refsav.model.watching import MetricsFile
 SIZE_INCHES = (8.0, 3.6)
 
 
-def draw_curve(run: TrainRun, path: Path) -> None:
-    """Write a PNG of what RUN/metrics.jsonl holds.
+def draw_curve(run: TrainRun) -> None:
+    """Write RUN/curve.png of what RUN/metrics.jsonl holds.
 
     Raises:
         RecordError: If that cannot be read.
@@ -34,5 +32,5 @@ def draw_curve(run: TrainRun, path: Path) -> None:
         beside.set_ylim(0, 1)
         beside.set_ylabel("mean IoU")
     figure.legend(loc="outside upper center", ncols=4, frameon=False)
-    with appearing(path) as temporary:
+    with appearing(run.curve) as temporary:
         figure.savefig(temporary, format="png", dpi=150)
