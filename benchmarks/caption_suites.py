@@ -164,8 +164,9 @@ def _summarize_images(dataset: GcgSet, with_recall: bool, tokenizer: TokenizerNa
     words = _figures_of(pairs, tokenizer)
     labels = sum(row.labels for row in listed)
     recall = {"recall": 100 * sum(row.recalled for row in listed) / labels} if with_recall and labels else {}
-    ap50, miou = average_precision_50(images), sum(row.miou for row in listed) / len(listed)
-    figures = {**words.scores["overall"], "AP50": 100 * ap50, "mIoU": 100 * miou, **recall}
+    ap50 = {"AP50": 100 * average_precision_50(images)} if any(image.truth.masks for image in images) else {}
+    miou = {"mIoU": 100 * sum(row.miou for row in listed) / len(listed)}
+    figures = {**words.scores["overall"], **ap50, **miou, **recall}
     return Summary(scores={"overall": figures}, per_row=words.per_row)
 
 

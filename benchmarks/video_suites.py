@@ -95,6 +95,8 @@ def _of_kinds(*kinds: str) -> Callable[[Rows], Summary]:
     def summarize(rows: Rows) -> Summary:
         listed = list(rows)
         groups = {kind: _known(row.score for row in listed if row.kind == kind) for kind in kinds}
+        if not any(groups.values()):
+            return Summary(scores={})
         grouped = grouped_score(groups)
         each = {kind: _figures(score) for kind, score in grouped.groups.items()}
         return Summary(scores={**each, "overall": _figures(grouped.overall)})

@@ -1,6 +1,7 @@
 """JSON that others have published: read whole, checked for what is needed of it, and told with its place."""
 
 import json
+from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any, TypeVar
 
@@ -73,3 +74,12 @@ def path_below(folder: Path, name: str, path: Path, where: str) -> Path:
     if not relative.parts or relative.is_absolute() or ".." in relative.parts or "\\" in name or "\0" in name:
         raise RecordError(path, where, f"{name[:80]!r} is no path below {folder.name}", DOWNLOAD_AGAIN)
     return folder / relative
+
+
+def refuse_twice(ids: Sequence[str], path: Path, where: str) -> None:
+    """Make sure that every id is there once. Raises RecordError; the first that is not is named."""
+    seen: set[str] = set()
+    for one in ids:
+        if one in seen:
+            raise RecordError(path, where, f"has {one!r} twice", DOWNLOAD_AGAIN)
+        seen.add(one)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from refsav.datasets.foreign_json import DOWNLOAD_AGAIN, Published, checked, path_below, read_json
+from refsav.datasets.foreign_json import DOWNLOAD_AGAIN, Published, checked, path_below, read_json, refuse_twice
 from refsav.datasets.records import Rle
 from refsav.datasets.segmentation import read_sized
 from refsav.errors import ConfigError, RecordError
@@ -53,6 +53,7 @@ class GcgSet:
                 self._masks.setdefault(str(one.get("image_id")), []).append(one.get("segmentation"))
         self.ids = tuple(one.image_id for one in self._captions)
         """Image ids in the order of the file."""
+        refuse_twice(self.ids, captions, "annotations")
 
     def __len__(self) -> int:
         return len(self.ids)

@@ -7,7 +7,7 @@ from typing import Any
 
 from pydantic import AliasChoices, Field
 
-from refsav.datasets.foreign_json import DOWNLOAD_AGAIN, Published, checked, path_below, read_json
+from refsav.datasets.foreign_json import DOWNLOAD_AGAIN, Published, checked, path_below, read_json, refuse_twice
 from refsav.datasets.records import Rle
 from refsav.datasets.refcoco import find_images
 from refsav.datasets.segmentation import read_segmentation
@@ -72,6 +72,7 @@ class RegionCaptions:
         self._drawn = {str(one.get("image_id")): one.get("segmentation") for one in drawn if isinstance(one, dict)}
         self.ids = tuple(one.id for one in self._listed)
         """Region ids in the order of the file; its "images" are regions, several of one picture."""
+        refuse_twice(self.ids, path, "images")
 
     def __len__(self) -> int:
         return len(self.ids)

@@ -127,6 +127,21 @@ def test_an_answer_without_a_mask_is_an_empty_one_and_is_counted(tmp_path: Path)
     assert result.scores["overall"]["F"] == pytest.approx(100 * np.mean(empty_frames))
 
 
+def test_expressions_of_no_known_kind_are_kept_and_not_in_the_figures(tmp_path: Path) -> None:
+    folder = made.write_revos(tmp_path / "set")
+
+    def retype(content: dict) -> None:
+        for video in content["videos"].values():
+            for one in video["expressions"].values():
+                one["type_id"] = 2
+
+    made.change_json(folder / "meta_expressions_valid_.json", retype)
+    suite = open_suite("revos", folder)
+    known = Knowing({(f"UVO/all/{video}", text): masks for (video, text), masks in ALL.items()})
+    assert score(suite, known, tmp_path / "run") == {}
+    assert {row.kind for row in rows_of(RunFolder(tmp_path / "run"), suite)} == {"type 2"}
+
+
 def test_expressions_can_be_given_to_the_wrong_objects(tmp_path: Path) -> None:
     suite = open_suite("ref-sav", made.write_ref_sav(tmp_path / "set"), SuiteOptions(control="shuffled"))
     assert "words for another" in suite.protocol

@@ -47,6 +47,14 @@ def test_what_is_missing_or_unknown_is_told(tmp_path: Path) -> None:
         open_gcg(folder, "test").read(0)
 
 
+def test_an_image_that_comes_twice_is_told(tmp_path: Path) -> None:
+    folder = made.write_gcg(tmp_path)
+    path = folder / "GranDf/annotations/val_test/val_gcg_coco_caption_gt.json"
+    change_json(path, lambda content: content["annotations"].append(content["annotations"][0]))
+    with pytest.raises(RecordError, match="annotations: has 'sa_1' twice"):
+        open_gcg(folder, "val")
+
+
 def entries(kind: GcgFile) -> object:
     """One caption, in the layout of this file; the red box stands behind the blue one and is listed first."""
     red, blue = (CAPTION.index("red box"), CAPTION.index("red box") + 7), (2, 10)
