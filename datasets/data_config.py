@@ -14,6 +14,7 @@ from refsav.datasets.referring_videos import ReferringVideosConfig
 from refsav.datasets.shard_source import RefSavConfig
 from refsav.datasets.video_qa import VideoQaConfig
 from refsav.datasets.visual_prompts import VisualPromptsConfig
+from refsav.errors import ConfigError
 
 AnySourceConfig = Annotated[
     RefSavConfig
@@ -32,6 +33,7 @@ class DataConfig(Config):
     """What is trained on. Paths are relative to the working directory."""
 
     sources: tuple[AnySourceConfig, ...] = Field((), description="Tables [[data.sources]], one a dataset.")
+    without: tuple[str, ...] = Field((), description="Names of sources to leave out, to see what they are good for.")
     seed: int = Field(0, ge=0, description="Decides the order, and all that is drawn at random.")
     bad_share: float = Field(
         0.01, ge=0, le=1, description="Share of examples that may be unusable before training ends, fraction 0-1."
@@ -45,4 +47,10 @@ def open_mixture(config: DataConfig) -> Mixture:
         ConfigError: If there are none, or they hold nothing.
         RecordError: If a folder is not as its dataset is published.
     """
-    return Mixture([source.open() for source in config.sources], config.seed)
+    known = [source.name or source.kind for source in config.sources]
+    for name in config.without:
+        if name not in known:
+            told = ", ".join(known) or "none"
+            raise ConfigError(f"data.without: there is no source {name!r}\n  fix: name one of {told}")
+    kept = [source for source, name in zip(config.sources, known, strict=True) if name not in config.without]
+    return Mixture([source.open() for source in kept], config.seed)

@@ -15,11 +15,10 @@ from refsav.flows.build import build_ref_sav
 from refsav.flows.end_to_end_config import EndToEndConfig, EndToEndRun
 from refsav.flows.train import train_sa2va
 from refsav.lock import exclusive
-from refsav.model.train_config import OriginConfig
-from refsav.model.training_run import TrainRun, save_origin
+from refsav.model.train_config import TrainConfig
+from refsav.model.training_run import TrainRun, save_untrained
 
 SUITE = "ref-sav"
-CONFIG = "config.json"
 
 
 @flow(name="end-to-end")
@@ -38,8 +37,9 @@ def end_to_end(source: Path, run: Path, config: EndToEndConfig) -> Outcome:
     places = EndToEndRun(run)
     with exclusive(run):
         build_ref_sav(source, places.dataset, config.build)
-        trained = train_sa2va(config.training_on(places.dataset), places.training)
-        untrained = keep_untrained(config.training.model, places.untrained)
+        training = config.training_on(places.dataset)
+        trained = train_sa2va(training, places.training)
+        untrained = keep_untrained(training, places.untrained)
         asked: dict[str, tuple[Path, Control]] = {
             "trained": (trained, "none"),
             "untrained": (untrained, "none"),
@@ -60,12 +60,10 @@ def end_to_end(source: Path, run: Path, config: EndToEndConfig) -> Outcome:
 
 
 @task
-def keep_untrained(origin: OriginConfig, folder: Path) -> Path:
-    """Keep the model as it is before training: the checkpoint that it starts from, or one made from sizes."""
-    if Path(origin.origin).is_dir():
-        return Path(origin.origin)
-    if not (folder / CONFIG).exists():
-        save_origin(origin, folder)
+def keep_untrained(config: TrainConfig, folder: Path) -> Path:
+    """Keep the model as it is before training."""
+    if not folder.exists():
+        save_untrained(config, folder)
     return folder
 
 

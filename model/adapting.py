@@ -5,6 +5,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
+from refsav.model.creation import seeded
 from refsav.model.sa2va import Sa2VA
 from refsav.model.train_config import LearnsConfig, LoraConfig
 
@@ -45,16 +46,18 @@ def part_of(name: str) -> str:
     return next((part for start, part in PART_OF.items() if name.startswith(start)), "")
 
 
-def choose_what_learns(model: Sa2VA, learns: LearnsConfig, lora: LoraConfig) -> None:
+def choose_what_learns(model: Sa2VA, learns: LearnsConfig, lora: LoraConfig, seed: int) -> None:
     """Freeze what does not learn; put adapters into the language model where they are asked for.
 
-    What learns is kept in float32, whatever the others are in: steps are too small for bfloat16.
+    What learns is kept in float32, whatever the others are in: steps are too small for bfloat16. Same seed, same
+    adapters: devices that work together must begin alike.
     """
     how = learns.model_dump()
     for name, weight in model.named_parameters():
         weight.requires_grad_(how.get(part_of(name)) == "full")
     if learns.language_model == "lora":
-        _add_adapters(model.adapter.language_model, lora)
+        with seeded(seed, model.adapter.device):
+            _add_adapters(model.adapter.language_model, lora)
     for weight in model.parameters():
         if weight.requires_grad:
             weight.data = weight.data.float()

@@ -29,6 +29,7 @@ from refsav.model.key_names import Heads, KeyMap
 from refsav.model.mllm import Mllm, Tokenizer
 from refsav.model.qwen import SHOWN_PIXELS, Qwen3VL, Qwen25VL
 from refsav.model.sam2_config import Sam2Config
+from refsav.model.seg_tokens import SegDesign
 
 Json = Mapping[str, Any]
 
@@ -62,6 +63,8 @@ class FixedSizes(Config):
     shown_pixels: tuple[int, int] = Field(
         SHOWN_PIXELS, description="Bounds of a frame's area as a Qwen's vision tower sees it, in pixels."
     )
+
+    seg_token: SegDesign = Field("single", description="What an answer says where an object of a video is meant.")
 
     @model_validator(mode="after")
     def _ordered(self) -> "FixedSizes":

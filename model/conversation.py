@@ -1,6 +1,6 @@
 """One conversation as one sequence of tokens: every turn of it, and which tokens are answers that are to be learnt."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from refsav.datasets.training_example import Turn
@@ -15,13 +15,24 @@ class Conversation:
     learnt: list[bool]
     """True at the tokens of answers, what ends them included: only there is a loss."""
 
-    def places_of(self, token: int) -> list[int]:
-        """Where a token stands in answers."""
-        return [place for place, one in enumerate(self.ids) if one == token and self.learnt[place]]
+    def places_of(self, tokens: Collection[int]) -> list[int]:
+        """Where any of these tokens stands in answers."""
+        return [place for place, one in enumerate(self.ids) if one in tokens and self.learnt[place]]
+
+
+def write_conversations(mllm: Mllm, turns: Sequence[Turn], layout: Layout, *, apart: bool) -> tuple[Conversation, ...]:
+    """Write turns as one conversation, or each as one of its own about the same frames. Raises as the next does."""
+    parts = [[turn] for turn in turns] if apart else [turns]
+    return tuple(write_conversation(mllm, part, layout) for part in parts)
 
 
 def write_conversation(mllm: Mllm, turns: Sequence[Turn], layout: Layout) -> Conversation:
     """Write turns after one another as the family's template has them: the first with the frames, the others without.
+
+    Args:
+        mllm: The language model's adapter.
+        turns: Their answers as the model is to say them.
+        layout: Of the frames.
 
     Raises:
         InputError: If a question marks the image itself more than once.

@@ -108,7 +108,7 @@ def _generate(
             last, following = states[:, -1], following + 1
             rows = seen[-1] if seen else states
             for i, token in enumerate(tokens.tolist()):
-                if token == mllm.seg_id and not ended[i]:
+                if token in mllm.seg_ids and not ended[i]:
                     found[i].append(rows[i, -1])
     return [Answer(tuple(said[i]), _stacked(found[i], last), ended[i]) for i in range(count)]
 

@@ -65,9 +65,9 @@ class InternVL(Mllm):
         )
 
     def look(self, shown: Sequence[Shown]) -> list[Sight]:
-        whole_features = self._features(torch.cat([one.pixels for one in shown]))  # [tiles, grid², H]
+        together = self._features(torch.cat([one.pixels for one in shown]))  # [tiles, grid², H]
         sights: list[Sight] = []
-        for one, features in zip(shown, whole_features.split([len(one.pixels) for one in shown]), strict=True):
+        for one, features in zip(shown, torch.split(together, [len(one.pixels) for one in shown]), strict=True):
             marked = [features[-1][taken.to(features.device)] for taken in one.cells]
             sights.append(
                 Sight(

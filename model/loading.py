@@ -9,6 +9,7 @@ from refsav.datasets.mixture import BadExample, Mixture, TooManyBadError
 from refsav.errors import ConfigError, RefSavError
 from refsav.model.preparing import Prepared, TooLongError, prepare
 from refsav.model.sa2va import Sa2VA
+from refsav.model.train_config import LearningConfig
 
 IN_A_ROW = 20
 """Examples that one may stand in for when they are too long."""
@@ -88,17 +89,17 @@ class Plan:
 
 
 class _Readable(Dataset[Loaded | Missing]):
-    def __init__(self, examples: Mixture, model: Sa2VA, most_tokens: int) -> None:
-        self._examples, self._model, self._most_tokens = examples, model, most_tokens
+    def __init__(self, examples: Mixture, model: Sa2VA, learning: LearningConfig) -> None:
+        self._examples, self._model, self._learning = examples, model, learning
 
     def __getitem__(self, place: Place) -> Loaded | Missing:
         try:
-            return load_one(self._examples, self._model, self._most_tokens, place)
+            return load_one(self._examples, self._model, self._learning, place)
         except RefSavError as error:  # as an error, it would lose its kind on its way out of a worker
             return Missing(str(error))
 
 
-def load_one(examples: Mixture, model: Sa2VA, most_tokens: int, place: Place) -> Loaded:
+def load_one(examples: Mixture, model: Sa2VA, learning: LearningConfig, place: Place) -> Loaded:
     """Read and prepare an example; what comes after one that is too long stands in for it.
 
     Raises:
@@ -110,35 +111,34 @@ def load_one(examples: Mixture, model: Sa2VA, most_tokens: int, place: Place) ->
         drawn = examples.draw(place.epoch, (place.position + offset) % len(examples))
         bad += drawn.bad
         try:
-            return Loaded(place, prepare(model, drawn.example, most_tokens), bad)
+            return Loaded(place, prepare(model, drawn.example, learning), bad)
         except TooLongError as error:
             bad = (*bad, BadExample("too long", error.line))
     raise TooManyBadError(f"{IN_A_ROW} examples one after the other are too long, the last: {bad[-1].line}")
 
 
 def load(
-    plan: Plan, model: Sa2VA, most_tokens: int, *, first: int, last: int, device: int, workers: int
+    plan: Plan, model: Sa2VA, learning: LearningConfig, *, first: int, last: int, device: int
 ) -> Iterator[list[Loaded]]:
     """Yield the examples of each forward pass of a device, read ahead by processes.
 
     Args:
         plan: Which they are.
         model: What they are prepared for.
-        most_tokens: Longer ones are left out, and what comes after them stands in for them.
+        learning: How; what comes after an example that is too long stands in for it.
         first: Step to begin with, counted from 0.
         last: Step to end before.
         device: Number of this process among those that train.
-        workers: Processes; with 0 they are read when they are asked for.
 
     Raises:
         RefSavError: If examples cannot be read and none can stand in for them.
     """
     loader = DataLoader(
-        _Readable(plan.examples, model, most_tokens),
+        _Readable(plan.examples, model, learning),
         batch_sampler=plan.places(first, last, device),
         collate_fn=list,
-        num_workers=workers,
-        multiprocessing_context="fork" if workers else None,  # the model need not be sent to them
+        num_workers=learning.workers,
+        multiprocessing_context="fork" if learning.workers else None,  # the model need not be sent to them
     )
     for taken in loader:
         yield [_present(one) for one in taken]

@@ -47,7 +47,7 @@ def mask_losses(logits: Tensor, masks: Tensor, points: int) -> tuple[Tensor, Ten
 
 
 def uncertain_points(logits: Tensor, count: int) -> Tensor:
-    """Draw points of masks, most of them where logits [N, H, W] are nearest to 0: float [N, count, 2], (x, y) in 0-1."""
+    """Draw points of masks, most where logits [N, H, W] are nearest to 0: float [N, count, 2], (x, y) in 0-1."""
     unsure = int(UNSURE_SHARE * count)
     candidates = torch.rand(len(logits), CANDIDATES_PER_POINT * count, 2, device=logits.device)
     nearest = sampled(logits, candidates).abs().topk(unsure, dim=1, largest=False).indices

@@ -1,7 +1,7 @@
 """What Sa2VA asks of a multimodal LLM, whatever its family: see frames, write a prompt, give hidden states."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Protocol
 
@@ -10,9 +10,10 @@ from torch import Tensor, nn
 
 from refsav.datasets.frames import Image
 from refsav.datasets.masks import Mask
+from refsav.datasets.training_example import SEG
 from refsav.model.errors import InputError
+from refsav.model.seg_tokens import frame_tokens
 
-SEG = "[SEG]"
 SPECIAL_TOKENS = (SEG, "<p>", "</p>", "<vp>", "</vp>")
 """Tokens that Sa2VA adds to a tokenizer, in this order."""
 
@@ -20,6 +21,8 @@ IMAGE_MARK = "<image>"
 
 TURN_ENDS = ("<|im_end|>", "<|end|>", "<|endoftext|>")
 """Tokens that end an answer, where a tokenizer has them; the first that it has is written after given answers."""
+
+MOST_FRAME_TOKENS = 100
 
 LONGEST_TURN_END = 8
 """Tokens that what ends a turn may take where it is no token of its own."""
@@ -86,6 +89,8 @@ class Mllm(ABC):
         self.model: Any = model
         self.tokenizer = tokenizer
         self.seg_id = self._id_of(SEG)
+        self.seg_ids = (self.seg_id, *self._frame_ids())
+        """`[SEG]`, and those of single frames, if the model was trained with such (seg_tokens.py)."""
         self.placeholder_id = self._id_of(placeholder)
         self.stop_ids = self._stop_ids()
         self.turn_end = tokenizer.decode([self.stop_ids[0]], skip_special_tokens=False)
@@ -205,6 +210,13 @@ class Mllm(ABC):
     @property
     def _unknown_id(self) -> int | None:
         return getattr(self.tokenizer, "unk_token_id", None)
+
+    def _frame_ids(self) -> Iterator[int]:
+        for token in frame_tokens(MOST_FRAME_TOKENS):
+            found = self.tokenizer.convert_tokens_to_ids(token)
+            if found is None or found == self._unknown_id:
+                return
+            yield found
 
     def _id_of(self, token: str) -> int:
         found = self.tokenizer.convert_tokens_to_ids(token)

@@ -6,11 +6,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from refsav.datasets.training_example import TrainingExample
-from refsav.model.conversation import Conversation, write_conversation
+from refsav.datasets.training_example import TrainingExample, Turn
+from refsav.model.conversation import Conversation, write_conversations
 from refsav.model.errors import InputError
 from refsav.model.mllm import Shown
 from refsav.model.sa2va import Sa2VA
+from refsav.model.seg_tokens import SegTokens
+from refsav.model.train_config import LearningConfig
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -20,40 +22,58 @@ class Prepared:
     name: str
     shown: Shown
     """For the vision tower."""
-    conversation: Conversation
+    conversations: tuple[Conversation, ...]
+    """One, or one for each turn."""
     pictures: Tensor
     """uint8 [T, 3, S, S], for SAM-2; none if no answer has a `[SEG]`."""
     masks: Tensor
-    """bool [n, T, h, w], for every `[SEG]` of the answers in order."""
+    """bool [n, T, h, w], for every object that is meant in the answers, in order."""
+    segs_per_object: int
+    """1, or T where each frame has a `[SEG]` of its own."""
+
+    @property
+    def tokens(self) -> int:
+        """Of its longest conversation."""
+        return max(len(one.ids) for one in self.conversations)
 
 
 class TooLongError(InputError):
     """An example with more tokens than training takes."""
 
 
-def prepare(model: Sa2VA, example: TrainingExample, most_tokens: int) -> Prepared:
+def prepare(model: Sa2VA, example: TrainingExample, learning: LearningConfig) -> Prepared:
     """Write an example's conversation and bring its frames to size.
 
     Raises:
-        TooLongError: If it has more than `most_tokens` tokens.
+        TooLongError: If it has more tokens than are taken.
         InputError: If the model's family cannot take it.
     """
     shown = model.adapter.show(example.frames, example.regions)
-    conversation = write_conversation(model.adapter, example.turns, shown)
-    if len(conversation.ids) > most_tokens:
+    frames, tokens = len(example.frames), SegTokens(model.architecture.fixed.seg_token)
+    turns = [Turn(turn.question, tokens.spread(turn.answer, frames)) for turn in example.turns]
+    conversations = write_conversations(model.adapter, turns, shown, apart=learning.turns == "apart")
+    longest = max(len(one.ids) for one in conversations)
+    if longest > learning.most_tokens:
         raise TooLongError(
-            f"{example.name} has {len(conversation.ids)} tokens, more than the {most_tokens} that are taken",
+            f"{example.name} has {longest} tokens, more than the {learning.most_tokens} that are taken",
             "allow more with learning.most_tokens, or show fewer frames",
         )
     height, width = example.frames[0].shape[:2]
-    masks = np.array(example.masks, dtype=np.bool_).reshape(-1, len(example.frames), height, width)
+    masks = np.array(example.masks, dtype=np.bool_).reshape(-1, frames, height, width)
+    segs = sum(len(one.places_of(model.adapter.seg_ids)) for one in conversations)
+    if segs != len(masks) * tokens.count(frames):
+        raise InputError(
+            f"{example.name} has {len(masks)} objects in {frames} frames, its answers {segs} tokens for them",
+            f"raise seg.frames to {frames}, or show fewer frames",
+        )
     seen = example.frames if len(masks) else ()
     side = model.sam2.image_size
     pictures = [model.sam2.picture(frame) for frame in seen]
     return Prepared(
         name=example.name,
         shown=shown,
-        conversation=conversation,
+        conversations=conversations,
         pictures=torch.stack(pictures) if pictures else torch.empty(0, 3, side, side, dtype=torch.uint8),
         masks=torch.from_numpy(masks),
+        segs_per_object=tokens.count(frames),
     )

@@ -3,6 +3,7 @@
 Every frame goes through the image encoder once, whatever the number of objects, and is read when its turn comes.
 """
 
+from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -36,12 +37,12 @@ def segment(
     untouched: Sam2 | None = None,
     objects_at_once: int = 16,
 ) -> Iterator[FrameLogits]:
-    """Yield the masks of the objects that the embeddings [B, C] name, frame by frame, in order.
+    """Yield the masks of the objects that embeddings name, frame by frame, in order.
 
     Args:
         sam2: With the decoder that was trained on `[SEG]` embeddings.
         clip: The frames; they are read one at a time.
-        language: Projected `[SEG]` states [B, C], B at least 1.
+        language: Projected `[SEG]` states [B, C], B at least 1; [B, key frames, C] where each of those has its own.
         key_frames: Indices, increasing, at least one.
         propagation: How the other frames get theirs.
         untouched: The same SAM-2 with its original decoder, for `consistent`; None if `sam2` has it itself.
@@ -55,7 +56,8 @@ def segment(
         for index, frame in clip.frames(range(clip.count)):
             look()
             features = sam2.encode(frame)
-            yield FrameLogits(index, torch.cat([sam2.decode(features, group).logits for group in groups])[:, 0])
+            prompts = [_prompt(group, key_frames, index) for group in groups]
+            yield FrameLogits(index, torch.cat([sam2.decode(features, prompt).logits for prompt in prompts])[:, 0])
         return
     follower = untouched if propagation == "consistent" and untouched is not None else sam2
     tracks = [Tracks(follower, clip.count, blank_hidden=propagation == "consistent") for _ in groups]
@@ -63,7 +65,7 @@ def segment(
         look()
         features = sam2.encode(frame)
         for group, track in zip(groups, tracks, strict=True):
-            decoded = sam2.decode(features, group)
+            decoded = sam2.decode(features, _prompt(group, key_frames, index))
             if propagation == "official":
                 track.prompt_decoded(index, features, decoded)
             else:
@@ -71,6 +73,13 @@ def segment(
                 masks = resized_logits(decoded.logits[:, 0], sizes) > 0
                 track.prompt_masks(index, features, masks, shown=decoded.logits)
     yield from follow(sam2, clip, tracks)
+
+
+def _prompt(language: Tensor, key_frames: Sequence[int], index: int) -> Tensor:
+    """Embeddings [B, C] for a frame: where key frames have their own, that of the last one that is not behind it."""
+    if language.dim() == 2:
+        return language
+    return language[:, max(0, bisect_right(key_frames, index) - 1)]
 
 
 @torch.inference_mode()

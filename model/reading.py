@@ -27,8 +27,14 @@ class Batch:
     """int64 [A, B]."""
 
 
-def pad(mllm: Mllm, sights: Sequence[Sight], rows: Sequence[list[int]]) -> Batch:
-    """Bring rows of token ids together. `sights`: what each row's placeholders stand for.
+def pad(mllm: Mllm, sights: Sequence[Sight], rows: Sequence[list[int]], *, share: bool = True) -> Batch:
+    """Bring rows of token ids together.
+
+    Args:
+        mllm: The language model's adapter.
+        sights: What each row's placeholders stand for.
+        rows: Token ids.
+        share: Whether what rows about one sight begin with may stand apart; not without a cache.
 
     Raises:
         InputError: If a row's placeholders are not as many as the rows of image features.
@@ -40,7 +46,7 @@ def pad(mllm: Mllm, sights: Sequence[Sight], rows: Sequence[list[int]]) -> Batch
                 f"the prompt has places for {places} rows of image features, not {len(sight.rows)}",
                 "take tokens that stand for images out of the text",
             )
-    shared = _shared(mllm, rows) if all(sight is sights[0] for sight in sights) else []
+    shared = _shared(mllm, rows) if share and all(sight is sights[0] for sight in sights) else []
     rests = [row[len(shared) :] for row in rows]
     width = max(map(len, rests))
     tokens = torch.tensor([[mllm.stop_ids[0]] * (width - len(rest)) + rest for rest in rests])
@@ -64,7 +70,7 @@ def _shared(mllm: Mllm, rows: Sequence[list[int]]) -> list[int]:
         return []
     first = rows[0]
     end = len(first) - first[::-1].index(mllm.placeholder_id)
-    if any(row[:end] != first[:end] for row in rows) or mllm.seg_id in first[:end]:
+    if any(row[:end] != first[:end] for row in rows) or not set(mllm.seg_ids).isdisjoint(first[:end]):
         return []
     return first[:end]
 
@@ -88,8 +94,7 @@ def read(
     if start and cache is not None:
         ids = torch.tensor([batch.shared], device=device)
         places = ids == mllm.placeholder_id
-        embeddings = mllm.embed(ids)
-        embeddings[places] = sights[0].rows.to(embeddings)
+        embeddings = _filled(mllm.embed(ids), places, sights[0])
         whole = torch.ones_like(ids)
         mllm.run(embeddings, batch.positions[:, :1, :start].to(device), whole, cache, places, sights[0])
         cache.batch_repeat_interleave(len(batch.rests))
@@ -98,11 +103,16 @@ def read(
     places = (ids == mllm.placeholder_id) & real
     remaining = None if start else _joined(sights)
     if remaining is not None:
-        embeddings[places] = remaining.rows.to(embeddings)
+        embeddings = _filled(embeddings, places, remaining)
     attend = torch.cat([real.new_ones(len(real), start), real], dim=1).long()
     seen.clear()
     states = mllm.run(embeddings, batch.positions[:, :, start:].to(device), attend, cache, places, remaining)
     return states, seen[-1] if seen else states
+
+
+def _filled(embeddings: Tensor, places: Tensor, sight: Sight) -> Tensor:
+    """Put what was seen in its places. Not into the embeddings themselves: training may watch those."""
+    return embeddings.index_put((places,), sight.rows.to(embeddings))
 
 
 def _joined(sights: Sequence[Sight]) -> Sight:
@@ -120,7 +130,7 @@ def seg_states_in(mllm: Mllm, row: Sequence[int], prompt_length: int, states: Te
     """States at the `[SEG]`s of a row whose states [R, H] are known from the end of the shared tokens on."""
     first = 0 if mllm.seg_in_prompt else prompt_length
     offset = states.shape[0] - len(row)
-    return [states[offset + place] for place in range(first, len(row)) if row[place] == mllm.seg_id]
+    return [states[offset + place] for place in range(first, len(row)) if row[place] in mllm.seg_ids]
 
 
 @contextmanager

@@ -26,9 +26,9 @@ class Said:
     phrases: tuple[str, ...]
     """What each [SEG] stands for: the text between <p> and </p> before it, or the prompt."""
     seg_hidden: Tensor
-    """float32 [n, H], one row for each [SEG]."""
+    """float32 [n, H], one row for each [SEG]; [n, key frames, H] where each of those has its own (seg_tokens.py)."""
     seg_projected: Tensor
-    """float32 [n, C], what SAM-2 is prompted with."""
+    """float32 [n, C] or [n, key frames, C], what SAM-2 is prompted with."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,9 +37,9 @@ class Segment:
 
     phrase: str
     seg_hidden: Tensor
-    """float32 [H], the language model's state at the token."""
+    """float32 [H], the language model's state at the token; [key frames, H] where each of those has its own."""
     seg_projected: Tensor
-    """float32 [C] (256), what SAM-2 is prompted with."""
+    """float32 [C] (256) or [key frames, C], what SAM-2 is prompted with."""
     low_res_logits: Tensor
     """float32 [T, S/4, S/4] (256), before the sigmoid."""
     masks: Masks

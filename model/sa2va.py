@@ -17,6 +17,7 @@ from refsav.model.key_frames import key_frames
 from refsav.model.marks import MarkedObject, track_marked
 from refsav.model.propagation import FrameLogits, segment
 from refsav.model.records import Masks, Prediction, Said, Segment, phrases_of, predictions
+from refsav.model.seg_tokens import SegTokens
 from refsav.model.settings import InferenceSettings
 
 Frames = Clip | Sequence[Image | Pillow.Image]
@@ -84,8 +85,10 @@ class Sa2VA(Assembly):
         clip, used = as_clip(frames), self.settled(settings)
         shown = [frame for _, frame in clip.frames(key_frames(used.key_frames, clip.count))]
         sight = self.adapter.see(shown, regions)
+        tokens = SegTokens(self.architecture.fixed.seg_token)
         ids = [self.adapter.write(prompt, sight) for prompt in prompts]
-        given = [self.adapter.answer_ids(text) for text in answers] if answers is not None else None
+        spoken = [tokens.spread(text, len(shown)) for text in answers] if answers is not None else []
+        given = [self.adapter.answer_ids(text) for text in spoken] if answers is not None else None
         said: list[Said] = []
         for start in range(0, len(ids), used.prompts_at_once):
             part = slice(start, start + used.prompts_at_once)
@@ -93,16 +96,19 @@ class Sa2VA(Assembly):
                 self.adapter, sight, ids[part], given=given[part] if given else None, new_tokens=used.new_tokens
             )
             for prompt, reply in zip(prompts[part], replies, strict=True):
-                text = self.adapter.text_of(reply.ids)
-                projected = self.text_hidden_fcs(reply.seg_states.to(next(self.text_hidden_fcs.parameters())))
+                text = tokens.collapse(self.adapter.text_of(reply.ids), len(shown))
+                states = tokens.by_object(reply.seg_states, len(shown))
+                projected = self.text_hidden_fcs(states.to(next(self.text_hidden_fcs.parameters())))
                 phrases = phrases_of(text, prompt, len(projected))
-                said.append(Said(prompt, text, reply.complete, phrases, reply.seg_states.float(), projected.float()))
+                said.append(Said(prompt, text, reply.complete, phrases, states.float(), projected.float()))
         return said
 
     def segment(
         self, frames: Frames, language: Tensor, *, settings: InferenceSettings | None = None
     ) -> Iterator[FrameLogits]:
-        """SAM-2's part: masks of the objects that `[SEG]` embeddings [B, C] name, frame by frame, in bounded memory.
+        """SAM-2's part: masks of the objects that `[SEG]` embeddings name, frame by frame, in bounded memory.
+
+        `language` is [B, C], or [B, key frames, C] where each key frame has a `[SEG]` of its own.
 
         Raises:
             InputError: If `consistent` propagation is asked for without the original decoder.

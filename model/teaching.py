@@ -6,6 +6,7 @@ Every frame is decoded on its own from the `[SEG]` embedding; SAM-2's memory tak
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -17,7 +18,7 @@ from refsav.model.reading import pad, read, seg_states_of
 from refsav.model.sa2va import Sa2VA
 
 PARTS = ("text", "pixels", "dice")
-"""What a loss is made of, in the order of the columns of `Teacher.forward`."""
+"""What a loss is made of, in the order of the columns of `Teacher.losses`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,13 +38,27 @@ class Heard:
 class Teacher(nn.Module):
     """A Sa2VA whose forward pass is that of training, as wrappers for several devices want it."""
 
-    def __init__(self, model: Sa2VA, *, points: int = 0) -> None:
-        """Take a model into training. `points` of a mask are compared, or all pixels if it is 0."""
+    def __init__(self, model: Sa2VA, *, points: int = 0, dtype: torch.dtype = torch.float32) -> None:
+        """Take a model into training.
+
+        Args:
+            model: It.
+            points: Of a mask that are compared; all pixels if it is 0.
+            dtype: What is computed in, where that does not need float32.
+        """
         super().__init__()
         self.model = model
         self.points = points
+        self.dtype = dtype
+        mllm: Any = model.mllm
+        self._no_split_modules = sorted(mllm._no_split_modules)  # where accelerate may cut it to shard weights
 
     def forward(self, examples: Sequence[Prepared], *, measure: bool = False) -> Tensor:
+        """Give what `losses` does, computed in `dtype`."""
+        with torch.autocast(self.model.adapter.device.type, self.dtype, enabled=self.dtype != torch.float32):
+            return self.losses(examples, measure=measure)
+
+    def losses(self, examples: Sequence[Prepared], *, measure: bool = False) -> Tensor:
         """Losses of some examples, float32 [examples, 3]: text, pixels and dice, not weighted yet.
 
         With `measure` [examples, 4]: the mean IoU of the masks comes behind them, not a number where there are none.
@@ -74,47 +89,45 @@ class Teacher(nn.Module):
         sam2, device = self.model.sam2, segs.device
         language = self.model.text_hidden_fcs(segs)
         frames: list[int] = []
-        objects: list[int] = []
-        first_frame = first_object = 0
+        named: list[int] = []  # by which [SEG] each object is meant in each frame
+        first_frame = first_seg = 0
         for one in examples:
-            count, shown = one.masks.shape[:2] if len(one.pictures) else (0, 0)
+            count, shown, segs_each = *one.masks.shape[:2], one.segs_per_object
             frames += [first_frame + frame for _ in range(count) for frame in range(shown)]
-            objects += [first_object + number for number in range(count) for _ in range(shown)]
-            first_frame, first_object = first_frame + len(one.pictures), first_object + count
+            named += [first_seg + n * segs_each + frame % segs_each for n in range(count) for frame in range(shown)]
+            first_frame, first_seg = first_frame + len(one.pictures), first_seg + count * segs_each
         features = sam2.encode_pictures(torch.cat([one.pictures for one in examples]))
-        logits = sam2.decode_pairs(features, torch.tensor(frames, device=device), language[objects])
-        return list(logits.split([one.masks.shape[0] * one.masks.shape[1] for one in examples]))
+        logits = sam2.decode_pairs(features, torch.tensor(frames, device=device), language[named])
+        return list(torch.split(logits, [one.masks.shape[0] * one.masks.shape[1] for one in examples]))
 
     def _hear(self, examples: Sequence[Prepared]) -> Heard:
         mllm = self.model.adapter
-        sights = mllm.look([one.shown for one in examples])
-        rows = [one.conversation.ids for one in examples]
-        batch = pad(mllm, sights, rows)
+        talks = [(number, talk) for number, one in enumerate(examples) for talk in one.conversations]
+        seen_once = mllm.look([one.shown for one in examples])
+        sights = [seen_once[number] for number, _ in talks]
+        batch = pad(mllm, sights, [talk.ids for _, talk in talks], share=False)
         with seg_states_of(mllm) as seen:
             normalized, states = read(mllm, sights, batch, None, seen)
-        width = normalized.shape[1]
-        owners, places, seg_owners, seg_places = [], [], [], []
-        for number, one in enumerate(examples):
-            offset = width - len(one.conversation.ids)
-            learnt = [offset + place for place, learns in enumerate(one.conversation.learnt) if learns]
-            segs = [offset + place for place in one.conversation.places_of(mllm.seg_id)]
-            owners += [number] * len(learnt)
-            places += learnt
-            seg_owners += [number] * len(segs)
-            seg_places += segs
-        owner, place = torch.tensor([owners, places], device=normalized.device)
+        learnt: list[tuple[int, int, int]] = []  # example, row, place
+        named: list[tuple[int, int]] = []  # row, place
+        for row, (number, talk) in enumerate(talks):
+            offset = normalized.shape[1] - len(talk.ids)
+            learnt += [(number, row, offset + place) for place, learns in enumerate(talk.learnt) if learns]
+            named += [(row, offset + place) for place in talk.places_of(mllm.seg_ids)]
+        owners, rows, places = torch.tensor(learnt, device=normalized.device).unbind(dim=1)
+        seg_rows, seg_places = torch.tensor(named, dtype=torch.int64, device=states.device).reshape(-1, 2).unbind(dim=1)
         return Heard(
-            scores=mllm.logits(normalized[owner, place - 1]),
-            wanted=batch.rests.to(place.device)[owner, place],
-            owners=owner,
-            segs=states[seg_owners, seg_places],
+            scores=mllm.logits(normalized[rows, places - 1]),
+            wanted=batch.rests.to(places.device)[rows, places],
+            owners=owners,
+            segs=states[seg_rows, seg_places],
         )
 
     def _ious(self, logits: Tensor, masks: Tensor) -> Tensor:
         """IoU of masks [N] at their own size, where logits [N, S/4, S/4] are above 0; 1 if both are empty."""
         side = self.model.sam2.image_size
         drawn = resized_logits(logits, [(side, side), (masks.shape[-2], masks.shape[-1])]) > 0
-        common, either = ((drawn & masks).sum((1, 2)), (drawn | masks).sum((1, 2)))
+        common, either = (drawn & masks).sum((1, 2)), (drawn | masks).sum((1, 2))
         return torch.where(either > 0, common / either.clamp(min=1), torch.ones_like(common, dtype=torch.float32))
 
     def _unused(self) -> Tensor:

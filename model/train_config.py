@@ -6,15 +6,9 @@ from pydantic import Field
 
 from refsav.config import Config
 from refsav.datasets.data_config import DataConfig
+from refsav.model.seg_tokens import SegDesign
 
 Learns = Literal["full", "frozen"]
-SegDesign = Literal["single", "repetitive", "unique"]
-"""How an answer names an object of a video (paper, Table 13).
-
-single: one `[SEG]`, whose embedding is decoded in every frame.
-repetitive: a `[SEG]` for every frame.
-unique: likewise, each frame with a token of its own: `[SEG]`, `[SEG1]`, `[SEG2]` …
-"""
 
 
 class OriginConfig(Config):
@@ -31,6 +25,15 @@ class OriginConfig(Config):
         description="Keep SAM-2's mask decoder aside as it was before training, for consistent propagation; a model "
         "from nothing has none worth keeping.",
     )
+
+
+class SegConfig(Config):
+    """What stands for an object of a video in an answer (paper, Table 12)."""
+
+    design: SegDesign = Field(
+        "single", description="single: [SEG] for all frames; repetitive: [SEG] for each; unique: [SEG 1], [SEG 2] …"
+    )
+    frames: int = Field(5, ge=1, description="Most frames of an example: so many tokens unique has.")
 
 
 class LearnsConfig(Config):
@@ -50,7 +53,7 @@ class LoraConfig(Config):
     """Low-rank adapters on every linear layer of the LLM's decoder, where language_model is lora."""
 
     rank: int = Field(256, ge=1, description="Rank of the adapters.")
-    alpha: float = Field(512, gt=0, description="Scale: alpha / rank times the adapter is added.")
+    alpha: int = Field(512, ge=1, description="Scale: alpha / rank times the adapter is added.")
     dropout: float = Field(0.05, ge=0, lt=1, description="Share of an adapter's inputs that are dropped.")
 
 
@@ -77,6 +80,11 @@ class LearningConfig(Config):
     betas: tuple[float, float] = Field((0.9, 0.999), description="AdamW's decay of its two means, fraction 0-1.")
     warm_up: float = Field(0.05, ge=0, lt=1, description="Share of the steps in which the rate rises; then a cosine.")
     clip: float = Field(1.0, ge=0, description="Longest gradient; a longer one is cut to it; 0 for no limit.")
+    turns: Literal["together", "apart"] = Field(
+        "together",
+        description="An example's turns are one conversation, as the paper has it, or apart, each one of its own about "
+        "the same frames: easier to learn from nothing.",
+    )
     most_tokens: int = Field(
         8192, ge=64, description="Longest conversation with its images, in tokens; examples with more are left out."
     )
@@ -110,11 +118,7 @@ class TrainingConfig(Config):
     """A training but for its data: a TOML file or the command line sets each key."""
 
     model: OriginConfig = Field(OriginConfig(), description="The model.")
-    seg_token: SegDesign = Field(
-        "single",
-        description="What names an object of a video: single ([SEG] for all frames), repetitive ([SEG] for each), "
-        "unique ([SEG], [SEG1], … for each).",
-    )
+    seg: SegConfig = Field(SegConfig(), description="What stands for an object in an answer.")
     learns: LearnsConfig = Field(LearnsConfig(), description="What learns.")
     lora: LoraConfig = Field(LoraConfig(), description="Adapters.")
     loss: LossConfig = Field(LossConfig(), description="The loss.")

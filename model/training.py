@@ -68,7 +68,7 @@ class Training:
         self.steps = learning.steps or max(1, round(learning.epochs * self.plan.steps_an_epoch))
         self.done = 0
         self.dtype = next(model.mllm.parameters()).dtype
-        choose_what_learns(model, config.learns, config.lora)
+        choose_what_learns(model, config.learns, config.lora, learning.seed)
         self.learnt = {name: weight.shape for name, weight in model.named_parameters() if weight.requires_grad}
         if learning.gradient_checkpointing:
             model.adapter.language_model.gradient_checkpointing_enable({"use_reentrant": False})
@@ -79,7 +79,9 @@ class Training:
             weight_decay=learning.weight_decay,
             fused=True,
         )
-        self.teacher, self.optimizer = accelerator.prepare(Teacher(model, points=config.loss.points), optimizer)
+        computing = torch.bfloat16 if accelerator.device.type == "cuda" else self.dtype
+        teacher = Teacher(model, points=config.loss.points, dtype=computing)
+        self.teacher, self.optimizer = accelerator.prepare(teacher, optimizer)
         self._weights = torch.tensor([getattr(config.loss, part) for part in PARTS], device=accelerator.device)
 
     def run(self) -> Iterator[Step]:
@@ -89,16 +91,8 @@ class Training:
             TrainingError: If a loss is no number or far too large, or memory does not suffice.
             RefSavError: If examples cannot be used.
         """
-        learning = self.config.learning
-        loaded = load(
-            self.plan,
-            self.model,
-            learning.most_tokens,
-            first=self.done,
-            last=self.steps,
-            device=self.accelerator.process_index,
-            workers=learning.workers,
-        )
+        device = self.accelerator.process_index
+        loaded = load(self.plan, self.model, self.config.learning, first=self.done, last=self.steps, device=device)
         for _ in range(self.done, self.steps):
             self.teacher.train()
             try:

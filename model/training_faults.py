@@ -62,7 +62,7 @@ def _is_of_memory(error: RuntimeError) -> bool:
 
 
 def _memory_told(examples: Sequence[Loaded], learning: LearningConfig) -> str:
-    longest = max((one.prepared for one in examples), key=lambda one: len(one.conversation.ids))
+    longest = max((one.prepared for one in examples), key=lambda one: one.tokens)
     lower = [
         *([f"learning.at_once (is {learning.at_once})"] if learning.at_once > 1 else []),
         *([] if learning.gradient_checkpointing else ["set learning.gradient_checkpointing = true"]),
@@ -71,7 +71,7 @@ def _memory_told(examples: Sequence[Loaded], learning: LearningConfig) -> str:
         "lora.rank",
     ]
     return (
-        f"memory does not suffice for {len(examples)} at once; the longest has {len(longest.conversation.ids)} tokens, "
+        f"memory does not suffice for {len(examples)} at once; the longest has {longest.tokens} tokens, "
         f"{len(longest.masks)} objects in {len(longest.pictures)} frames ({longest.name})\n"
         f"  fix: lower, in this order: {'; '.join(lower)}; or share the weights out over more devices"
     )

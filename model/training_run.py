@@ -1,7 +1,8 @@
-"""A training in its run directory: begun or gone on with, checkpoints on the way, a model that anything reads at the end.
+"""A training in its run directory: begun or gone on with, with checkpoints on the way and a model at the end.
 
 RUN/training.toml             configuration as used, versions
 RUN/metrics.jsonl             a line for every few steps, and one for every validation
+RUN/curve.png                 a picture of it, where one was asked for
 RUN/curves/                   the same for TensorBoard, where it is installed
 RUN/checkpoints/step-000100/  what training goes on from
 RUN/model/                    the trained model, adapters merged
@@ -18,13 +19,13 @@ from accelerate import Accelerator, DistributedDataParallelKwargs
 
 from refsav.datasets.bad_examples import BadExamples
 from refsav.datasets.data_config import open_mixture
-from refsav.datasets.mixture import Mixture
-from refsav.files import remove_unfinished
+from refsav.files import appearing_folder, remove_unfinished
 from refsav.lock import exclusive
 from refsav.model.creation import create, usual_tokenizer
 from refsav.model.sa2va import Sa2VA
+from refsav.model.seg_design import adopt
 from refsav.model.shapes import ModelConfig
-from refsav.model.train_config import OriginConfig, TrainConfig
+from refsav.model.train_config import TrainConfig
 from refsav.model.train_settings import keep_settings
 from refsav.model.training import Step, Training
 from refsav.model.training_state import checkpoints_in, export, prune, restore, save
@@ -50,6 +51,11 @@ class TrainRun:
     def metrics(self) -> Path:
         """One JSON object a line."""
         return self.root / "metrics.jsonl"
+
+    @property
+    def curve(self) -> Path:
+        """Picture of the metrics."""
+        return self.root / "curve.png"
 
     @property
     def checkpoints(self) -> Path:
@@ -82,13 +88,21 @@ class Progress:
     """Checkpoint, if one was due."""
 
 
-def train(run: TrainRun, config: TrainConfig, heard: Callable[[Progress], None], *, cpu: bool = False) -> None:
+def train(
+    run: TrainRun,
+    config: TrainConfig,
+    heard: Callable[[Progress], None],
+    *,
+    told: Callable[[str], None] | None = None,
+    cpu: bool = False,
+) -> None:
     """Train to the end, from the last checkpoint if there is one; every process of several runs this.
 
     Args:
         run: Where it goes.
         config: All settings.
         heard: Told after each step, in the first process.
+        told: Likewise, of what was left out when the data was opened, and from where it goes on; a line each.
         cpu: Leave GPUs alone.
 
     Raises:
@@ -99,13 +113,18 @@ def train(run: TrainRun, config: TrainConfig, heard: Callable[[Progress], None],
     """
     accelerator = accelerator_of(run, config, cpu=cpu)
     with _alone(run, config, accelerator):
-        training = Training(
-            open_origin(config.model, accelerator.device), open_mixture(config.data), config, accelerator
-        )
+        model = open_origin(config, accelerator.device)
+        adopt(model, config.seg.design, config.seg.frames)
+        data = open_mixture(config.data)
+        training = Training(model, data, config, accelerator)
+        lines = [f"{share.source.name}: {note}" for share in data.shares for note in share.notes]
         if known := checkpoints_in(run.checkpoints):
             restore(training, known[-1])
-        held_out = open_mixture(config.validation.data) if config.validation.every else None
-        for progress in _watched(run, config, training, held_out):
+            lines.append(f"going on from step {training.done} of {training.steps}")
+        if told is not None and accelerator.is_main_process:
+            for line in lines:
+                told(line)
+        for progress in _Watched(run, config, training).steps():
             if accelerator.is_main_process:
                 heard(progress)
         accelerator.end_training()
@@ -114,31 +133,48 @@ def train(run: TrainRun, config: TrainConfig, heard: Callable[[Progress], None],
 
 
 def accelerator_of(run: TrainRun, config: TrainConfig, *, cpu: bool) -> Accelerator:
-    """Find the devices, as many as `accelerate launch` has started processes for; bfloat16 on GPUs."""
-    return Accelerator(
+    """Find the devices, as many as `accelerate launch` has started processes for."""
+    accelerator = Accelerator(
         cpu=cpu,
-        mixed_precision="bf16" if torch.cuda.is_available() and not cpu else "no",
-        log_with=trackers(config.watching),
+        mixed_precision="no",  # Teacher knows what may be computed in bfloat16, sharded or not
+        log_with=trackers(config.watching) or None,
         project_dir=run.root,
         kwargs_handlers=[DistributedDataParallelKwargs(find_unused_parameters=True)],
     )
+    if plugin := getattr(accelerator.state, "fsdp_plugin", None):
+        plugin.cpu_ram_efficient_loading = False  # it takes all that is saved for weights; SAM-2 has buffers too
+    return accelerator
 
 
-def open_origin(config: OriginConfig, device: torch.device) -> Sa2VA:
-    """Make or read the model to begin with.
+def open_origin(config: TrainConfig, device: torch.device) -> Sa2VA:
+    """Make or read the model to begin with; where its mask decoder is going to learn, it is kept aside as it is.
 
     Raises:
         ConfigError: If it is a file of sizes that cannot be used.
         RecordError: If it is a checkpoint that cannot be read.
     """
-    origin = Path(config.origin)
+    origin = Path(config.model.origin)
     if origin.is_file():
         sizes = ModelConfig.from_toml(origin)
-        return create(sizes, usual_tokenizer(sizes), config.seed).to(device)
-    model = Sa2VA.from_pretrained(origin, device=device, attention=config.attention)
-    if config.keep_original_decoder and model.original_decoder is None:
+        return create(sizes, usual_tokenizer(sizes), config.model.seed).to(device)
+    model = Sa2VA.from_pretrained(origin, device=device, attention=config.model.attention)
+    learns = config.learns.mask_decoder == "full"
+    if learns and config.model.keep_original_decoder and model.original_decoder is None:
         model.original_decoder = copy.deepcopy(model.sam2.sam_mask_decoder)
     return model
+
+
+def save_untrained(config: TrainConfig, folder: Path) -> None:
+    """Write the model as a training begins with it, to be compared with what comes out.
+
+    Raises:
+        ConfigError: As `open_origin`; likewise RecordError.
+        DiskError: If it cannot be written.
+    """
+    model = open_origin(config, torch.device("cpu"))
+    adopt(model, config.seg.design, config.seg.frames)
+    with appearing_folder(folder) as temporary:
+        model.save_pretrained(temporary)
 
 
 @contextmanager
@@ -153,30 +189,56 @@ def _alone(run: TrainRun, config: TrainConfig, accelerator: Accelerator) -> Iter
         yield
 
 
-def _watched(run: TrainRun, config: TrainConfig, training: Training, held_out: Mixture | None) -> Iterator[Progress]:
-    """Train; write down, validate and save whenever it is due."""
-    watch = Watch(every=config.watching.every, batch=config.learning.batch, steps=training.steps)
-    bad = BadExamples(config.data.bad_share)
-    written = MetricsFile(run.metrics, training.done) if training.accelerator.is_main_process else None
-    training.accelerator.init_trackers(CURVES)
-    for step in training.run():
-        for example in step.examples:
-            bad.note(example)
-        metrics = watch.note(step, bad.count)
-        last = step.number == training.steps
-        found = saved = None
-        if held_out and (last or step.number % config.validation.every == 0):
-            found = mean_iou(training, held_out, config.validation.examples)
-        lines = [*([metrics.line()] if metrics else []), *([{VALIDATION: found}] if found is not None else [])]
-        for line in lines:
-            training.accelerator.log(line, step=step.number)
-            if written:
-                written.append({"step": step.number, **line})
-        if last or (config.checkpoints.every and step.number % config.checkpoints.every == 0):
-            saved = run.checkpoint(step.number)
-            save(training, saved)
-            if training.accelerator.is_main_process:
-                prune(run.checkpoints, config.checkpoints.keep)
-        yield Progress(
-            step=step, steps=training.steps, metrics=metrics, left_s=watch.left_s, mean_iou=found, saved=saved
-        )
+class _Watched:
+    """A training that is written down, validated and saved whenever it is due."""
+
+    def __init__(self, run: TrainRun, config: TrainConfig, training: Training) -> None:
+        self._run, self._config, self._training = run, config, training
+        self._first = training.accelerator.is_main_process
+        self._watch = Watch(every=config.watching.every, batch=config.learning.batch, steps=training.steps)
+        self._bad = BadExamples(config.data.bad_share)
+        self._written = MetricsFile(run.metrics, training.done) if self._first else None
+        self._held_out = open_mixture(config.validation.data) if config.validation.every else None
+        training.accelerator.init_trackers(CURVES)
+
+    def steps(self) -> Iterator[Progress]:
+        """Train. Raises as `train` does."""
+        for step in self._training.run():
+            for example in step.examples:
+                self._bad.note(example)
+            metrics = self._watch.note(step, self._bad.count)
+            found = self._validate(step)
+            if metrics:
+                self._write(step, metrics.line())
+            if found is not None:
+                self._write(step, {VALIDATION: found})
+            yield Progress(
+                step=step,
+                steps=self._training.steps,
+                metrics=metrics,
+                left_s=self._watch.left_s,
+                mean_iou=found,
+                saved=self._save(step),
+            )
+
+    def _is_due(self, step: Step, every: int) -> bool:
+        return step.number == self._training.steps or (every > 0 and step.number % every == 0)
+
+    def _validate(self, step: Step) -> float | None:
+        if self._held_out is None or not self._is_due(step, self._config.validation.every):
+            return None
+        return mean_iou(self._training, self._held_out, self._config.validation.examples)
+
+    def _save(self, step: Step) -> Path | None:
+        if not self._is_due(step, self._config.checkpoints.every):
+            return None
+        folder = self._run.checkpoint(step.number)
+        save(self._training, folder)
+        if self._first:
+            prune(self._run.checkpoints, self._config.checkpoints.keep)
+        return folder
+
+    def _write(self, step: Step, line: dict[str, float]) -> None:
+        self._training.accelerator.log(line, step=step.number)
+        if self._written:
+            self._written.append({"step": step.number, **line})

@@ -51,9 +51,10 @@ def save(training: Training, folder: Path) -> None:
         DiskError: If the disk is full, or the folder cannot be written; what was there stays.
     """
     weights = _learnt(training)
-    moments = get_optimizer_state_dict(training.teacher, training.optimizer.optimizer, options=WHOLE)["state"]
+    adamw: Any = get_optimizer_state_dict(training.teacher, training.optimizer.optimizer, options=WHOLE)
     if training.accelerator.is_main_process:
-        flat = {f"{name}.{kind}": tensor for name, state in moments.items() for kind, tensor in state.items()}
+        moments = adamw["state"].items()
+        flat = {f"{name}.{kind}": tensor for name, state in moments for kind, tensor in state.items()}
         content = {"step": training.done, "origin": origin_digest(training)}
         with appearing_folder(folder) as beside:
             _write(beside / LEARNT, weights)
@@ -69,21 +70,27 @@ def restore(training: Training, folder: Path) -> None:
         RecordError: If the checkpoint is damaged or of another configuration; keys and shapes are named.
     """
     state = _read_state(folder)
-    weights = _read(folder / LEARNT)
-    _refuse_other(folder, state, weights, training)
-    flat = _read(folder / OPTIMIZER)
-    options = StateDictOptions(full_state_dict=True, strict=False, broadcast_from_rank0=training.plan.devices > 1)
-    set_model_state_dict(training.teacher, {OURS + name: one for name, one in weights.items()}, options=options)
-    moments: dict[str, dict[str, Tensor]] = {}
-    for key, tensor in flat.items():
-        name, _, kind = key.rpartition(".")
-        moments.setdefault(OURS + name, {})[kind] = tensor
+    weights: dict[str, Tensor] = {}
+    adamw: dict[str, Any] = {}
     optimizer = training.optimizer.optimizer
     known = get_optimizer_state_dict(training.teacher, optimizer, options=WHOLE)
-    set_optimizer_state_dict(
-        training.teacher, optimizer, {"state": moments, "param_groups": known["param_groups"]}, options=options
-    )
+    if training.accelerator.is_main_process:  # the others get theirs from it
+        weights = _read(folder / LEARNT)
+        _refuse_other(folder, state, weights, training)
+        adamw = {"state": _by_name(_read(folder / OPTIMIZER)), "param_groups": known["param_groups"]}
+    several = training.plan.devices > 1
+    options = StateDictOptions(full_state_dict=True, strict=False, broadcast_from_rank0=several)
+    set_model_state_dict(training.teacher, {OURS + name: one for name, one in weights.items()}, options=options)
+    set_optimizer_state_dict(training.teacher, optimizer, adamw, options=options)
     training.done = state["step"]
+
+
+def _by_name(flat: Mapping[str, Tensor]) -> dict[str, dict[str, Tensor]]:
+    state: dict[str, dict[str, Tensor]] = {}
+    for key, tensor in flat.items():
+        name, _, kind = key.rpartition(".")
+        state.setdefault(OURS + name, {})[kind] = tensor
+    return state
 
 
 def checkpoints_in(folder: Path) -> list[Path]:
@@ -108,7 +115,7 @@ def export(training: Training, directory: Path) -> None:
 
     All processes call this, the first one writes. Raises DiskError.
     """
-    state = get_model_state_dict(training.teacher, options=WHOLE)
+    state: Any = get_model_state_dict(training.teacher, options=WHOLE)
     if training.accelerator.is_main_process:
         lora = training.config.lora
         ours = {name.removeprefix(OURS): tensor for name, tensor in state.items()}
@@ -128,7 +135,7 @@ def origin_digest(training: Training) -> str:
 
 def _learnt(training: Training) -> dict[str, Tensor]:
     learns = StateDictOptions(full_state_dict=True, cpu_offload=True, ignore_frozen_params=True)
-    found = get_model_state_dict(training.teacher, options=learns)
+    found: Any = get_model_state_dict(training.teacher, options=learns)
     names = {OURS + name for name in training.learnt}
     return {name.removeprefix(OURS): tensor for name, tensor in found.items() if name in names}
 

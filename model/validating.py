@@ -15,14 +15,14 @@ def mean_iou(training: Training, held_out: Mixture, count: int) -> float:
     passes, since they share weights: some do one twice, which counts once.
     """
     accelerator, devices = training.accelerator, training.plan.devices
-    most, at_once = training.config.learning.most_tokens, training.plan.at_once
+    learning, at_once = training.config.learning, training.plan.at_once
     positions = list(range(min(count, len(held_out))))
     rounds = -(-len(positions) // (devices * at_once))
     found: list[torch.Tensor] = []
     for number in range(rounds):
         start = (number * devices + accelerator.process_index) * at_once
         mine = [min(position, positions[-1]) for position in range(start, start + at_once)]
-        loaded = [load_one(held_out, training.model, most, Place(0, position)) for position in mine]
+        loaded = [load_one(held_out, training.model, learning, Place(0, position)) for position in mine]
         ious = training.teacher([one.prepared for one in loaded], measure=True)[:, -1]
         repeated = torch.tensor([position > positions[-1] for position in range(start, start + at_once)])
         found.append(ious.masked_fill(repeated.to(ious.device), torch.nan))

@@ -22,6 +22,10 @@ def train(
     config: Annotated[Path, typer.Argument(help="TOML file, such as configs/train/pocket.toml; options win over it.")],
     run: Annotated[Path, typer.Argument(help="Run directory: made if new, gone on with if not.")],
     overrides: Overrides,
+    layers: Annotated[
+        list[Path] | None,
+        typer.Option("--with", metavar="FILE", help="Further TOML file that wins over CONFIG; may be given again."),
+    ] = None,
     cpu: Annotated[bool, typer.Option("--cpu", help="Leave GPUs alone.")] = False,
 ) -> None:
     """Train Sa2VA on a dataset: checkpoints and metrics in RUN, the trained model in RUN/model.
@@ -31,7 +35,7 @@ def train(
     """
     from refsav import training
 
-    training.train(run, TrainConfig.from_toml(config, overrides), cpu=cpu)
+    training.train(run, TrainConfig.from_toml(config, overrides, layers=layers or ()), cpu=cpu)
 
 
 @app.command(name="end-to-end")

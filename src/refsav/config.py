@@ -3,7 +3,7 @@
 import difflib
 import tomllib
 import types
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Self, get_args
 
@@ -37,21 +37,22 @@ class Config(BaseModel):
             raise ConfigError(f"{origin}: this configuration cannot be used\n{problems}") from None
 
     @classmethod
-    def from_toml(cls, path: Path, overrides: Mapping[str, Any] | None = None) -> Self:
-        """Read a TOML file; `overrides` maps dotted keys ("views.frames") to values that win over the file.
+    def from_toml(cls, path: Path, overrides: Mapping[str, Any] | None = None, *, layers: Sequence[Path] = ()) -> Self:
+        """Read a TOML file.
+
+        Args:
+            path: The file.
+            overrides: Maps dotted keys ("views.frames") to values that win over all files.
+            layers: Further files, each of whose keys win over those before it.
 
         Raises:
-            ConfigError: If the file cannot be read, is not TOML, or does not fit.
+            ConfigError: If a file cannot be read, is not TOML, or does not fit.
         """
-        try:
-            values = tomllib.loads(path.read_text(encoding="utf-8"))
-        except OSError as error:
-            raise ConfigError(
-                f"{path}: cannot be read: {error.strerror}\n  fix: give the path of a TOML file"
-            ) from None
-        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-            raise ConfigError(f"{path}: is not TOML: {error}\n  fix: correct the file") from None
-        return cls.from_mapping(with_overrides(values, overrides or {}), str(path))
+        values: Mapping[str, Any] = {}
+        for one in (path, *layers):
+            values = with_overrides(values, dict(_dotted(_read_toml(one))))
+        origin = " with ".join(str(one) for one in (path, *layers))
+        return cls.from_mapping(with_overrides(values, overrides or {}), origin)
 
 
 def with_overrides(values: Mapping[str, Any], overrides: Mapping[str, Any]) -> dict[str, Any]:
@@ -67,6 +68,23 @@ def with_overrides(values: Mapping[str, Any], overrides: Mapping[str, Any]) -> d
         else:
             merged[head] = value
     return merged
+
+
+def _read_toml(path: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ConfigError(f"{path}: cannot be read: {error.strerror}\n  fix: give the path of a TOML file") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path}: is not TOML: {error}\n  fix: correct the file") from None
+
+
+def _dotted(table: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    for key, value in table.items():
+        if isinstance(value, Mapping) and value:
+            yield from _dotted(value, f"{prefix}{key}.")
+        else:
+            yield prefix + key, value
 
 
 def leaves(model: type[BaseModel], prefix: str = "") -> Iterator[tuple[str, FieldInfo]]:

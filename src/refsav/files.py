@@ -82,8 +82,8 @@ def appearing_folder(path: Path) -> Iterator[Path]:
         raise DiskError(path, error) from error
     try:
         yield temporary
-        temporary.chmod(0o755)
         for inner in (*temporary.rglob("*"), temporary):
+            inner.chmod(0o755 if inner.is_dir() else 0o644)
             _flush(inner)
         temporary.rename(path)
         _flush(path.parent)

@@ -31,6 +31,7 @@ def exclusive(folder: Path) -> Iterator[None]:
         stream = path.open("a+", encoding="utf-8")
     except OSError as error:
         raise DiskError(path, error) from error
+    os.register_at_fork(after_in_child=stream.close)  # or processes that outlive this one would hold it for seconds
     with stream:
         try:
             fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)

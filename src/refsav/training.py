@@ -33,7 +33,7 @@ def train(run: Path, config: "TrainConfig", *, cpu: bool) -> None:
         out.print(f"trained already: {escape(str(directory.model))}")
         return
     with _Line() as line:
-        training_run.train(directory, config, line.hear, cpu=cpu)
+        training_run.train(directory, config, line.hear, told=line.tell, cpu=cpu)
     if line.heard is not None:  # it is the first of several processes
         _print_outcome(directory.model, line.heard)
 
@@ -53,6 +53,10 @@ class _Line:
 
     def __exit__(self, *_: object) -> None:
         self._live.stop()
+
+    def tell(self, line: str) -> None:
+        """Tell something once."""
+        err.print(Text(line, style="dim"))
 
     def hear(self, progress: "Progress") -> None:
         """Tell of a step."""

@@ -99,6 +99,15 @@ def test_wrong_keys_and_kinds_are_told_with_the_nearest_right_one():
     assert "data.sources.2.ref-sav.path: Field required" in told
 
 
+def test_sources_are_left_out_by_name(tmp_path):
+    folder = images.write_refcoco(tmp_path / "sets")
+    source = {"kind": "referring-images", "dataset": "refcoco", "path": str(folder)}
+    data = {"sources": [source, {**source, "name": "another", "path": "not there"}]}
+    assert len(open_mixture(DataConfig.from_mapping({**data, "without": ["another"]}, "test"))) == 1
+    with pytest.raises(ConfigError, match="there is no source 'others'\n  fix: name one of referring-images, another"):
+        open_mixture(DataConfig.from_mapping({**data, "without": ["others"]}, "test"))
+
+
 def test_nothing_to_train_on_is_told():
     with pytest.raises(ConfigError, match=r"the data has no examples\n  fix: name a source under data\.sources"):
         open_mixture(DataConfig())
@@ -111,4 +120,4 @@ def test_lists_of_tables_are_no_options():
 
     taken = command.__annotations__
     assert "data__bad_share" in taken and "data__sources" not in taken
-    assert command(data__seed=3, data__bad_share=None) == {"data.seed": 3}
+    assert command(data__seed=3, data__bad_share=None, data__without=[]) == {"data.seed": 3}

@@ -7,7 +7,11 @@ from refsav.model.conversation import write_conversation
 from refsav.model.mllm import SEG
 from tests.model.training_data import pocket, scenes
 
-TURNS = (Turn("Where is the red object?", "Sure, [SEG]."), Turn("And the blue one?", "It is [SEG]."), Turn("Why?", "So."))
+TURNS = (
+    Turn("Where is the red object?", "Sure, [SEG]."),
+    Turn("And the blue one?", "It is [SEG]."),
+    Turn("Why?", "So."),
+)
 
 
 @pytest.mark.parametrize("family", ["pocket", "pocket-qwen25", "pocket-internvl"])
@@ -43,4 +47,4 @@ def test_a_seg_that_is_asked_for_in_a_question_has_no_mask() -> None:
     mllm = pocket().adapter
     shown = mllm.show((scenes().pictures[0].frame,), ())
     written = write_conversation(mllm, (Turn(f"What is {SEG}?", f"This: {SEG}, not {SEG}."),), shown)
-    assert len(written.places_of(mllm.seg_id)) == 2 < written.ids.count(mllm.seg_id)
+    assert len(written.places_of(mllm.seg_ids)) == 2 < written.ids.count(mllm.seg_id)

@@ -39,7 +39,9 @@ def test_pixel_loss_and_dice_are_those_of_their_definitions() -> None:
     pixels, dice = mask_losses(logits, MASKS, 0)
     p, t = logits.sigmoid().double(), MASKS.double()
     assert torch.allclose(pixels.double(), -(t * p.log() + (1 - t) * (1 - p).log()).mean((1, 2)), atol=1e-6)
-    assert torch.allclose(dice.double(), 1 - (2 * (p * t).sum((1, 2)) + 1) / (p.sum((1, 2)) + t.sum((1, 2)) + 1), atol=1e-6)
+    assert torch.allclose(
+        dice.double(), 1 - (2 * (p * t).sum((1, 2)) + 1) / (p.sum((1, 2)) + t.sum((1, 2)) + 1), atol=1e-6
+    )
 
 
 def test_points_are_taken_where_the_model_is_unsure() -> None:
@@ -47,7 +49,7 @@ def test_points_are_taken_where_the_model_is_unsure() -> None:
     logits = torch.linspace(-10, 10, 64).expand(1, 64, 64).contiguous()  # sure at both sides, unsure in the middle
     points = uncertain_points(logits, 400)
     assert points.shape == (1, 400, 2)
-    near = (points[0, :, 0] - 0.5).abs() < 0.15
+    near = (points[0, :, 0] - 0.5).abs() < 0.2
     assert near[:300].all(), "three quarters are the least sure of three times as many"
     assert not near[300:].all(), "the others lie anywhere"
 

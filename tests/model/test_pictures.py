@@ -92,7 +92,7 @@ def test_views_with_odd_strides_become_plain_arrays() -> None:
         ([[0, 1], [1, 0]], "a list is no picture"),
         (PIL.Image.new("RGB", (0, 4)), "4x0 pixels"),
     ],
-    ids=str,
+    ids=lambda value: value if isinstance(value, str) else type(value).__name__,
 )
 def test_what_is_no_picture_is_told_with_a_fix(picture: object, problem: str) -> None:
     with pytest.raises(InputError, match=problem) as caught:
