@@ -3,6 +3,9 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+import cv2
+import numpy as np
+import numpy.typing as npt
 from torch.utils.data import DataLoader, Dataset
 
 from refsav.datasets.mixture import BadExample, Mixture, TooManyBadError
@@ -50,6 +53,8 @@ class Plan:
     at_once: int
     """Examples of one forward pass on one device."""
     devices: int
+    by_length: bool = True
+    """Whether a step has examples of about one length."""
 
     def __post_init__(self) -> None:
         """Raise ConfigError if a step cannot be shared out, or there are fewer examples than it takes."""
@@ -82,10 +87,15 @@ class Plan:
         for step in range(first, last):
             epoch, within = divmod(step, self.steps_an_epoch)
             if within == 0 or step == first:
-                order = self.examples.grouped(epoch, self.batch)
+                order = self._order(epoch)
             chosen = order[within * self.batch : (within + 1) * self.batch].tolist()
             for start in range(device * self.at_once, self.batch, self.devices * self.at_once):
                 yield [Place(epoch, position) for position in chosen[start : start + self.at_once]]
+
+    def _order(self, epoch: int) -> npt.NDArray[np.int64]:
+        if self.by_length:
+            return self.examples.grouped(epoch, self.batch)
+        return np.arange(len(self.examples))  # an epoch's positions are shuffled already
 
 
 class _Readable(Dataset[Loaded | Missing]):
@@ -139,9 +149,15 @@ def load(
         collate_fn=list,
         num_workers=learning.workers,
         multiprocessing_context="fork" if learning.workers else None,  # the model need not be sent to them
+        worker_init_fn=_without_threads,
     )
     for taken in loader:
         yield [_present(one) for one in taken]
+
+
+def _without_threads(_: int) -> None:
+    """OpenCV's threads stay behind in the process that forked, and are waited for here in vain."""
+    cv2.setNumThreads(0)
 
 
 def _present(one: Loaded | Missing) -> Loaded:

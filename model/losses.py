@@ -1,4 +1,4 @@
-"""Losses of Sa2VA's training (paper, section 3.2): text cross-entropy, pixel cross-entropy and dice.
+"""Losses of Sa2VA's training (paper, section 3.4): text cross-entropy, pixel cross-entropy and dice.
 
 Each is a mean over what it is about, so that an example counts the same however long its answers are and however many
 objects it has. Masks may be compared at sampled points, more of them where the model is unsure (Mask2Former).

@@ -48,10 +48,13 @@ def prepare(model: Sa2VA, example: TrainingExample, learning: LearningConfig) ->
         TooLongError: If it has more tokens than are taken.
         InputError: If the model's family cannot take it.
     """
-    shown = model.adapter.show(example.frames, example.regions)
     frames, tokens = len(example.frames), SegTokens(model.architecture.fixed.seg_token)
     turns = [Turn(turn.question, tokens.spread(turn.answer, frames)) for turn in example.turns]
-    conversations = write_conversations(model.adapter, turns, shown, apart=learning.turns == "apart")
+    try:
+        shown = model.adapter.show(example.frames, example.regions)
+        conversations = write_conversations(model.adapter, turns, shown, apart=learning.turns == "apart")
+    except InputError as error:
+        raise InputError(f"{example.name}: {error.problem}", error.fix) from None
     longest = max(len(one.ids) for one in conversations)
     if longest > learning.most_tokens:
         raise TooLongError(

@@ -1,6 +1,6 @@
 """One forward pass of training: conversations through the language model, their `[SEG]`s into masks, the losses.
 
-As the paper has it (section 3.2, "Sa2VA training"): text cross-entropy, and pixel cross-entropy with dice for masks.
+As the paper has it (section 3.4, equation 2): text cross-entropy, and pixel cross-entropy with dice for masks.
 Every frame is decoded on its own from the `[SEG]` embedding; SAM-2's memory takes no part.
 """
 

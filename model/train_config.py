@@ -73,6 +73,9 @@ class LearningConfig(Config):
 
     batch: int = Field(64, ge=1, description="Examples of a step, over all devices.")
     at_once: int = Field(1, ge=1, description="Examples that a device takes at once; the rest of a step follows.")
+    by_length: bool = Field(
+        True, description="Give a step examples of about one length, so that little of it is padding."
+    )
     epochs: float = Field(1.0, gt=0, description="Times that the data is gone through.")
     steps: int = Field(0, ge=0, description="Steps in place of epochs; 0 for as many as the epochs have.")
     rate: float = Field(4e-5, gt=0, description="AdamW's highest learning rate.")
@@ -95,6 +98,9 @@ class LearningConfig(Config):
         False, description="Compute the LLM's layers again on the way back: a third slower, far less memory."
     )
     seed: int = Field(0, ge=0, description="Of dropout and sampled points; the data has one of its own.")
+    threads: int = Field(
+        0, ge=0, description="Threads that a CPU computes with; 0: as torch chooses. One suits a small model."
+    )
     workers: int = Field(1, ge=0, description="Processes that read examples for a device; 0: the training itself.")
 
 

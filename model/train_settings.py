@@ -21,6 +21,7 @@ FREE_KEYS = frozenset(
         "learning.at_once",
         "learning.explodes_above",
         "learning.gradient_checkpointing",
+        "learning.threads",
         "learning.workers",
         "data.bad_share",
     }

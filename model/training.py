@@ -1,4 +1,4 @@
-"""Training Sa2VA (paper, sections 3.2 and 4.1): one loss for words and masks, AdamW, a cosine after a warm-up.
+"""Training Sa2VA (paper, sections 3.4 and 4): one loss for words and masks, AdamW, a cosine after a warm-up.
 
 What learns stands in adapting.py, the losses in teaching.py and losses.py, which examples a step has in loading.py.
 """
@@ -15,6 +15,7 @@ from accelerate import Accelerator
 from torch import Tensor
 
 from refsav.datasets.mixture import Mixture
+from refsav.errors import ConfigError
 from refsav.model.adapting import choose_what_learns
 from refsav.model.loading import Loaded, Plan, load
 from refsav.model.sa2va import Sa2VA
@@ -60,16 +61,20 @@ class Training:
         """Make a model ready to learn, which changes it.
 
         Raises:
-            ConfigError: If there are too few examples, or a step cannot be shared out among the devices.
+            ConfigError: If nothing learns, examples are too few, or a step cannot be shared out among the devices.
         """
         learning = config.learning
         self.model, self.config, self.accelerator = model, config, accelerator
-        self.plan = Plan(examples, learning.batch, learning.at_once, accelerator.num_processes)
+        self.plan = Plan(
+            examples, learning.batch, learning.at_once, accelerator.num_processes, by_length=learning.by_length
+        )
         self.steps = learning.steps or max(1, round(learning.epochs * self.plan.steps_an_epoch))
         self.done = 0
         self.dtype = next(model.mllm.parameters()).dtype
         choose_what_learns(model, config.learns, config.lora, learning.seed)
         self.learnt = {name: weight.shape for name, weight in model.named_parameters() if weight.requires_grad}
+        if not self.learnt:
+            raise ConfigError("nothing learns: all parts are frozen\n  fix: set one of learns to full, or lora")
         if learning.gradient_checkpointing:
             model.adapter.language_model.gradient_checkpointing_enable({"use_reentrant": False})
         optimizer = torch.optim.AdamW(
@@ -120,7 +125,8 @@ class Training:
         rate = rate_at(self.done, self.steps, self.config.learning)
         for group in self.optimizer.param_groups:
             group["lr"] = rate
-        self.optimizer.step()
+        with telling_of_memory(taken, self.config.learning):
+            self.optimizer.step()
         self.optimizer.zero_grad()
         return Step(
             number=self.done + 1,

@@ -111,6 +111,8 @@ def train(
         DiskError: If something cannot be written; the last checkpoint stays.
         TrainingError: If a loss is no number, or memory does not suffice.
     """
+    if config.learning.threads:
+        torch.set_num_threads(config.learning.threads)
     accelerator = accelerator_of(run, config, cpu=cpu)
     with _alone(run, config, accelerator):
         model = open_origin(config, accelerator.device)
@@ -127,9 +129,9 @@ def train(
         for progress in _Watched(run, config, training).steps():
             if accelerator.is_main_process:
                 heard(progress)
-        accelerator.end_training()
         if not run.model.exists():
             export(training, run.model)
+        accelerator.end_training()
 
 
 def accelerator_of(run: TrainRun, config: TrainConfig, *, cpu: bool) -> Accelerator:

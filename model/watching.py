@@ -4,7 +4,7 @@ import json
 import os
 import resource
 from collections import deque
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -59,6 +59,7 @@ class Watch:
 
     def note(self, step: Step, bad_examples: int) -> Metrics | None:
         """Take a step in; give a line when one is due."""
+        step = replace(step, examples=())  # their pictures are many megabytes
         self._recent.append(step)
         self._collected.append(step)
         if step.number % self._every and step.number != self._steps:
@@ -114,9 +115,10 @@ class MetricsFile:
             if not line.endswith("\n"):
                 break  # the process was killed as it wrote
             try:
-                found.append(dict(json.loads(line)))
-            except (ValueError, TypeError) as error:
-                raise RecordError(path, f"line {number}", f"is no JSON object: {error}", "remove the line") from None
+                values = dict(json.loads(line))
+                found.append({**values, "step": int(values["step"])})
+            except (ValueError, TypeError, KeyError) as error:
+                raise RecordError(path, f"line {number}", f"are no metrics: {error!r}", "remove the line") from None
         return found
 
     def append(self, values: dict[str, float]) -> None:

@@ -64,7 +64,7 @@ def run(code: str, *arguments: str) -> str:
     return finished.stdout
 
 
-@pytest.mark.parametrize("arguments", [["--help"], ["predict", "--help"]], ids=" ".join)
+@pytest.mark.parametrize("arguments", [["--help"], ["predict", "--help"], ["train", "--help"]], ids=" ".join)
 def test_the_command_line_starts_without_a_learning_framework(arguments: list[str]) -> None:
     code = (
         "import sys\n"

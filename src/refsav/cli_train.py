@@ -31,7 +31,7 @@ def train(
     """Train Sa2VA on a dataset: checkpoints and metrics in RUN, the trained model in RUN/model.
 
     Killed, the same command goes on from the last checkpoint. On several devices it is started by `accelerate launch`
-    (docs/training.md). Needs the extra train.
+    (docs/training.md). Needs the extras model and train.
     """
     from refsav import training
 

@@ -24,7 +24,9 @@ out, err = Console(highlight=False, soft_wrap=True), Console(stderr=True, highli
 
 def train(run: Path, config: "TrainConfig", *, cpu: bool) -> None:
     """Train to the end, and say what came out. Raises RefSavError if that is not possible."""
-    require("train", "torch", "transformers", "sam2", "peft")
+    require("model", "torch", "transformers", "sam2")
+    if config.learns.language_model == "lora":
+        require("train", "peft")
     with err.status("loading", spinner="line"):
         from refsav.model import training_run
 

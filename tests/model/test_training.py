@@ -83,6 +83,12 @@ def test_a_step_that_cannot_be_shared_out_is_refused() -> None:
         training(settings(batch=16))
 
 
+def test_a_training_in_which_nothing_learns_is_refused() -> None:
+    frozen = dict.fromkeys(LearnsConfig.model_fields, "frozen")
+    with pytest.raises(ConfigError, match=r"nothing learns: all parts are frozen"):
+        training(settings().model_copy(update={"learns": LearnsConfig.model_validate(frozen)}))
+
+
 def test_a_loss_that_is_no_number_ends_it_with_the_example_named() -> None:
     learner = training(settings())
     with torch.no_grad():

@@ -14,7 +14,7 @@ from refsav.datasets.share import Share
 from refsav.model.training import Training
 from tests.model.training_data import Words, pocket, scenes, settings
 
-FORK = multiprocessing.get_context("fork")  # torch is loaded already
+SPAWN = multiprocessing.get_context("spawn")  # a fork has none of the threads that its parent's libraries wait for
 PROCESSES = 2
 CONFIG = settings(batch=4, steps=2, clip=0)
 
@@ -57,7 +57,7 @@ def test_two_processes_learn_as_one_does(tmp_path: Path) -> None:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    others = [FORK.Process(target=learn_as_one_of_two, args=(rank, port, tmp_path)) for rank in range(PROCESSES)]
+    others = [SPAWN.Process(target=learn_as_one_of_two, args=(rank, port, tmp_path)) for rank in range(PROCESSES)]
     for process in others:
         process.start()
     alone = learn(Accelerator(cpu=True))

@@ -17,7 +17,7 @@ from refsav.model.train_config import TrainConfig
 from refsav.model.training_run import Progress, TrainRun, train
 from tests.model.training_data import pocket, write_config
 
-FORK = multiprocessing.get_context("fork")  # torch is loaded already
+SPAWN = multiprocessing.get_context("spawn")  # a fork has none of the threads that its parent's libraries wait for
 STEPS = 5
 
 
@@ -67,10 +67,16 @@ def test_a_run_leaves_metrics_checkpoints_and_a_model(undisturbed: Path) -> None
     assert Sa2VA.from_pretrained(undisturbed / "model", device="cpu").original_decoder is None
 
 
+def train_slowly(run: Path, config: TrainConfig) -> None:
+    """In a process of its own, so that there is time to kill it."""
+    torch.set_num_threads(1)
+    train(TrainRun(run), config, lambda _: time.sleep(0.2), cpu=True)
+
+
 def test_a_training_that_is_killed_goes_on_to_the_same_losses(data: Path, undisturbed: Path) -> None:
     run = data / "killed"
     config = config_of(data, **{"checkpoints.every": 2, "learning.workers": 1})
-    process = FORK.Process(target=lambda: train(TrainRun(run), config, lambda _: time.sleep(0.2), cpu=True))
+    process = SPAWN.Process(target=train_slowly, args=(run, config))
     process.start()
     deadline = time.monotonic() + 60
     while not (run / "checkpoints/step-000002").exists() or len(lines_of(run)) < 3:
