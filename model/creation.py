@@ -92,6 +92,10 @@ def _begin(model: Sa2VA, begin: Beginning) -> None:
     """Set what the libraries' own first values are no good for; why, `Beginning` says."""
     last = [layer for layer in model.text_hidden_fcs if isinstance(layer, nn.Linear)][-1]
     last.weight.mul_(begin.prompt_gain)
-    score = model.sam2.sam_mask_decoder.pred_obj_score_head.layers[-1]
+    decoder = model.sam2.sam_mask_decoder
+    for layer in decoder.output_hypernetworks_mlps.modules():
+        if isinstance(layer, nn.Linear):
+            layer.weight.mul_(begin.mask_gain)
+    score = decoder.pred_obj_score_head.layers[-1]
     score.weight.zero_()
     score.bias.fill_(begin.visible_logit)

@@ -96,6 +96,12 @@ class Beginning(Config):
     prompt_gain: float = Field(
         6.0, gt=0, description="Factor on the last weight behind [SEG]: SAM-2's own prompts are as large as N(0, 1)."
     )
+    mask_gain: float = Field(
+        2.45,
+        gt=0,
+        description="Factor on the weights that turn SAM-2's tokens into masks: as torch begins them, next to nothing "
+        "of a prompt comes through. √6 makes them He's for layers with ReLU (arXiv 1502.01852).",
+    )
     visible_logit: float = Field(
         10.0, description="First score of every object being in the frame: no loss on masks teaches it."
     )

@@ -45,6 +45,24 @@ SMALLEST_SIZE = 256 + 1 + max(map(len, TURNS.values())) + len(SEEN) + len(SPECIA
 
 ANSWERS = ("Sure, it is .", "Sure, .", "It is .", "The segmentation result is .", "There is no such object.")
 RELATIONS = ("next to", "in front of", "behind", "above", "below", "to the left of", "to the right of", "near")
+DESCRIPTIONS = (
+    "A tiny grey round object, even in tone, in the middle.",
+    "An orange oval object, taller than it is wide, strongly varied in light and dark.",
+    "A medium-sized mostly turquoise rectangular object with some beige and brown, much wider than it is tall.",
+    "A large ring-shaped object, hard to tell apart from what is around it.",
+    "A small triangular object, growing larger.",
+    "A very large star-shaped object, growing smaller.",
+    "A cross-shaped object. At one moment it is at the top left, against an orange background, with nothing of another "
+    "colour close by.",
+    "It is on the right, against a grey background, with something grey just to its left and just above it.",
+    "It is in the centre, with something beige just to its right and something brown just below it.",
+    "It moves about and ends farther up and to the left, from bottom to top, while the camera keeps nearly still.",
+    "It moves down and to the right on the screen, while the camera moves to the left.",
+    "It stays in nearly the same place. It moves about and ends close to where it started.",
+    "It comes into view only later, is hidden for a while and is out of sight at the end.",
+    "It is hidden more than once. It is never in view long enough to tell how it moves.",
+)
+"""What the embedded annotator says, each of its words once."""
 
 
 def usual_texts() -> Iterator[str]:
@@ -55,6 +73,7 @@ def usual_texts() -> Iterator[str]:
         yield f"{phrase[0].upper()}{phrase[1:]}."
     yield from (_words(prompts.GROUNDED_CAPTION), *(_words(prompts.caption(video=video)) for video in (False, True)))
     yield from (_words(prompts.region(number)) for number in range(1, 10))
+    yield from (_words(prompts.segment(description, video=True)) for description in DESCRIPTIONS)
     yield from ANSWERS
     yield _words(prompts.segment("which object is it?", video=False))
     for ground in GROUNDS:

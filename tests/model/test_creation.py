@@ -114,11 +114,14 @@ def test_the_seed_decides_and_nothing_else_is_drawn_from(tokenizer: Tokenizer) -
 
 
 def test_weights_begin_as_the_configuration_says(tokenizer: Tokenizer, picture: np.ndarray) -> None:
-    model, plain = (create(changed("pocket", begin=begin), tokenizer) for begin in ({}, {"prompt_gain": 1.0}))
+    bare = {"prompt_gain": 1.0, "mask_gain": 1.0}
+    model, plain = (create(changed("pocket", begin=begin), tokenizer) for begin in ({}, bare))
     assert abs(float(model.mllm.lm_head.weight.detach().std()) - 0.09) < 0.002
     assert abs(float(model.mllm.model.visual.blocks[0].attn.qkv.weight.detach().std()) - 0.02) < 0.001
     torch.testing.assert_close(model.text_hidden_fcs[2].weight, 6 * plain.text_hidden_fcs[2].weight)
     assert torch.equal(model.text_hidden_fcs[0].weight, plain.text_hidden_fcs[0].weight)
+    made, as_torch = (one.sam2.sam_mask_decoder.output_hypernetworks_mlps[0].layers for one in (model, plain))
+    assert all(torch.equal(one.weight, 2.45 * other.weight) for one, other in zip(made, as_torch, strict=True))
     assert float(model.sam2.memory_encoder.fuser.layers[0].gamma.detach().mean()) == pytest.approx(0.1)
     with torch.no_grad():
         decoded = model.sam2.decode(model.sam2.encode(picture), torch.randn(2, 128))

@@ -48,6 +48,7 @@ def test_words_of_synthetic_scenes_are_short_and_any_text_comes_back() -> None:
     for colour in ("red", "purple"):
         assert count(f"Please segment the {colour} triangle in this image.") == 9
     assert count(" moving down and to the left") == 6
+    assert count(" A medium-sized turquoise object. At one moment it is on the left, growing larger.") == 19
     for text in ("Ein Straßenkünstler zieht weiße Bälle.\n 中文 🎈", "", "  two  spaces "):
         ids = tokenizer.encode(text, add_special_tokens=False)
         assert tokenizer.decode(ids, skip_special_tokens=False) == text
