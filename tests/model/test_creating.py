@@ -36,7 +36,7 @@ def test_sizes_become_a_model_with_its_own_tokenizer(create: Command, tmp_path: 
     done = create(POCKET, out, "--seed", "3")
     assert done.code == 0, done.err
     assert re.fullmatch(
-        r"family: Qwen3-VL\nparameters: 4\.11 M\n  vision tower: 0\.37 M\n  language model: 0\.44 M\n"
+        r"family: Qwen3-VL\nparameters: 4\.16 M\n  vision tower: 0\.37 M\n  language model: 0\.48 M\n"
         r"  SAM-2: 3\.27 M\n  \[SEG\] projection: 0\.03 M\n"
         rf"on disk: 16\.\d MB in {re.escape(str(out))}\n\n"
         r"It is not trained: until then its answers and masks mean nothing "
