@@ -6,7 +6,7 @@ UV_VERSION := 0.13.9
 PYTEST := $(BIN)/python -m pytest
 
 .DEFAULT_GOAL := help
-.PHONY: help install model train ui demo test test-services bench lint format vllm-cpu clean
+.PHONY: help install model train ui demo demo-full test test-services bench lint format vllm-cpu clean
 
 help:  ## Show what can be made
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -36,6 +36,9 @@ ui: $(VENV)/.installed  ## Add what refsav ui needs
 
 demo: install  ## Build a dataset from made scenes into runs/demo
 	@$(BIN)/refsav demo
+
+demo-full: train  ## Build a dataset, train a pocket Sa2VA on it, benchmark it: runs/demo-full
+	@$(BIN)/refsav demo-full
 
 test: $(VENV)/.developed  ## Run the tests that need no server beside them
 	$(PYTEST) -m "not services" -n auto --dist loadfile

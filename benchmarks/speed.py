@@ -28,6 +28,7 @@ from refsav.files import write_text
 from refsav.memory import settle_memory
 
 ROOT = Path(__file__).resolve().parents[1]
+MEASURED = ("views", "loader", "metrics", "scale", "model", "memory", "server")
 LIBRARIES = ("av", "numpy", "opencv-python-headless", "openai", "prefect")
 
 
@@ -101,12 +102,7 @@ def _verdict(ratio: Ratio) -> tuple[str, str]:
 
 def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description="Measure RefSAV's speed as ratios, side by side in one run.")
-    parser.add_argument(
-        "what",
-        nargs="?",
-        choices=("views", "metrics", "loader", "scale", "model", "memory", "server", "all"),
-        default="all",
-    )
+    parser.add_argument("what", nargs="?", choices=(*MEASURED, "all"), default="all")
     parser.add_argument("--out", type=Path, default=ROOT / "runs/speed.json", help="JSON file for all figures")
     parser.add_argument("--rounds", type=int, default=0, help="turns of each side; 0: as each is used to")
     parser.add_argument(

@@ -1,6 +1,8 @@
-"""What Prefect's page shows of a build: how far it is, and what came out."""
+"""What Prefect's page shows of a flow: how far it is, and what came out."""
 
+import base64
 import re
+from pathlib import Path
 from typing import cast
 from uuid import UUID
 
@@ -57,6 +59,19 @@ def publish_summary(run: RunDirectory, statistics: Statistics) -> None:
         ]
         lines += [f"## {table['title']}", "\n".join(rows), table["note"]]
     create_markdown_artifact(markdown="\n\n".join(lines), key=_key(f"{run.root.name} summary"))
+
+
+def publish_markdown(name: str, text: str) -> None:
+    """Put a page of text and tables on Prefect's page."""
+    create_markdown_artifact(markdown=text, key=_key(name))
+
+
+def publish_picture(name: str, description: str, picture: Path) -> None:
+    """Put a picture on Prefect's page, with its path: whoever looks may sit elsewhere, so it is sent along."""
+    kind = "png" if picture.suffix == ".png" else "jpeg"
+    content = base64.b64encode(picture.read_bytes()).decode("ascii")
+    text = f"{description}: `{picture}`\n\n![{description}](data:image/{kind};base64,{content})"
+    create_markdown_artifact(markdown=text, key=_key(name), description=description)
 
 
 def _key(text: str) -> str:

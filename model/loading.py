@@ -1,5 +1,6 @@
 """Examples as training takes them: which ones each step has, read and prepared by processes beside it."""
 
+import signal
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -149,15 +150,16 @@ def load(
         collate_fn=list,
         num_workers=learning.workers,
         multiprocessing_context="fork" if learning.workers else None,  # the model need not be sent to them
-        worker_init_fn=_without_threads,
+        worker_init_fn=_begin_reading,
     )
     for taken in loader:
         yield [_present(one) for one in taken]
 
 
-def _without_threads(_: int) -> None:
-    """OpenCV's threads stay behind in the process that forked, and are waited for here in vain."""
+def _begin_reading(_: int) -> None:
+    """Leave behind what belongs to the process that forked: OpenCV's threads, and how it ends."""
     cv2.setNumThreads(0)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
 
 
 def _present(one: Loaded | Missing) -> Loaded:

@@ -2,6 +2,7 @@
 
 RUN/training.toml             configuration as used, versions
 RUN/metrics.jsonl             a line for every few steps, and one for every validation
+RUN/curve.png                 a picture of it, where one was asked for
 RUN/curves/                   the same for TensorBoard, where it is installed
 RUN/checkpoints/step-000100/  what training goes on from
 RUN/model/                    the trained model, adapters merged
@@ -18,7 +19,7 @@ from accelerate import Accelerator, DistributedDataParallelKwargs
 
 from refsav.datasets.bad_examples import BadExamples
 from refsav.datasets.data_config import open_mixture
-from refsav.files import remove_unfinished
+from refsav.files import appearing_folder, remove_unfinished
 from refsav.lock import exclusive
 from refsav.model.creation import create, usual_tokenizer
 from refsav.model.sa2va import Sa2VA
@@ -50,6 +51,11 @@ class TrainRun:
     def metrics(self) -> Path:
         """One JSON object a line."""
         return self.root / "metrics.jsonl"
+
+    @property
+    def curve(self) -> Path:
+        """Picture of the metrics."""
+        return self.root / "curve.png"
 
     @property
     def checkpoints(self) -> Path:
@@ -158,6 +164,19 @@ def open_origin(config: TrainConfig, device: torch.device) -> Sa2VA:
     if learns and config.model.keep_original_decoder and model.original_decoder is None:
         model.original_decoder = copy.deepcopy(model.sam2.sam_mask_decoder)
     return model
+
+
+def save_untrained(config: TrainConfig, folder: Path) -> None:
+    """Write the model as a training begins with it, to be compared with what comes out.
+
+    Raises:
+        ConfigError: As `open_origin`; likewise RecordError.
+        DiskError: If it cannot be written.
+    """
+    model = open_origin(config, torch.device("cpu"))
+    adopt(model, config.seg.design, config.seg.frames)
+    with appearing_folder(folder) as temporary:
+        model.save_pretrained(temporary)
 
 
 @contextmanager

@@ -1,6 +1,6 @@
 """`refsav bench`: a checkpoint is read, a suite is run with it, and what came out is put beside what is published."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -9,15 +9,13 @@ from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from refsav.errors import ConfigError, RefSavError
+from refsav.errors import ConfigError
 from refsav.extras import require
 from refsav.files import write_text
 
 if TYPE_CHECKING:
-    from refsav.benchmarks.result import Result, Setup
+    from refsav.benchmarks.result import Result
     from refsav.benchmarks.suite import AnySuite
-    from refsav.model.sa2va import Sa2VA
-    from refsav.model.settings import InferenceSettings
 
 KEY_FRAME_RULES = ("first-1", "first-5", "first-10", "uniform-5", "uniform-10")
 """What `--ablate key-frames` compares."""
@@ -53,23 +51,21 @@ def bench(
     settings = InferenceSettings.from_mapping(overrides, "command line")
     with err.status("opening the dataset", spinner="line"):
         suite = open_suite(suite_name, data, SuiteOptions(**given))
-    items = min(limit, len(suite.dataset)) if limit else len(suite.dataset)
     with err.status("loading the checkpoint", spinner="line"):
-        from refsav.benchmarks.result import checkpoint_digest
-        from refsav.model.sa2va import Sa2VA
+        from refsav.benchmarks.measuring import Candidate, items_of, measure
 
-        model = Sa2VA.from_pretrained(
+        candidate = Candidate.load(
             checkpoint, device=device, dtype=dtype, original_sam2=original_sam2, allow_pickle=allow_pickle
         )
-        digest = checkpoint_digest(checkpoint, *([original_sam2] if original_sam2 else []))
-    name = checkpoint.resolve().name
-    target = folder or Path(f"{name}-{suite_name}")
+    target = folder or Path(f"{candidate.name}-{suite_name}")
     results = {}
     for rule in KEY_FRAME_RULES if ablate else ("",):
-        used = model.settled(settings.model_copy(update={"key_frames": rule}) if rule else settings)
-        setup = _setup(suite, items, name, digest, model, used)
+        used = settings.model_copy(update={"key_frames": rule}) if rule else settings
         place = target / rule if rule else target
-        results[rule or name] = _run(suite, model, used, setup, place, failed_share)
+        with _progress(f"{suite.name} {rule}".strip(), items_of(suite, limit)) as told:
+            results[rule or candidate.name] = measure(
+                candidate, suite, used, place, limit=limit, failed_share=failed_share, progress=told
+            )
         _write_masks(suite, place, predictions=predictions)
     _print(results, target / REPORT)
 
@@ -95,37 +91,6 @@ def report(folders: Sequence[Path], path: Path | None) -> None:
     _print(results, path)
 
 
-def _setup(suite: "AnySuite", items: int, name: str, digest: str, model: "Sa2VA", used: "InferenceSettings") -> "Setup":
-    from refsav.benchmarks.result import Setup
-
-    dtype = str(next(model.mllm.parameters()).dtype).removeprefix("torch.")
-    settings = {**used.model_dump(exclude={"prompts_at_once", "objects_at_once"}), "dtype": dtype}
-    return Setup.of(suite, items, name, digest, settings)
-
-
-def _run(
-    suite: "AnySuite", model: "Sa2VA", used: "InferenceSettings", setup: "Setup", folder: Path, failed_share: float
-) -> "Result":
-    import torch
-
-    from refsav.benchmarks.asking import ModelAnswers
-    from refsav.benchmarks.runner import run_suite
-
-    with _progress(f"{suite.name} {used.key_frames}", setup.items) as bar:
-        try:
-            return run_suite(
-                suite,
-                ModelAnswers(model, used),
-                folder,
-                setup,
-                failed_share=failed_share,
-                progress=lambda done: bar.update(bar.task_ids[0], completed=done),
-            )
-        except torch.OutOfMemoryError as error:
-            fix = "lower --objects_at_once and --prompts_at_once, then run the same command again: it goes on from here"
-            raise RefSavError(f"the GPU's memory is not enough: {error}\n  fix: {fix}") from error
-
-
 def _write_masks(suite: "AnySuite", folder: Path, *, predictions: bool) -> None:
     from refsav.benchmarks.predictions import write_predictions, write_submission
     from refsav.benchmarks.runner import RunFolder
@@ -149,9 +114,9 @@ def _print(results: Mapping[str, "Result"], path: Path | None) -> None:
 
 
 @contextmanager
-def _progress(name: str, items: int) -> Iterator[Progress]:
-    """Show how far a suite is, where somebody is looking."""
+def _progress(name: str, items: int) -> Iterator[Callable[[int], None]]:
+    """Show how far a suite is, where somebody is looking; call what is given with the number of items done."""
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns, console=err, transient=True, disable=not err.is_terminal) as bar:
-        bar.add_task(name, total=items)
-        yield bar
+        task = bar.add_task(name, total=items)
+        yield lambda done: bar.update(task, completed=done)

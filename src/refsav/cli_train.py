@@ -1,4 +1,4 @@
-"""The command that trains."""
+"""The commands that train: on a dataset that is there, or through the whole loop."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -36,3 +36,19 @@ def train(
     from refsav import training
 
     training.train(run, TrainConfig.from_toml(config, overrides, layers=layers or ()), cpu=cpu)
+
+
+@app.command(name="end-to-end")
+def end_to_end(
+    source: Annotated[Path, typer.Argument(help="Folder of videos and masklets, in one of SA-V's layouts.")],
+    run: Annotated[Path, typer.Argument(help="Run directory: made if new, gone on with if not.")],
+    config: Annotated[Path, typer.Option(help="TOML file with all settings, such as configs/demo-full.toml.")],
+) -> None:
+    """Build Ref-SAV of SOURCE, train Sa2VA on it, benchmark it on held-out videos; RUN/benchmark.json has the figures.
+
+    Needs the extra train.
+    """
+    from refsav import launch
+    from refsav.flows.end_to_end_config import EndToEndConfig
+
+    launch.end_to_end(source, run, EndToEndConfig.from_toml(config))

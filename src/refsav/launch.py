@@ -5,13 +5,18 @@ import shlex
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.markup import escape
 
 from refsav.errors import RefSavError
+from refsav.extras import require
 from refsav.flows.build_config import BuildConfig, read_settings
 from refsav.stopping import interruptible
+
+if TYPE_CHECKING:
+    from refsav.flows.end_to_end_config import EndToEndConfig
 
 # Prefect takes two seconds to load, so flows are imported where they are started: what is refused is refused at once.
 
@@ -56,6 +61,26 @@ def import_official(annotations: Path, source: Path, run: Path, config: BuildCon
     if not statistics.expressions:
         fix = f"give a Ref-SAV.json, and the folder that its paths start from; {source} was given"
         raise RefSavError(f"{annotations}: nothing could be imported\n  fix: {fix}")
+
+
+def end_to_end(source: Path, run: Path, config: "EndToEndConfig") -> None:
+    """Build, train and benchmark, and say what came out. Raises RefSavError where one of these cannot be done."""
+    require("train", "torch", "transformers", "sam2", "peft", "matplotlib")
+    quiet_prefect()
+    from refsav.flows import end_to_end as flows
+    from refsav.flows.build import refuse_early
+    from refsav.flows.end_to_end_config import EndToEndRun
+
+    places = EndToEndRun(run.resolve())
+    refuse_early(source.resolve(), places.dataset, config.build)
+    with _prefect():
+        outcome = flows.end_to_end(source.resolve(), places.root, config)
+    shown = EndToEndRun(run)
+    out.print(f"[bold]J&F {outcome.jf:.1f}[/] of {outcome.expressions} held-out expressions")
+    out.print(f"  {outcome.jf_untrained:5.1f} before training")
+    out.print(f"  {outcome.jf_shuffled:5.1f} asked for each object with the words for another")
+    for name, path in (("model", shown.model), ("figures", shown.outcome), ("report", shown.page)):
+        out.print(f"  {name:<11}{escape(str(path))}")
 
 
 def redraw_gallery(run: Path) -> None:

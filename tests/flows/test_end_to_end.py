@@ -1,0 +1,68 @@
+"""The whole loop on a handful of scenes: three figures, a page whose pictures are there, and nothing done twice."""
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+
+from refsav.datasets.synthetic import write_scenes
+from refsav.datasets.synthetic_scene import SynthConfig
+from refsav.flows.end_to_end import end_to_end
+from refsav.flows.end_to_end_config import EndToEndConfig, EndToEndRun
+
+ROOT = Path(__file__).parents[2]
+CONFIG = ROOT / "configs/demo-full.toml"
+SMALL = {
+    "training.learning.steps": 2,
+    "training.learning.batch": 2,
+    "training.learning.at_once": 2,
+    "training.learning.workers": 0,
+    "training.watching.trackers": "none",
+    "build.split.val_share": 0.3,
+    "inference.new_tokens": 4,
+}
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory, prefect_server: None) -> Path:  # noqa: ARG001 - it runs there
+    folder = tmp_path_factory.mktemp("loop")
+    config = loop_config()
+    scenes = config.scenes.model_copy(update={"videos": 6, "frames": 16})
+    list(write_scenes(folder / "scenes", SynthConfig(**scenes.model_dump())))
+    end_to_end(folder / "scenes", folder / "run", config)
+    return folder / "run"
+
+
+def loop_config() -> EndToEndConfig:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(ROOT)
+        config = EndToEndConfig.from_toml(CONFIG, SMALL)
+    model = config.training.model.model_copy(update={"origin": str(ROOT / config.training.model.origin)})
+    return config.model_copy(update={"training": config.training.model_copy(update={"model": model})})
+
+
+def test_the_three_figures_are_there_with_how_they_came_about(run: Path) -> None:
+    outcome = json.loads(EndToEndRun(run).outcome.read_text())
+    for name, benchmark in (("jf", "trained"), ("jf_untrained", "untrained"), ("jf_shuffled", "shuffled")):
+        result = json.loads((EndToEndRun(run).benchmark(benchmark) / "result.json").read_text())
+        assert outcome[name] == result["scores"]["overall"]["J&F"]
+        assert ("the words for another" in result["setup"]["protocol"]) == (benchmark == "shuffled")
+    assert outcome["expressions"] > 0 and outcome["settings"]["propagation"] == "none"
+
+
+def test_every_picture_and_link_of_the_page_is_there(run: Path) -> None:
+    page = EndToEndRun(run).page
+    text = page.read_text()
+    addresses = re.findall(r'(?:src|href)="([^"]+)"', text)
+    assert len(addresses) >= 3
+    assert all((page.parent / address).is_file() for address in addresses)
+    assert "$" not in text
+
+
+def test_a_second_run_does_nothing_anew(run: Path) -> None:
+    places = EndToEndRun(run)
+    kept = [places.model / "model.safetensors", *sorted((places.benchmark("trained") / "parts").iterdir())]
+    before = [path.stat().st_mtime_ns for path in kept]
+    end_to_end(run.parent / "scenes", run, loop_config())
+    assert [path.stat().st_mtime_ns for path in kept] == before
