@@ -36,8 +36,8 @@ class Outcome:
     """Of the trained model, asked for each object with the words for another."""
     expressions: int
     videos: int
-    without_mask: int
-    """Answers of the trained model without any `[SEG]`."""
+    without_mask: Mapping[str, int]
+    """Answers without any `[SEG]`, by run: each counts 0."""
     protocol: str
     settings: Mapping[str, str | int]
     """Of inference."""
@@ -53,7 +53,7 @@ class Outcome:
             jf_shuffled=figures["shuffled"],
             expressions=trained.rows,
             videos=trained.setup.items,
-            without_mask=trained.without_mask,
+            without_mask={name: results[name].without_mask for name in RUNS},
             protocol=trained.setup.protocol,
             settings=trained.setup.settings,
         )
@@ -81,10 +81,10 @@ def write_page(
         DiskError: If it cannot be written.
     """
     page = Template(files(__package__).joinpath("loop_page.html").read_text(encoding="utf-8"))
-    figures = (outcome.jf, outcome.jf_untrained, outcome.jf_shuffled)
+    figures = zip(RUNS, (outcome.jf, outcome.jf_untrained, outcome.jf_shuffled), strict=True)
     text = page.substitute(
         name=escape(name),
-        bars="".join(_bar(MEANING[run], figure) for run, figure in zip(RUNS, figures, strict=True)),
+        bars="".join(_bar(MEANING[run], figure, outcome.without_mask[run]) for run, figure in figures),
         count=f"{outcome.expressions} expressions of {outcome.videos} videos",
         protocol=escape(outcome.protocol),
         settings=escape(", ".join(f"{key} {value}" for key, value in outcome.settings.items())),
@@ -96,10 +96,10 @@ def write_page(
     return folder / PAGE
 
 
-def _bar(meaning: str, figure: float) -> str:
+def _bar(meaning: str, figure: float, without_mask: int) -> str:
     return (
         f'<tr><th>{escape(meaning)}</th><td class="bar"><i style="width: {figure:.1f}%"></i></td>'
-        f"<td>{figure:.1f}</td></tr>"
+        f"<td>{figure:.1f}</td><td>{without_mask}</td></tr>"
     )
 
 

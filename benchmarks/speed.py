@@ -16,19 +16,22 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
+from refsav.benchmarks.speed_evaluation import measure_evaluation
 from refsav.benchmarks.speed_loader import measure_loader
 from refsav.benchmarks.speed_metrics import measure_metrics
 from refsav.benchmarks.speed_model import measure_memory, measure_model
 from refsav.benchmarks.speed_ratios import Measurement, Quantity, Ratio
 from refsav.benchmarks.speed_scale import measure_scale
 from refsav.benchmarks.speed_server import measure_server
+from refsav.benchmarks.speed_training import measure_training
 from refsav.benchmarks.speed_views import measure_views
 from refsav.errors import RefSavError
 from refsav.files import write_text
 from refsav.memory import settle_memory
 
 ROOT = Path(__file__).resolve().parents[1]
-MEASURED = ("views", "loader", "metrics", "scale", "model", "memory", "server")
+POCKET, POCKET_TRAINING = ROOT / "configs/models/pocket.toml", ROOT / "configs/train/pocket.toml"
+MEASURED = ("views", "loader", "metrics", "scale", "training", "model", "memory", "evaluation", "server")
 LIBRARIES = ("av", "numpy", "opencv-python-headless", "openai", "prefect")
 
 
@@ -44,8 +47,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
             "loader": lambda: measure_loader(options.sav_data.resolve(), Path(folder), options.rounds or 7),
             "metrics": lambda: measure_metrics(options.sav_data.resolve(), options.rounds or 5),
             "scale": lambda: measure_scale(Path(folder), rounds=options.rounds or 3),
+            "training": lambda: measure_training(POCKET_TRAINING, Path(folder) / "training", options.rounds or 5),
             "model": lambda: measure_model(options.rounds or 1),
             "memory": measure_memory,
+            "evaluation": lambda: measure_evaluation(POCKET, Path(folder) / "evaluation", options.rounds or 1),
             "server": lambda: measure_server(
                 Path(folder), options.python.absolute(), options.models.resolve(), rounds=options.rounds or 3
             ),

@@ -19,7 +19,7 @@ SAMPLE_EVERY_S = 0.02
 
 
 class BuildFailedError(RefSavError):
-    """A build that was to be measured did not come through."""
+    """A build or training that was to be measured did not come through."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -112,7 +112,7 @@ def make_scenes(folder: Path, videos: int) -> Path:
 def watched_build(arguments: Sequence[str], environment: Mapping[str, str]) -> BuildUse:
     """Run `refsav build` and watch its memory. Raises BuildFailedError."""
     before, begin = os.times(), time.perf_counter()
-    process = start_build(arguments, environment)
+    process = start_command(["build", *arguments], environment)
     peaks_kib: dict[int, int] = {}
     while process.poll() is None:
         for pid in _with_descendants(process.pid):
@@ -129,17 +129,17 @@ def watched_build(arguments: Sequence[str], environment: Mapping[str, str]) -> B
     )
 
 
-def start_build(arguments: Sequence[str], environment: Mapping[str, str]) -> "subprocess.Popen[bytes]":
-    """Start `refsav build` of this environment; what it says is kept for `fail_if_failed`."""
-    line = [sys.executable, "-P", "-c", "from refsav.cli import main; main()", "build", *arguments]
+def start_command(arguments: Sequence[str], environment: Mapping[str, str]) -> "subprocess.Popen[bytes]":
+    """Start `refsav` of this environment; what it says is kept for `fail_if_failed`."""
+    line = [sys.executable, "-P", "-c", "from refsav.cli import main; main()", *arguments]
     return subprocess.Popen(line, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
 
 
 def fail_if_failed(process: "subprocess.Popen[bytes]") -> None:
-    """Raise BuildFailedError with a build's last words unless it ended well."""
-    words = process.stderr.read().decode(errors="replace") if process.stderr else ""
+    """Wait for a command's end. Raises BuildFailedError with its last words unless it ended well."""
+    words = process.communicate()[1].decode(errors="replace")
     if process.returncode:
-        raise BuildFailedError(f"a build ended with status {process.returncode}\n{words[-2000:]}\n  fix: see above")
+        raise BuildFailedError(f"it ended with status {process.returncode}\n{words[-2000:]}\n  fix: see above")
 
 
 def _with_descendants(pid: int) -> Iterator[int]:

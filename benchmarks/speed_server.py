@@ -16,7 +16,7 @@ from refsav.annotators.serve_profile import ServedModel, load_profile
 from refsav.annotators.server_process import running
 from refsav.benchmarks.speed_ratios import Bar, Measurement, Quantity, Ratio, in_turns
 from refsav.benchmarks.speed_replay import recording, replay
-from refsav.benchmarks.speed_scale import fail_if_failed, start_build
+from refsav.benchmarks.speed_scale import fail_if_failed, start_command
 from refsav.datasets.run import RunDirectory
 from refsav.datasets.synthetic import write_scenes
 from refsav.datasets.synthetic_scene import SynthConfig
@@ -94,7 +94,7 @@ def timed_build(source: Path, run: Path, address: str, in_flight: int, environme
     options |= {f"stages.{stage}_max_tokens": str(MAX_TOKENS) for stage in ("object", "scene", "video")}
     options |= {"stages.language": "any", "report.max_objects": "0"}
     flags = [text for key, value in options.items() for text in (f"--{key}", value)]
-    process = start_build([str(source), str(run), *flags, "--no-stages.check_replies"], environment)
+    process = start_command(["build", str(source), str(run), *flags, "--no-stages.check_replies"], environment)
     watch = JournalWatch(RunDirectory(run).journal)
     while process.poll() is None:
         watch.look(time.perf_counter())
