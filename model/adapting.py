@@ -52,13 +52,12 @@ def choose_what_learns(model: Sa2VA, learns: LearnsConfig, lora: LoraConfig, see
     What learns is kept in float32, whatever the others are in: steps are too small for bfloat16. Same seed, same
     adapters: devices that work together must begin alike.
     """
-    how = learns.model_dump()
-    for name, weight in model.named_parameters():
-        weight.requires_grad_(how.get(part_of(name)) == "full")
     if learns.language_model == "lora":
         with seeded(seed, model.adapter.device):
             _add_adapters(model.adapter.language_model, lora)
-    for weight in model.parameters():
+    how = learns.model_dump()
+    for name, weight in model.named_parameters():  # peft freezes all that it finds beside adapters, embeddings too
+        weight.requires_grad_(name.endswith((FIRST, SECOND)) or how.get(part_of(name)) == "full")
         if weight.requires_grad:
             weight.data = weight.data.float()
 

@@ -11,12 +11,15 @@ from torch.utils.data import DataLoader, Dataset
 
 from refsav.datasets.mixture import BadExample, Mixture, TooManyBadError
 from refsav.errors import ConfigError, RefSavError
-from refsav.model.preparing import Prepared, TooLongError, prepare
+from refsav.model.preparing import Prepared, UnfitExampleError, prepare
 from refsav.model.sa2va import Sa2VA
 from refsav.model.train_config import LearningConfig
 
 IN_A_ROW = 20
-"""Examples that one may stand in for when they are too long."""
+"""Examples that one may stand in for when the model cannot take them."""
+
+UNFIT = "not for this model"
+"""Source of bad examples that can be read, but are too long, or spell out tokens of the model's own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +114,7 @@ class _Readable(Dataset[Loaded | Missing]):
 
 
 def load_one(examples: Mixture, model: Sa2VA, learning: LearningConfig, place: Place) -> Loaded:
-    """Read and prepare an example; what comes after one that is too long stands in for it.
+    """Read and prepare an example; what comes after one that the model cannot take stands in for it.
 
     Raises:
         TooManyBadError: If many in a row cannot be used.
@@ -123,9 +126,9 @@ def load_one(examples: Mixture, model: Sa2VA, learning: LearningConfig, place: P
         bad += drawn.bad
         try:
             return Loaded(place, prepare(model, drawn.example, learning), bad)
-        except TooLongError as error:
-            bad = (*bad, BadExample("too long", error.line))
-    raise TooManyBadError(f"{IN_A_ROW} examples one after the other are too long, the last: {bad[-1].line}")
+        except UnfitExampleError as error:
+            bad = (*bad, BadExample(UNFIT, error.line))
+    raise TooManyBadError(f"{IN_A_ROW} examples one after the other are {UNFIT}, the last: {bad[-1].line}")
 
 
 def load(
@@ -136,7 +139,7 @@ def load(
     Args:
         plan: Which they are.
         model: What they are prepared for.
-        learning: How; what comes after an example that is too long stands in for it.
+        learning: How; what comes after an example that it cannot take stands in for it.
         first: Step to begin with, counted from 0.
         last: Step to end before.
         device: Number of this process among those that train.

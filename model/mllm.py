@@ -91,7 +91,7 @@ class Mllm(ABC):
         self.seg_id = self._id_of(SEG)
         self.seg_ids = (self.seg_id, *self._frame_ids())
         """`[SEG]`, and those of single frames, if the model was trained with such (seg_tokens.py)."""
-        self.placeholder_id = self._id_of(placeholder)
+        self.placeholder, self.placeholder_id = placeholder, self._id_of(placeholder)
         self.stop_ids = self._stop_ids()
         self.turn_end = tokenizer.decode([self.stop_ids[0]], skip_special_tokens=False)
         """What ends an answer, as text."""

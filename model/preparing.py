@@ -37,17 +37,18 @@ class Prepared:
         return max(len(one.ids) for one in self.conversations)
 
 
-class TooLongError(InputError):
-    """An example with more tokens than training takes."""
+class UnfitExampleError(InputError):
+    """An example that this model cannot learn from, though it can from others."""
 
 
 def prepare(model: Sa2VA, example: TrainingExample, learning: LearningConfig) -> Prepared:
     """Write an example's conversation and bring its frames to size.
 
     Raises:
-        TooLongError: If it has more tokens than are taken.
-        InputError: If the model's family cannot take it.
+        UnfitExampleError: If it has more tokens than are taken, or its texts spell out what they must not.
+        InputError: If the model's family cannot take any such example.
     """
+    _refuse_spelled(model, example)
     frames, tokens = len(example.frames), SegTokens(model.architecture.fixed.seg_token)
     turns = [Turn(turn.question, tokens.spread(turn.answer, frames)) for turn in example.turns]
     try:
@@ -57,7 +58,7 @@ def prepare(model: Sa2VA, example: TrainingExample, learning: LearningConfig) ->
         raise InputError(f"{example.name}: {error.problem}", error.fix) from None
     longest = max(len(one.ids) for one in conversations)
     if longest > learning.most_tokens:
-        raise TooLongError(
+        raise UnfitExampleError(
             f"{example.name} has {longest} tokens, more than the {learning.most_tokens} that are taken",
             "allow more with learning.most_tokens, or show fewer frames",
         )
@@ -80,3 +81,10 @@ def prepare(model: Sa2VA, example: TrainingExample, learning: LearningConfig) ->
         masks=torch.from_numpy(masks),
         segs_per_object=tokens.count(frames),
     )
+
+
+def _refuse_spelled(model: Sa2VA, example: TrainingExample) -> None:
+    """Refuse texts with tokens that stand for something else: they would be taken for it."""
+    placeholder = model.adapter.placeholder
+    if any(placeholder in text for turn in example.turns for text in (turn.question, turn.answer)):
+        raise UnfitExampleError(f"{example.name} has {placeholder} in its text", "take it out: it stands for an image")

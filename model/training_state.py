@@ -111,7 +111,7 @@ def prune(folder: Path, keep: int) -> None:
 
 
 def export(training: Training, directory: Path) -> None:
-    """Write the model to a new directory that anything reads: adapters are merged, types are those that it began with.
+    """Write the model to a new directory that anything reads: adapters merged, in the type that it was read in.
 
     All processes call this, the first one writes. Raises DiskError.
     """

@@ -9,7 +9,7 @@ import torch
 from refsav.datasets.training_example import TrainingExample, Turn
 from refsav.model import prompts
 from refsav.model.errors import InputError
-from refsav.model.preparing import TooLongError, prepare
+from refsav.model.preparing import UnfitExampleError, prepare
 from refsav.model.sa2va import Sa2VA
 from refsav.model.settings import InferenceSettings
 from refsav.model.teaching import Teacher
@@ -121,8 +121,15 @@ def test_words_alone_give_masks_a_gradient_of_zero() -> None:
 
 def test_what_is_too_long_or_of_another_family_is_refused() -> None:
     model: Sa2VA = pocket()
-    with pytest.raises(TooLongError, match=r"has \d+ tokens, more than the 70 that are taken"):
+    with pytest.raises(UnfitExampleError, match=r"has \d+ tokens, more than the 70 that are taken"):
         prepare(model, example(0), LearningConfig(most_tokens=70))
     marked = replace(example(0), regions=(scenes().pictures[0].masks[0],))
     with pytest.raises(InputError, match="takes no visual prompts"):
         prepare(model, marked, LearningConfig())
+
+
+def test_a_text_that_spells_out_the_token_of_an_image_makes_an_example_unfit_not_the_training() -> None:
+    model = pocket()
+    told = replace(example(0), turns=(*example(0).turns, Turn("What is <|image_pad|> for?", "For images.")))
+    with pytest.raises(UnfitExampleError, match=r"has <\|image_pad\|> in its text"):
+        prepare(model, told, LearningConfig())

@@ -74,7 +74,7 @@ def test_too_many_bad_examples_end_it_with_the_first_of_them(train: Command, tmp
         (("--learning.batch", "5", "--learning.at_once", "2"), "learning.batch (5) is no multiple"),
         (("--learning.rate", "-1"), "learning.rate: Input should be greater than 0"),
         (("--model.origin", "nowhere"), "nowhere: there is no such directory"),
-        (("--learning.most_tokens", "64"), "examples one after the other are too long"),
+        (("--learning.most_tokens", "64"), "examples one after the other are not for this model"),
     ],
 )
 def test_what_cannot_be_used_is_told(train: Command, tmp_path: Path, changes: tuple[str, ...], problem: str) -> None:
