@@ -1,6 +1,5 @@
 """Examples as training takes them: which ones each step has, read and prepared by processes beside it."""
 
-import signal
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -160,9 +159,8 @@ def load(
 
 
 def _begin_reading(_: int) -> None:
-    """Leave behind what belongs to the process that forked: OpenCV's threads, and how it ends."""
+    """Leave behind the threads of OpenCV, which belong to the process that forked."""
     cv2.setNumThreads(0)
-    signal.signal(signal.SIGTERM, signal.SIG_DFL)
 
 
 def _present(one: Loaded | Missing) -> Loaded:
