@@ -1,14 +1,14 @@
 """A training in its run directory: begun or gone on with, with checkpoints on the way and a model at the end.
 
-RUN/training.toml             configuration as used, versions
+RUN/training.toml             configuration as used, versions, digests of data and of the model to begin with
 RUN/metrics.jsonl             a line for every few steps, and one for every validation
 RUN/curve.png                 a picture of it, where one was asked for
 RUN/curves/                   the same for TensorBoard, where it is installed
 RUN/checkpoints/step-000100/  what training goes on from
 RUN/model/                    the trained model, adapters merged
+RUN/untrained/                the model as it was before, where it was asked for
 """
 
-import copy
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -21,12 +21,10 @@ from refsav.datasets.bad_examples import BadExamples
 from refsav.datasets.data_config import open_mixture
 from refsav.files import appearing_folder, remove_unfinished
 from refsav.lock import exclusive
-from refsav.model.creation import create, usual_tokenizer
-from refsav.model.sa2va import Sa2VA
+from refsav.model.origin import open_origin
 from refsav.model.seg_design import adopt
-from refsav.model.shapes import ModelConfig
 from refsav.model.train_config import TrainConfig
-from refsav.model.train_settings import keep_settings
+from refsav.model.train_settings import digests_of, refuse_changes, write_settings
 from refsav.model.training import Step, Training
 from refsav.model.training_state import checkpoints_in, export, prune, restore, save
 from refsav.model.validating import mean_iou
@@ -71,6 +69,11 @@ class TrainRun:
         """The trained model."""
         return self.root / "model"
 
+    @property
+    def untrained(self) -> Path:
+        """The model as it was before."""
+        return self.root / "untrained"
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Progress:
@@ -114,11 +117,16 @@ def train(
     if config.learning.threads:
         torch.set_num_threads(config.learning.threads)
     accelerator = accelerator_of(run, config, cpu=cpu)
-    with _alone(run, config, accelerator):
+    with _alone(run, accelerator):
+        data = open_mixture(config.data)
+        digests = digests_of(config, data) if accelerator.is_main_process else {}
+        if accelerator.is_main_process and run.settings.exists():
+            refuse_changes(run.settings, config, digests)
         model = open_origin(config, accelerator.device)
         adopt(model, config.seg.design, config.seg.frames)
-        data = open_mixture(config.data)
         training = Training(model, data, config, accelerator)
+        if accelerator.is_main_process:
+            write_settings(run.settings, config, digests)
         lines = [f"{share.source.name}: {note}" for share in data.shares for note in share.notes]
         if known := checkpoints_in(run.checkpoints):
             restore(training, known[-1])
@@ -148,46 +156,48 @@ def accelerator_of(run: TrainRun, config: TrainConfig, *, cpu: bool) -> Accelera
     return accelerator
 
 
-def open_origin(config: TrainConfig, device: torch.device) -> Sa2VA:
-    """Make or read the model to begin with; where its mask decoder is going to learn, it is kept aside as it is.
+def is_trained(run: TrainRun, config: TrainConfig) -> bool:
+    """Tell whether a run holds the trained model of a configuration already.
 
     Raises:
-        ConfigError: If it is a file of sizes that cannot be used.
-        RecordError: If it is a checkpoint that cannot be read.
+        ConfigError: If it holds another one's: settings, data or the model to begin with have changed.
+        RecordError: If data or model are not there any more, so that this cannot be told.
     """
-    origin = Path(config.model.origin)
-    if origin.is_file():
-        sizes = ModelConfig.from_toml(origin)
-        return create(sizes, usual_tokenizer(sizes), config.model.seed).to(device)
-    model = Sa2VA.from_pretrained(origin, device=device, attention=config.model.attention)
-    learns = config.learns.mask_decoder == "full"
-    if learns and config.model.keep_original_decoder and model.original_decoder is None:
-        model.original_decoder = copy.deepcopy(model.sam2.sam_mask_decoder)
-    return model
+    if not run.model.exists():
+        return False
+    refuse_changes(run.settings, config, digests_of(config, open_mixture(config.data)))
+    return True
 
 
-def save_untrained(config: TrainConfig, folder: Path) -> None:
-    """Write the model as a training begins with it, to be compared with what comes out.
+def save_untrained(run: TrainRun, config: TrainConfig) -> Path:
+    """Write the model as the training of a run begins with it, to be compared with what comes out; give its folder.
 
     Raises:
-        ConfigError: As `open_origin`; likewise RecordError.
+        ConfigError: As `train`; likewise RecordError.
         DiskError: If it cannot be written.
     """
-    model = open_origin(config, torch.device("cpu"))
-    adopt(model, config.seg.design, config.seg.frames)
-    with appearing_folder(folder) as temporary:
-        model.save_pretrained(temporary)
+    with exclusive(run.root):
+        digests = digests_of(config, open_mixture(config.data))
+        if run.settings.exists():
+            refuse_changes(run.settings, config, digests)
+        if not run.untrained.exists():
+            model = open_origin(config, torch.device("cpu"))
+            adopt(model, config.seg.design, config.seg.frames)
+            if not run.settings.exists():
+                write_settings(run.settings, config, digests)
+            with appearing_folder(run.untrained) as temporary:
+                model.save_pretrained(temporary)
+    return run.untrained
 
 
 @contextmanager
-def _alone(run: TrainRun, config: TrainConfig, accelerator: Accelerator) -> Iterator[None]:
+def _alone(run: TrainRun, accelerator: Accelerator) -> Iterator[None]:
     """Hold the run directory for this training; what a kill has left half-written goes."""
     if not accelerator.is_main_process:
         yield
         return
     with exclusive(run.root):
-        keep_settings(run.settings, config)
-        remove_unfinished(run.checkpoints)
+        remove_unfinished(run.root)
         yield
 
 

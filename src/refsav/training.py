@@ -31,7 +31,7 @@ def train(run: Path, config: "TrainConfig", *, cpu: bool) -> None:
         from refsav.model import training_run
 
     directory = training_run.TrainRun(run)
-    if directory.model.exists():
+    if training_run.is_trained(directory, config):
         out.print(f"trained already: {escape(str(directory.model))}")
         return
     with _Line() as line:

@@ -55,6 +55,8 @@ def test_a_training_says_how_it_goes_and_where_the_model_is(train: Command, tmp_
     assert Sa2VA.from_pretrained(run / "model", device="cpu")
     again = train(*line)
     assert (again.code, again.out) == (0, f"trained already: {run}/model\n")
+    longer = train(*line, "--learning.steps", "6")
+    assert longer.code == 1 and "begun with other settings\n  learning.steps: was 3, now 6" in longer.err
 
 
 def test_too_many_bad_examples_end_it_with_the_first_of_them(train: Command, tmp_path: Path) -> None:
