@@ -49,7 +49,12 @@ def learn(config: TrainConfig, run: Path, *, cpu: bool) -> None:
                 artifact.advance()
             shown = percent
 
-        train(TrainRun(run), config, hear, cpu=cpu)
+        train(TrainRun(run), config, hear, told=tell, cpu=cpu)
+
+
+def tell(line: str) -> None:
+    """Tell something once, as `refsav train` does."""
+    CONSOLE.print(line, markup=False)
 
 
 @task

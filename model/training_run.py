@@ -2,6 +2,7 @@
 
 RUN/training.toml             configuration as used, versions, digests of data and of the model to begin with
 RUN/metrics.jsonl             a line for every few steps, and one for every validation
+RUN/left_out.jsonl            a line for every example that could not be used, or not as a whole
 RUN/curve.png                 a picture of it, where one was asked for
 RUN/curves/                   the same for TensorBoard, where it is installed
 RUN/checkpoints/step-000100/  what training goes on from
@@ -15,22 +16,23 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from accelerate import Accelerator, DistributedDataParallelKwargs
+from accelerate import Accelerator
 
-from refsav.datasets.bad_examples import BadExamples
 from refsav.datasets.data_config import open_mixture
 from refsav.files import appearing_folder, remove_unfinished
 from refsav.lock import exclusive
+from refsav.model.devices import as_first_finds, begin_curves, find_devices
+from refsav.model.left_out import LeftOut
 from refsav.model.origin import open_origin
 from refsav.model.seg_design import adopt
+from refsav.model.step_file import StepFile
 from refsav.model.train_config import TrainConfig
 from refsav.model.train_settings import digests_of, refuse_changes, write_settings
 from refsav.model.training import Step, Training
 from refsav.model.training_state import checkpoints_in, export, prune, restore, save
-from refsav.model.validating import mean_iou
-from refsav.model.watching import Metrics, MetricsFile, Watch, trackers
+from refsav.model.validating import validate
+from refsav.model.watching import Metrics, Watch
 
-CURVES = "curves"
 VALIDATION = "held_out_mean_iou"
 
 
@@ -49,6 +51,16 @@ class TrainRun:
     def metrics(self) -> Path:
         """One JSON object a line."""
         return self.root / "metrics.jsonl"
+
+    @property
+    def left_out(self) -> Path:
+        """Likewise."""
+        return self.root / "left_out.jsonl"
+
+    @property
+    def curves(self) -> Path:
+        """What trackers write."""
+        return self.root / "curves"
 
     @property
     def curve(self) -> Path:
@@ -91,12 +103,16 @@ class Progress:
     """Checkpoint, if one was due."""
 
 
+def _silent(_: object) -> None:
+    """Tell nobody."""
+
+
 def train(
     run: TrainRun,
     config: TrainConfig,
     heard: Callable[[Progress], None],
     *,
-    told: Callable[[str], None] | None = None,
+    told: Callable[[str], None] = _silent,
     cpu: bool = False,
 ) -> None:
     """Train to the end, from the last checkpoint if there is one; every process of several runs this.
@@ -105,7 +121,7 @@ def train(
         run: Where it goes.
         config: All settings.
         heard: Told after each step, in the first process.
-        told: Likewise, of what was left out when the data was opened, and from where it goes on; a line each.
+        told: Likewise, of what is left out, from where it goes on, and how it does on held-out examples; a line each.
         cpu: Leave GPUs alone.
 
     Raises:
@@ -116,11 +132,11 @@ def train(
     """
     if config.learning.threads:
         torch.set_num_threads(config.learning.threads)
-    accelerator = accelerator_of(run, config, cpu=cpu)
+    accelerator = find_devices(run.root, run.curves, config.watching, cpu=cpu)
     with _alone(run, accelerator):
         data = open_mixture(config.data)
         digests = digests_of(config, data) if accelerator.is_main_process else {}
-        if accelerator.is_main_process and run.settings.exists():
+        if accelerator.is_main_process and (run.settings.exists() or checkpoints_in(run.checkpoints)):
             refuse_changes(run.settings, config, digests)
         model = open_origin(config, accelerator.device)
         adopt(model, config.seg.design, config.seg.frames)
@@ -128,32 +144,18 @@ def train(
         if accelerator.is_main_process:
             write_settings(run.settings, config, digests)
         lines = [f"{share.source.name}: {note}" for share in data.shares for note in share.notes]
-        if known := checkpoints_in(run.checkpoints):
+        if known := as_first_finds(checkpoints_in(run.checkpoints)):
             restore(training, known[-1])
             lines.append(f"going on from step {training.done} of {training.steps}")
-        if told is not None and accelerator.is_main_process:
-            for line in lines:
-                told(line)
-        for progress in _Watched(run, config, training).steps():
-            if accelerator.is_main_process:
-                heard(progress)
-        if not run.model.exists():
+        if not accelerator.is_main_process:
+            heard = told = _silent
+        for line in lines:
+            told(line)
+        for progress in _Watched(run, config, training, told).steps():
+            heard(progress)
+        if not as_first_finds(run.model.exists()):
             export(training, run.model)
         accelerator.end_training()
-
-
-def accelerator_of(run: TrainRun, config: TrainConfig, *, cpu: bool) -> Accelerator:
-    """Find the devices, as many as `accelerate launch` has started processes for."""
-    accelerator = Accelerator(
-        cpu=cpu,
-        mixed_precision="no",  # Teacher knows what may be computed in bfloat16, sharded or not
-        log_with=trackers(config.watching) or None,
-        project_dir=run.root,
-        kwargs_handlers=[DistributedDataParallelKwargs(find_unused_parameters=True)],
-    )
-    if plugin := getattr(accelerator.state, "fsdp_plugin", None):
-        plugin.cpu_ram_efficient_loading = False  # it takes all that is saved for weights; SAM-2 has buffers too
-    return accelerator
 
 
 def is_trained(run: TrainRun, config: TrainConfig) -> bool:
@@ -204,42 +206,48 @@ def _alone(run: TrainRun, accelerator: Accelerator) -> Iterator[None]:
 class _Watched:
     """A training that is written down, validated and saved whenever it is due."""
 
-    def __init__(self, run: TrainRun, config: TrainConfig, training: Training) -> None:
-        self._run, self._config, self._training = run, config, training
+    def __init__(self, run: TrainRun, config: TrainConfig, training: Training, told: Callable[[str], None]) -> None:
+        self._run, self._config, self._training, self._told = run, config, training, told
         self._first = training.accelerator.is_main_process
         self._watch = Watch(every=config.watching.every, batch=config.learning.batch, steps=training.steps)
-        self._bad = BadExamples(config.data.bad_share)
-        self._written = MetricsFile(run.metrics, training.done) if self._first else None
+        path = run.left_out if self._first else None
+        self._left_out = LeftOut(path, training.done, config.data.bad_share, told)
+        self._written = StepFile(run.metrics, training.done) if self._first else None
         self._held_out = open_mixture(config.validation.data) if config.validation.every else None
-        training.accelerator.init_trackers(CURVES)
+        begin_curves(training.accelerator, run.root)
 
     def steps(self) -> Iterator[Progress]:
         """Train. Raises as `train` does."""
         for step in self._training.run():
-            for example in step.examples:
-                self._bad.note(example)
-            metrics = self._watch.note(step, self._bad.count)
+            self._left_out.note(step.examples)
+            if self._is_due(step, self._config.watching.every):
+                self._left_out.compare(step.number)
+            metrics = self._watch.note(step, self._left_out.count)
             found = self._validate(step)
             if metrics:
                 self._write(step, metrics.line())
-            if found is not None:
-                self._write(step, {VALIDATION: found})
+            if found:
+                self._write(step, found)
             yield Progress(
                 step=step,
                 steps=self._training.steps,
                 metrics=metrics,
                 left_s=self._watch.left_s,
-                mean_iou=found,
+                mean_iou=found.get(VALIDATION),
                 saved=self._save(step),
             )
 
     def _is_due(self, step: Step, every: int) -> bool:
         return step.number == self._training.steps or (every > 0 and step.number % every == 0)
 
-    def _validate(self, step: Step) -> float | None:
+    def _validate(self, step: Step) -> dict[str, float]:
+        """A line of metrics, empty if none is due."""
         if self._held_out is None or not self._is_due(step, self._config.validation.every):
-            return None
-        return mean_iou(self._training, self._held_out, self._config.validation.examples)
+            return {}
+        found = validate(self._training, self._held_out, self._config.validation.examples)
+        self._told(f"step {step.number}: mean IoU of held-out examples {found.mean_iou:.3f}")
+        bad = self._left_out.judge_held_out(step.number, found.examples, self._config.validation.data.bad_share)
+        return {VALIDATION: found.mean_iou, "held_out_bad_examples": bad}
 
     def _save(self, step: Step) -> Path | None:
         if not self._is_due(step, self._config.checkpoints.every):

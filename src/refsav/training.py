@@ -63,11 +63,6 @@ class _Line:
     def hear(self, progress: "Progress") -> None:
         """Tell of a step."""
         self.heard, self._metrics = progress, progress.metrics or self._metrics
-        for example in progress.step.examples:
-            for bad in example.bad:
-                err.print(Text(f"left out: {bad.source}: {bad.line}", style="yellow"))
-        if progress.mean_iou is not None:
-            err.print(f"step {progress.step.number}: mean IoU of held-out examples {progress.mean_iou:.3f}")
         if self._metrics is None:
             return
         told = _told(progress, self._metrics)
