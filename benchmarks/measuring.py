@@ -8,10 +8,11 @@ from typing import Self
 import torch
 
 from refsav.benchmarks.asking import ModelAnswers
-from refsav.benchmarks.result import Result, Setup, checkpoint_digest
+from refsav.benchmarks.result import Result, Setup
 from refsav.benchmarks.runner import run_suite
 from refsav.benchmarks.suite import AnySuite
 from refsav.errors import RefSavError
+from refsav.model.checkpoint import checkpoint_digest
 from refsav.model.sa2va import Sa2VA
 from refsav.model.settings import InferenceSettings
 

@@ -1,8 +1,7 @@
 """What a benchmark leaves: result.json, and what has to be the same for a run to go on where it stopped."""
 
-import hashlib
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -12,12 +11,9 @@ from pydantic import TypeAdapter, ValidationError
 from refsav import __version__
 from refsav.benchmarks.suite import AnySuite, Scores
 from refsav.errors import ConfigError, RecordError
-from refsav.files import sha256_of, write_text
+from refsav.files import digest_of, write_text
 
 RESULT, SETUP = "result.json", "run.json"
-
-CHECKPOINT_ENDINGS = (".json", ".safetensors", ".model", ".txt", ".jinja")
-"""Files of a checkpoint that its answers depend on."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -113,18 +109,6 @@ def write_result(folder: Path, result: Result) -> None:
 def read_result(folder: Path) -> Result:
     """Read what `write_result` has left. Raises RecordError."""
     return _read(folder / RESULT, _RESULT)
-
-
-def digest_of(files: Iterable[Path]) -> str:
-    """SHA-256 over names and contents of files, whatever their order."""
-    listed = sorted((path.name, sha256_of(path)) for path in files)
-    return hashlib.sha256(json.dumps(listed).encode()).hexdigest()
-
-
-def checkpoint_digest(folder: Path, *more: Path) -> str:
-    """SHA-256 over all files of a checkpoint that its answers depend on, and over `more` that it is used with."""
-    files = (path for path in folder.iterdir() if path.is_file() and not path.name.startswith("."))
-    return digest_of([*(path for path in files if path.suffix in CHECKPOINT_ENDINGS), *more])
 
 
 def _read(path: Path, kind: TypeAdapter[Kept]) -> Kept:

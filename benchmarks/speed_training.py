@@ -6,9 +6,10 @@ from pathlib import Path
 
 from refsav.benchmarks.speed_ratios import Bar, Measurement, Quantity, Ratio
 from refsav.benchmarks.speed_scale import fail_if_failed, make_scenes, start_command
+from refsav.model.step_file import StepFile
 from refsav.model.train_config import TrainConfig
 from refsav.model.training_run import TrainRun
-from refsav.model.watching import RECENT_STEPS, MetricsFile
+from refsav.model.watching import RECENT_STEPS
 
 VIDEOS = 40
 
@@ -32,7 +33,7 @@ def measure_training(config: Path, work: Path, rounds: int = 5) -> Measurement:
     steps = str(RECENT_STEPS * (rounds + 1))
     train = ["train", str(config), str(run.root), "--with", str(layer), "--cpu", "--learning.steps", steps]
     fail_if_failed(start_command(train, environment))
-    lines = MetricsFile.read(run.metrics)[2 * RECENT_STEPS - 1 :: RECENT_STEPS]
+    lines = StepFile.read(run.metrics)[2 * RECENT_STEPS - 1 :: RECENT_STEPS]
     batch = TrainConfig.from_toml(config).learning.batch
     seconds = [batch / line["examples_per_s"] for line in lines]
     whole = Quantity(name="a step", unit="ms", rounds=tuple(1000 * one for one in seconds))

@@ -9,9 +9,6 @@ from refsav.datasets.mixture import BadExample, TooManyBadError
 A_FEW = 10
 """So many are never too many, unless none is allowed: shares of a few examples say nothing."""
 
-NAMED = 100
-"""Errors that are kept; the others are counted."""
-
 
 class Read(Protocol):
     """An example that was read, in whatever form."""
@@ -22,14 +19,20 @@ class Read(Protocol):
 
 
 class BadExamples:
-    """What training has met so far. One for a process that steps, not for those that read for it."""
+    """What training has met so far, on all its devices."""
 
-    def __init__(self, share: float) -> None:
-        """Allow this share of the examples to be replaced or to lack something, fraction 0-1; with 0 none at all."""
+    def __init__(self, share: float, key: str = "data.bad_share") -> None:
+        """Allow some examples to be replaced or to lack something.
+
+        Args:
+            share: Of those that are read, fraction 0-1; with 0 none at all.
+            key: The setting that says so.
+        """
         self.read = 0
-        self.named: list[BadExample] = []
         self.by_source: Counter[str] = Counter()
-        self._share = share
+        self.first: dict[str, str] = {}
+        """The first error of each source."""
+        self._share, self._key = share, key
 
     @property
     def count(self) -> int:
@@ -43,23 +46,16 @@ class BadExamples:
             TooManyBadError: If there are now more of them than allowed.
         """
         self.read += 1
-        self.by_source.update(each.source for each in drawn.bad)
-        self.named.extend(drawn.bad[: NAMED - len(self.named)])
+        for each in drawn.bad:
+            self.by_source[each.source] += 1
+            self.first.setdefault(each.source, each.line)
         allowed = max(A_FEW, self._share * self.read) if self._share else 0
         if self.count > allowed:
             raise TooManyBadError("\n".join(self._complaint()))
 
-    def lines(self) -> Iterator[str]:
-        """Tell each error that was kept, and how many there are beside them."""
-        for each in self.named:
-            yield f"{each.source}: {each.line}"
-        if self.count > len(self.named):
-            yield f"and {self.count - len(self.named)} more"
-
     def _complaint(self) -> Iterator[str]:
-        allowed = f"data.bad_share = {self._share:g}"
+        allowed = f"{self._key} = {self._share:g}"
         yield f"{self.count} examples cannot be used of {self.read} that were read: more than {allowed} allows"
         for source, count in self.by_source.most_common(3):
-            first = next((each.line for each in self.named if each.source == source), "")
-            yield f"  {source}: {count}, the first: {first}"
-        yield "  fix: mend the source that is named first, leave it out, or raise data.bad_share"
+            yield f"  {source}: {count}, the first: {self.first[source]}"
+        yield f"  fix: mend the source that is named first, leave it out, or raise {self._key}"

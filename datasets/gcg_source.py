@@ -46,6 +46,10 @@ class GcgSource:
     def name(self) -> str:
         return self.config.name or self._captions.name
 
+    @property
+    def files(self) -> tuple[Path, ...]:
+        return self._captions.files
+
     def __len__(self) -> int:
         return len(self._captions)
 

@@ -45,6 +45,10 @@ class ImageQa:
         return self.config.name or self.config.kind
 
     @property
+    def files(self) -> tuple[Path, ...]:
+        return (self._items.path,)
+
+    @property
     def notes(self) -> tuple[str, ...]:
         """What was left out on opening."""
         count = self._items.left_out

@@ -112,7 +112,10 @@ class Mixture:
                 bad.append(BadExample(source.name, "; ".join(example.left_out)))
             return Drawn(example, tuple(bad))
         told = "\n".join(f"  {each.source}: {each.line}" for each in bad[:3])
-        raise TooManyBadError(f"{len(bad)} examples one after the other cannot be used, the first are\n{told}")
+        fix = "mend what is named, or leave its source out with data.without"
+        raise TooManyBadError(
+            f"{len(bad)} examples one after the other cannot be used, the first are\n{told}\n  fix: {fix}"
+        )
 
     def _read(self, epoch: int, position: int, taken: int) -> TrainingExample:
         number, index = map(int, self.order(epoch)[taken])

@@ -1,5 +1,6 @@
 """Images of one's own with outlined objects, in the layout of Sa2VA's fine-tuning guide."""
 
+from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
@@ -49,6 +50,10 @@ class OwnImages:
     @property
     def name(self) -> str:
         return self.config.name or self.config.kind
+
+    @property
+    def files(self) -> tuple[Path, ...]:
+        return (self._items.path,)
 
     def __len__(self) -> int:
         return len(self._items)

@@ -47,6 +47,10 @@ class ReferringImages:
     def name(self) -> str:
         return self.config.name or self._set.name
 
+    @property
+    def files(self) -> tuple[Path, ...]:
+        return self._set.files
+
     def __len__(self) -> int:
         return len(self._set)
 

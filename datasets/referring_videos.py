@@ -48,6 +48,10 @@ class ReferringVideos:
     def name(self) -> str:
         return self.config.name or self._videos.name
 
+    @property
+    def files(self) -> tuple[Path, ...]:
+        return self._videos.files
+
     def __len__(self) -> int:
         return len(self._videos)
 

@@ -14,6 +14,8 @@ from refsav.datasets.run import RunDirectory
 from refsav.errors import RecordError
 from refsav.files import write_text
 
+INDEX = "index.json"
+
 ShardSet = Literal["train", "val-long"]
 """A folder of shards. Short expressions are written by people and get a folder of their own when there are any."""
 
@@ -97,7 +99,7 @@ def read_index(folder: Path) -> list[IndexedShard]:
     Raises:
         RecordError: If there is none, or it is not what `write_index` writes.
     """
-    path = folder / "index.json"
+    path = folder / INDEX
     fix = "give a run directory, or a folder of its shards with their index.json; `refsav build` writes both"
     try:
         shards = _INDEX.validate_json(path.read_bytes()).shards
@@ -125,7 +127,7 @@ def write_index(run: RunDirectory, entries: Iterable[ShardEntry]) -> None:
             if old.name not in kept:
                 old.unlink()
         if not members:
-            (folder / "index.json").unlink(missing_ok=True)
+            (folder / INDEX).unlink(missing_ok=True)
             continue
         index = {
             "samples": sum(entry.samples for entry in written),
@@ -141,7 +143,7 @@ def write_index(run: RunDirectory, entries: Iterable[ShardEntry]) -> None:
             ],
             "skipped": [asdict(skipped) for entry in members for skipped in entry.skipped],
         }
-        write_text(folder / "index.json", json.dumps(index, indent=1, sort_keys=True) + "\n")
+        write_text(folder / INDEX, json.dumps(index, indent=1, sort_keys=True) + "\n")
 
 
 def _beside(shard: Path) -> Path:

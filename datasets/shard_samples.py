@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from refsav.datasets.samples import NOT_AS_WRITTEN, DescribedVideo, FrameEntry, Sample, described
-from refsav.datasets.shard_index import IndexedShard, read_index
+from refsav.datasets.shard_index import INDEX, IndexedShard, read_index
 from refsav.errors import RecordError
 from refsav.files import sha256_of
 
@@ -37,6 +37,8 @@ class ShardSamples:
             RecordError: If the index cannot be read, or a shard is missing or another one than it says.
         """
         self.folder = folder
+        self.index = folder / INDEX
+        """Names every shard, with its SHA-256."""
         self.shards = [shard for shard in read_index(folder) if shard.samples]
         for shard in self.shards:
             _verify(folder / shard.name, shard, verify)

@@ -57,6 +57,10 @@ class ShardSource:
     def name(self) -> str:
         return self.config.name or self.config.kind
 
+    @property
+    def files(self) -> tuple[Path, ...]:
+        return (self._samples.index,)
+
     def __len__(self) -> int:
         return len(self._samples)
 

@@ -74,6 +74,10 @@ class ExampleSource(Protocol):
     def name(self) -> str:
         """What results and errors call it."""
 
+    @property
+    def files(self) -> Sequence[Path]:
+        """What it is told by: with other contents it is another dataset. Pictures are not among them."""
+
     def __len__(self) -> int:
         """How many examples one pass over it has."""
 

@@ -52,6 +52,10 @@ class VisualPrompts:
     def name(self) -> str:
         return self.config.name or self._dialogues.name
 
+    @property
+    def files(self) -> tuple[Path, ...]:
+        return self._dialogues.files
+
     def __len__(self) -> int:
         return len(self._dialogues)
 

@@ -39,7 +39,7 @@ def end_to_end(source: Path, run: Path, config: EndToEndConfig) -> Outcome:
         build_ref_sav(source, places.dataset, config.build)
         training = config.training_on(places.dataset)
         trained = train_sa2va(training, places.training)
-        untrained = keep_untrained(training, places.untrained)
+        untrained = keep_untrained(training, places.training)
         asked: dict[str, tuple[Path, Control]] = {
             "trained": (trained, "none"),
             "untrained": (untrained, "none"),
@@ -60,11 +60,9 @@ def end_to_end(source: Path, run: Path, config: EndToEndConfig) -> Outcome:
 
 
 @task
-def keep_untrained(config: TrainConfig, folder: Path) -> Path:
-    """Keep the model as it is before training."""
-    if not folder.exists():
-        save_untrained(config, folder)
-    return folder
+def keep_untrained(config: TrainConfig, run: Path) -> Path:
+    """Keep the model as it is before training, beside what comes out."""
+    return save_untrained(TrainRun(run), config)
 
 
 @task

@@ -66,11 +66,6 @@ class EndToEndRun:
         return self.training / "model"
 
     @property
-    def untrained(self) -> Path:
-        """Checkpoint of the model as it was before."""
-        return self.root / "untrained"
-
-    @property
     def outcome(self) -> Path:
         """The figures."""
         return self.root / "benchmark.json"

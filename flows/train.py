@@ -9,7 +9,7 @@ from refsav.flows.artifacts import ProgressArtifact, publish_picture
 from refsav.flows.live_progress import bar
 from refsav.model.curve import draw_curve
 from refsav.model.train_config import TrainConfig
-from refsav.model.training_run import Progress, TrainRun, train
+from refsav.model.training_run import Progress, TrainRun, is_trained, train
 
 CONSOLE = Console(stderr=True, highlight=False, soft_wrap=True)
 TITLE = "training"
@@ -23,9 +23,12 @@ def train_sa2va(config: TrainConfig, run: Path, *, cpu: bool = False) -> Path:
         config: All settings.
         run: Run directory of the training; one that is done is left alone.
         cpu: Leave GPUs alone.
+
+    Raises:
+        RefSavError: As `refsav.model.training_run.train`; also if the run is one of other settings.
     """
     directory = TrainRun(run)
-    if not directory.model.exists():
+    if not is_trained(directory, config):
         learn(config, run, cpu=cpu)
     show_curve(run)
     return directory.model
@@ -46,7 +49,12 @@ def learn(config: TrainConfig, run: Path, *, cpu: bool) -> None:
                 artifact.advance()
             shown = percent
 
-        train(TrainRun(run), config, hear, cpu=cpu)
+        train(TrainRun(run), config, hear, told=tell, cpu=cpu)
+
+
+def tell(line: str) -> None:
+    """Tell something once, as `refsav train` does."""
+    CONSOLE.print(line, markup=False)
 
 
 @task

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from refsav.errors import RecordError
-from refsav.files import write_bytes
+from refsav.files import digest_of, write_bytes
 from refsav.model.architecture import Architecture
 from refsav.model.filling import Filling, fill, places_of
 from refsav.model.key_names import KeyMap, has_two_decoders
@@ -17,6 +17,9 @@ from refsav.model.weights import HeldTensors, StoredTensors, read_flat, write_te
 
 LARGEST_ASSET_BYTES = 64 * 2**20
 WEIGHTS = (".safetensors", ".bin", ".pt", ".pth", ".h5", ".msgpack", ".onnx", ".gguf")
+
+ENDINGS = (".json", ".safetensors", ".model", ".txt", ".jinja")
+"""Files of a checkpoint that its answers depend on."""
 
 DECODER = "sam_mask_decoder."
 RELEASED_SAM2 = "sam2_hiera_large.pt"
@@ -45,6 +48,12 @@ class Assets:
         """Write them into another directory."""
         for name, content in self.content.items():
             write_bytes(directory / name, content)
+
+
+def checkpoint_digest(folder: Path, *more: Path) -> str:
+    """SHA-256 over all files of a checkpoint that its answers depend on, and over `more` that it is used with."""
+    files = (path for path in folder.iterdir() if path.is_file() and not path.name.startswith("."))
+    return digest_of([*(path for path in files if path.suffix in ENDINGS), *more])
 
 
 def load_weights(

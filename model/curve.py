@@ -3,9 +3,9 @@
 from matplotlib.figure import Figure
 
 from refsav.files import appearing
+from refsav.model.step_file import StepFile
 from refsav.model.teaching import PARTS
 from refsav.model.training_run import VALIDATION, TrainRun
-from refsav.model.watching import MetricsFile
 
 SIZE_INCHES = (8.0, 3.6)
 
@@ -17,7 +17,7 @@ def draw_curve(run: TrainRun) -> None:
         RecordError: If that cannot be read.
         DiskError: If the picture cannot be written.
     """
-    lines = MetricsFile.read(run.metrics)
+    lines = StepFile.read(run.metrics)
     figure = Figure(figsize=SIZE_INCHES, layout="constrained")
     axes = figure.subplots()
     for part in PARTS:

@@ -38,6 +38,34 @@ class Loaded:
     bad: tuple[BadExample, ...]
     """Those that it stands in for, and itself if it lacks something."""
 
+    @property
+    def taken(self) -> "Taken":
+        """What is told of it once a step has learnt from it."""
+        one = self.prepared
+        return Taken(
+            place=self.place,
+            name=one.name,
+            tokens=one.tokens,
+            objects=len(one.masks),
+            frames=len(one.pictures),
+            bad=self.bad,
+        )
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Taken:
+    """An example without its many megabytes of pictures and masks."""
+
+    place: Place
+    name: str
+    tokens: int
+    """Of its longest conversation."""
+    objects: int
+    frames: int
+    """Those that SAM-2 sees."""
+    bad: tuple[BadExample, ...]
+    """Those that it stands in for, and itself if it lacks something."""
+
 
 @dataclass(frozen=True, slots=True)
 class Missing:
@@ -127,7 +155,9 @@ def load_one(examples: Mixture, model: Sa2VA, learning: LearningConfig, place: P
             return Loaded(place, prepare(model, drawn.example, learning), bad)
         except UnfitExampleError as error:
             bad = (*bad, BadExample(UNFIT, error.line))
-    raise TooManyBadError(f"{IN_A_ROW} examples one after the other are {UNFIT}, the last: {bad[-1].line}")
+    told = f"{IN_A_ROW} examples one after the other are {UNFIT}, the last: {bad[-1].line}"
+    fix = f"raise learning.most_tokens (is {learning.most_tokens}), or let examples have fewer frames or objects"
+    raise TooManyBadError(f"{told}\n  fix: {fix}")
 
 
 def load(

@@ -6,6 +6,7 @@ step, prompts of a scale that SAM-2 knows, colours before shapes.
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 
@@ -46,6 +47,7 @@ class Pictures:
 
     pictures: Sequence[Pictured]
     name: str = "pictures"
+    files: tuple[Path, ...] = ()
 
     def __len__(self) -> int:
         return len(self.pictures)

@@ -21,21 +21,23 @@ def adopt(model: Sa2VA, design: SegDesign, frames: int) -> None:
     Args:
         model: Changed; it says it in its config.json from now on.
         design: As it is to be.
-        frames: Most frames of a video: so many tokens `unique` needs.
+        frames: Most frames of a video: so many tokens `unique` needs; a model that has fewer gets more.
 
     Raises:
         ConfigError: If it was trained with another one.
     """
     before = model.architecture.fixed.seg_token
-    if design == before:
+    known = len(model.adapter.seg_ids) - 1 if design == before else 0
+    new = frame_tokens(frames)[known:] if design == "unique" else ()
+    if design == before and not new:
         return
-    if before != "single":
+    if before not in ("single", design):
         told = f"the model was trained with seg.design = {before!r}, not {design!r}"
         raise ConfigError(f"{told}\n  fix: keep it, or take another model")
     tokenizer = copy.deepcopy(model.adapter.tokenizer)  # others may share it
-    if design == "unique":
-        add_tokens(tokenizer, frame_tokens(frames))
-        _grow(model, [tokenizer.convert_tokens_to_ids(token) or 0 for token in frame_tokens(frames)])
+    if new:
+        add_tokens(tokenizer, new)
+        _grow(model, [tokenizer.convert_tokens_to_ids(token) or 0 for token in new])
     raw = json.loads(json.dumps(model.architecture.raw))
     raw[OURS] = {**raw.get(OURS, {}), "seg_token": design}
     part = "llm_config" if "llm_config" in raw else "text_config"

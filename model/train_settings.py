@@ -1,6 +1,7 @@
-"""The record of a training's configuration in its run directory: a training that goes on is told the same as before."""
+"""The record of what a training was begun with, in its run directory: one that goes on, or is done, is that one."""
 
 import tomllib
+from collections.abc import Mapping
 from contextlib import suppress
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -9,8 +10,10 @@ from typing import Any
 import tomli_w
 
 from refsav.config import leaves
+from refsav.datasets.mixture import Mixture
 from refsav.errors import ConfigError
-from refsav.files import write_text
+from refsav.files import digest_of, write_text
+from refsav.model.origin import digest_of_origin
 from refsav.model.train_config import TrainConfig
 
 LIBRARIES = ("refsav", "torch", "transformers", "sam2", "accelerate", "peft")
@@ -19,7 +22,6 @@ FREE_TABLES = ("checkpoints", "watching", "validation")
 FREE_KEYS = frozenset(
     {
         "model.attention",
-        "learning.at_once",
         "learning.explodes_above",
         "learning.gradient_checkpointing",
         "learning.threads",
@@ -30,22 +32,46 @@ FREE_KEYS = frozenset(
 """What may change while a training goes on: it learns the same."""
 
 
-def keep_settings(path: Path, config: TrainConfig) -> None:
-    """Write a run's training.toml, or make sure that a training that goes on has the same settings.
+def digests_of(config: TrainConfig, data: Mixture) -> dict[str, str]:
+    """Digest of what the configuration only points at, by the key that does: the model to begin with, each source.
 
     Raises:
-        ConfigError: If it has not, or the file is damaged.
-        DiskError: If it cannot be written.
+        ConfigError: If the model's file of sizes cannot be used.
+        RecordError: If there is no such checkpoint.
     """
+    sources = enumerate(share.source for share in data.shares)
+    return {
+        "model.origin": digest_of_origin(config.model),
+        **{f"data.sources, {source.name} ({number})": digest_of(source.files) for number, source in sources},
+    }
+
+
+def write_settings(path: Path, config: TrainConfig, digests: Mapping[str, str]) -> None:
+    """Write a run's training.toml. Raises DiskError."""
+    content = {"versions": _versions(), "digests": dict(digests), "config": config.model_dump(mode="json")}
+    write_text(path, tomli_w.dumps(content))
+
+
+def refuse_changes(path: Path, config: TrainConfig, digests: Mapping[str, str]) -> None:
+    """Make sure that a run was begun with these settings, this model and this data.
+
+    Args:
+        path: Its training.toml.
+        config: As it is now.
+        digests: Likewise, as `digests_of` gives them.
+
+    Raises:
+        ConfigError: If it was not; what differs is named. Likewise if the file is damaged.
+    """
+    before, digests_before = read_settings(path)
     now = config.model_dump(mode="json")
-    if path.exists():
-        before = read_settings(path)
-        changes = [f"  {key}: was {old!r}, now {new!r}" for key, old, new in _differences(before, now)]
-        if changes:
-            told = "\n".join(changes)
-            fix = "use the settings of before, or train into a new run directory"
-            raise ConfigError(f"{path}: this training was begun with other settings\n{told}\n  fix: {fix}")
-    write_text(path, tomli_w.dumps({"versions": _versions(), "config": now}))
+    told = [f"  {key}: was {old!r}, now {new!r}" for key, old, new in _differences(before, now)]
+    known = digests_before.items()
+    told += [f"  {key}: holds something else than before" for key, old in known if digests.get(key, old) != old]
+    if told:
+        fix = f"use those of before, train into a new run directory, or remove {path.parent} to train anew"
+        changes = "\n".join(told)
+        raise ConfigError(f"{path}: this training was begun with other settings\n{changes}\n  fix: {fix}")
 
 
 def _versions() -> dict[str, str]:
@@ -57,15 +83,16 @@ def _versions() -> dict[str, str]:
     return found
 
 
-def read_settings(path: Path) -> dict[str, Any]:
-    """Read the configuration of a run. Raises ConfigError."""
+def read_settings(path: Path) -> tuple[dict[str, Any], dict[str, str]]:
+    """Read the configuration of a run, and the digests beside it. Raises ConfigError."""
     try:
-        config = tomllib.loads(path.read_text(encoding="utf-8"))["config"]
+        content = tomllib.loads(path.read_text(encoding="utf-8"))
+        config, digests = content["config"], dict(content["digests"])
         TrainConfig.from_mapping(config, str(path))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError, KeyError) as error:
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError, KeyError, TypeError, ValueError) as error:
         fix = "put it back as it was, or train into a new run directory"
         raise ConfigError(f"{path}: cannot be used: {error!r}\n  fix: {fix}") from None
-    return dict(config)
+    return dict(config), digests
 
 
 def _differences(before: dict[str, Any], now: dict[str, Any]) -> list[tuple[str, Any, Any]]:

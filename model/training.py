@@ -17,7 +17,7 @@ from torch import Tensor
 from refsav.datasets.mixture import Mixture
 from refsav.errors import ConfigError
 from refsav.model.adapting import choose_what_learns
-from refsav.model.loading import Loaded, Plan, load
+from refsav.model.loading import Loaded, Plan, Taken, load
 from refsav.model.sa2va import Sa2VA
 from refsav.model.teaching import PARTS, Teacher
 from refsav.model.train_config import LearningConfig, TrainingConfig
@@ -42,7 +42,7 @@ class Step:
     seconds: float
     waited_s: float
     """Seconds of those that were spent waiting for examples."""
-    examples: tuple[Loaded, ...]
+    examples: tuple[Taken, ...]
     """Those of this process."""
 
 
@@ -109,25 +109,17 @@ class Training:
 
     def _step(self, loaded: Iterator[list[Loaded]]) -> Step:
         begun, waited = time.perf_counter(), 0.0
-        taken: list[Loaded] = []
+        taken: list[Taken] = []
         losses: list[Tensor] = []
         for number in range(1, self.plan.passes + 1):
             asked = time.perf_counter()
             examples = next(loaded)
             waited += time.perf_counter() - asked
-            taken += examples
+            taken += [one.taken for one in examples]
             losses.append(self._learn_from(examples, last=number == self.plan.passes))
-        ours = torch.cat(losses)
-        parts = self.accelerator.gather(ours).mean(dim=0)
-        gradient = self._cut_gradient()
-        told = zip(taken, (ours @ self._weights).tolist(), strict=True)
-        refuse_explosion([ExampleLoss(one, loss) for one, loss in told], gradient, self.config.learning.explodes_above)
         rate = rate_at(self.done, self.steps, self.config.learning)
-        for group in self.optimizer.param_groups:
-            group["lr"] = rate
         with telling_of_memory(taken, self.config.learning):
-            self.optimizer.step()
-        self.optimizer.zero_grad()
+            parts, gradient = self._move(taken, torch.cat(losses), rate)
         return Step(
             number=self.done + 1,
             epoch=(self.done + 1) / self.plan.steps_an_epoch,
@@ -140,6 +132,22 @@ class Training:
             examples=tuple(taken),
         )
 
+    def _move(self, taken: Sequence[Taken], ours: Tensor, rate: float) -> tuple[Tensor, float]:
+        """Move the weights by the gradients that are there; give the mean losses [3] and the gradient's length.
+
+        `ours` are the losses [n, 3] of what this device has taken. Raises TrainingError.
+        """
+        every = self.accelerator.gather(ours)
+        gradient = self._cut_gradient()
+        told = map(ExampleLoss, taken, (ours @ self._weights).tolist())
+        limit = self.config.learning.explodes_above
+        refuse_explosion(list(told), (every @ self._weights).tolist(), gradient, limit)
+        for group in self.optimizer.param_groups:
+            group["lr"] = rate
+        self.optimizer.step()
+        self.optimizer.zero_grad()
+        return every.mean(dim=0), gradient
+
     def _learn_from(self, examples: Sequence[Loaded], *, last: bool) -> Tensor:
         """Add the gradients of some examples; give their losses, [examples, 3].
 
@@ -148,7 +156,7 @@ class Training:
         """
         self._seed(examples[0])
         sharing = nullcontext() if last else self.accelerator.no_sync(self.teacher)
-        with sharing, telling_of_memory(examples, self.config.learning):
+        with sharing, telling_of_memory([one.taken for one in examples], self.config.learning):
             parts: Tensor = self.teacher([one.prepared for one in examples])
             device_share = self.plan.batch / self.plan.devices  # devices take the mean of their gradients
             self.accelerator.backward((parts @ self._weights).sum() / device_share)

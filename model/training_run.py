@@ -1,38 +1,38 @@
 """A training in its run directory: begun or gone on with, with checkpoints on the way and a model at the end.
 
-RUN/training.toml             configuration as used, versions
+RUN/training.toml             configuration as used, versions, digests of data and of the model to begin with
 RUN/metrics.jsonl             a line for every few steps, and one for every validation
+RUN/left_out.jsonl            a line for every example that could not be used, or not as a whole
 RUN/curve.png                 a picture of it, where one was asked for
 RUN/curves/                   the same for TensorBoard, where it is installed
 RUN/checkpoints/step-000100/  what training goes on from
 RUN/model/                    the trained model, adapters merged
+RUN/untrained/                the model as it was before, where it was asked for
 """
 
-import copy
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from accelerate import Accelerator, DistributedDataParallelKwargs
+from accelerate import Accelerator
 
-from refsav.datasets.bad_examples import BadExamples
 from refsav.datasets.data_config import open_mixture
 from refsav.files import appearing_folder, remove_unfinished
 from refsav.lock import exclusive
-from refsav.model.creation import create, usual_tokenizer
-from refsav.model.sa2va import Sa2VA
+from refsav.model.devices import as_first_finds, begin_curves, find_devices
+from refsav.model.left_out import LeftOut
+from refsav.model.origin import open_origin
 from refsav.model.seg_design import adopt
-from refsav.model.shapes import ModelConfig
+from refsav.model.step_file import StepFile
 from refsav.model.train_config import TrainConfig
-from refsav.model.train_settings import keep_settings
+from refsav.model.train_settings import digests_of, refuse_changes, write_settings
 from refsav.model.training import Step, Training
 from refsav.model.training_state import checkpoints_in, export, prune, restore, save
-from refsav.model.validating import mean_iou
-from refsav.model.watching import Metrics, MetricsFile, Watch, trackers
+from refsav.model.validating import validate
+from refsav.model.watching import Metrics, Watch
 
-CURVES = "curves"
 VALIDATION = "held_out_mean_iou"
 
 
@@ -53,6 +53,16 @@ class TrainRun:
         return self.root / "metrics.jsonl"
 
     @property
+    def left_out(self) -> Path:
+        """Likewise."""
+        return self.root / "left_out.jsonl"
+
+    @property
+    def curves(self) -> Path:
+        """What trackers write."""
+        return self.root / "curves"
+
+    @property
     def curve(self) -> Path:
         """Picture of the metrics."""
         return self.root / "curve.png"
@@ -71,6 +81,11 @@ class TrainRun:
         """The trained model."""
         return self.root / "model"
 
+    @property
+    def untrained(self) -> Path:
+        """The model as it was before."""
+        return self.root / "untrained"
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Progress:
@@ -88,12 +103,16 @@ class Progress:
     """Checkpoint, if one was due."""
 
 
+def _silent(_: object) -> None:
+    """Tell nobody."""
+
+
 def train(
     run: TrainRun,
     config: TrainConfig,
     heard: Callable[[Progress], None],
     *,
-    told: Callable[[str], None] | None = None,
+    told: Callable[[str], None] = _silent,
     cpu: bool = False,
 ) -> None:
     """Train to the end, from the last checkpoint if there is one; every process of several runs this.
@@ -102,7 +121,7 @@ def train(
         run: Where it goes.
         config: All settings.
         heard: Told after each step, in the first process.
-        told: Likewise, of what was left out when the data was opened, and from where it goes on; a line each.
+        told: Likewise, of what is left out, from where it goes on, and how it does on held-out examples; a line each.
         cpu: Leave GPUs alone.
 
     Raises:
@@ -113,123 +132,122 @@ def train(
     """
     if config.learning.threads:
         torch.set_num_threads(config.learning.threads)
-    accelerator = accelerator_of(run, config, cpu=cpu)
-    with _alone(run, config, accelerator):
+    accelerator = find_devices(run.root, run.curves, config.watching, cpu=cpu)
+    with _alone(run, accelerator):
+        data = open_mixture(config.data)
+        digests = digests_of(config, data) if accelerator.is_main_process else {}
+        if accelerator.is_main_process and (run.settings.exists() or checkpoints_in(run.checkpoints)):
+            refuse_changes(run.settings, config, digests)
         model = open_origin(config, accelerator.device)
         adopt(model, config.seg.design, config.seg.frames)
-        data = open_mixture(config.data)
         training = Training(model, data, config, accelerator)
+        if accelerator.is_main_process:
+            write_settings(run.settings, config, digests)
         lines = [f"{share.source.name}: {note}" for share in data.shares for note in share.notes]
-        if known := checkpoints_in(run.checkpoints):
+        if known := as_first_finds(checkpoints_in(run.checkpoints)):
             restore(training, known[-1])
             lines.append(f"going on from step {training.done} of {training.steps}")
-        if told is not None and accelerator.is_main_process:
-            for line in lines:
-                told(line)
-        for progress in _Watched(run, config, training).steps():
-            if accelerator.is_main_process:
-                heard(progress)
-        if not run.model.exists():
+        if not accelerator.is_main_process:
+            heard = told = _silent
+        for line in lines:
+            told(line)
+        for progress in _Watched(run, config, training, told).steps():
+            heard(progress)
+        if not as_first_finds(run.model.exists()):
             export(training, run.model)
         accelerator.end_training()
 
 
-def accelerator_of(run: TrainRun, config: TrainConfig, *, cpu: bool) -> Accelerator:
-    """Find the devices, as many as `accelerate launch` has started processes for."""
-    accelerator = Accelerator(
-        cpu=cpu,
-        mixed_precision="no",  # Teacher knows what may be computed in bfloat16, sharded or not
-        log_with=trackers(config.watching) or None,
-        project_dir=run.root,
-        kwargs_handlers=[DistributedDataParallelKwargs(find_unused_parameters=True)],
-    )
-    if plugin := getattr(accelerator.state, "fsdp_plugin", None):
-        plugin.cpu_ram_efficient_loading = False  # it takes all that is saved for weights; SAM-2 has buffers too
-    return accelerator
-
-
-def open_origin(config: TrainConfig, device: torch.device) -> Sa2VA:
-    """Make or read the model to begin with; where its mask decoder is going to learn, it is kept aside as it is.
+def is_trained(run: TrainRun, config: TrainConfig) -> bool:
+    """Tell whether a run holds the trained model of a configuration already.
 
     Raises:
-        ConfigError: If it is a file of sizes that cannot be used.
-        RecordError: If it is a checkpoint that cannot be read.
+        ConfigError: If it holds another one's: settings, data or the model to begin with have changed.
+        RecordError: If data or model are not there any more, so that this cannot be told.
     """
-    origin = Path(config.model.origin)
-    if origin.is_file():
-        sizes = ModelConfig.from_toml(origin)
-        return create(sizes, usual_tokenizer(sizes), config.model.seed).to(device)
-    model = Sa2VA.from_pretrained(origin, device=device, attention=config.model.attention)
-    learns = config.learns.mask_decoder == "full"
-    if learns and config.model.keep_original_decoder and model.original_decoder is None:
-        model.original_decoder = copy.deepcopy(model.sam2.sam_mask_decoder)
-    return model
+    if not run.model.exists():
+        return False
+    refuse_changes(run.settings, config, digests_of(config, open_mixture(config.data)))
+    return True
 
 
-def save_untrained(config: TrainConfig, folder: Path) -> None:
-    """Write the model as a training begins with it, to be compared with what comes out.
+def save_untrained(run: TrainRun, config: TrainConfig) -> Path:
+    """Write the model as the training of a run begins with it, to be compared with what comes out; give its folder.
 
     Raises:
-        ConfigError: As `open_origin`; likewise RecordError.
+        ConfigError: As `train`; likewise RecordError.
         DiskError: If it cannot be written.
     """
-    model = open_origin(config, torch.device("cpu"))
-    adopt(model, config.seg.design, config.seg.frames)
-    with appearing_folder(folder) as temporary:
-        model.save_pretrained(temporary)
+    with exclusive(run.root):
+        digests = digests_of(config, open_mixture(config.data))
+        if run.settings.exists():
+            refuse_changes(run.settings, config, digests)
+        if not run.untrained.exists():
+            model = open_origin(config, torch.device("cpu"))
+            adopt(model, config.seg.design, config.seg.frames)
+            if not run.settings.exists():
+                write_settings(run.settings, config, digests)
+            with appearing_folder(run.untrained) as temporary:
+                model.save_pretrained(temporary)
+    return run.untrained
 
 
 @contextmanager
-def _alone(run: TrainRun, config: TrainConfig, accelerator: Accelerator) -> Iterator[None]:
+def _alone(run: TrainRun, accelerator: Accelerator) -> Iterator[None]:
     """Hold the run directory for this training; what a kill has left half-written goes."""
     if not accelerator.is_main_process:
         yield
         return
     with exclusive(run.root):
-        keep_settings(run.settings, config)
-        remove_unfinished(run.checkpoints)
+        remove_unfinished(run.root)
         yield
 
 
 class _Watched:
     """A training that is written down, validated and saved whenever it is due."""
 
-    def __init__(self, run: TrainRun, config: TrainConfig, training: Training) -> None:
-        self._run, self._config, self._training = run, config, training
+    def __init__(self, run: TrainRun, config: TrainConfig, training: Training, told: Callable[[str], None]) -> None:
+        self._run, self._config, self._training, self._told = run, config, training, told
         self._first = training.accelerator.is_main_process
         self._watch = Watch(every=config.watching.every, batch=config.learning.batch, steps=training.steps)
-        self._bad = BadExamples(config.data.bad_share)
-        self._written = MetricsFile(run.metrics, training.done) if self._first else None
+        path = run.left_out if self._first else None
+        self._left_out = LeftOut(path, training.done, config.data.bad_share, told)
+        self._written = StepFile(run.metrics, training.done) if self._first else None
         self._held_out = open_mixture(config.validation.data) if config.validation.every else None
-        training.accelerator.init_trackers(CURVES)
+        begin_curves(training.accelerator, run.root)
 
     def steps(self) -> Iterator[Progress]:
         """Train. Raises as `train` does."""
         for step in self._training.run():
-            for example in step.examples:
-                self._bad.note(example)
-            metrics = self._watch.note(step, self._bad.count)
+            self._left_out.note(step.examples)
+            if self._is_due(step, self._config.watching.every):
+                self._left_out.compare(step.number)
+            metrics = self._watch.note(step, self._left_out.count)
             found = self._validate(step)
             if metrics:
                 self._write(step, metrics.line())
-            if found is not None:
-                self._write(step, {VALIDATION: found})
+            if found:
+                self._write(step, found)
             yield Progress(
                 step=step,
                 steps=self._training.steps,
                 metrics=metrics,
                 left_s=self._watch.left_s,
-                mean_iou=found,
+                mean_iou=found.get(VALIDATION),
                 saved=self._save(step),
             )
 
     def _is_due(self, step: Step, every: int) -> bool:
         return step.number == self._training.steps or (every > 0 and step.number % every == 0)
 
-    def _validate(self, step: Step) -> float | None:
+    def _validate(self, step: Step) -> dict[str, float]:
+        """A line of metrics, empty if none is due."""
         if self._held_out is None or not self._is_due(step, self._config.validation.every):
-            return None
-        return mean_iou(self._training, self._held_out, self._config.validation.examples)
+            return {}
+        found = validate(self._training, self._held_out, self._config.validation.examples)
+        self._told(f"step {step.number}: mean IoU of held-out examples {found.mean_iou:.3f}")
+        bad = self._left_out.judge_held_out(step.number, found.examples, self._config.validation.data.bad_share)
+        return {VALIDATION: found.mean_iou, "held_out_bad_examples": bad}
 
     def _save(self, step: Step) -> Path | None:
         if not self._is_due(step, self._config.checkpoints.every):

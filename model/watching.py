@@ -1,17 +1,13 @@
-"""What is told of a training: a line for every few steps in RUN/metrics.jsonl, curves in trackers, speed, time left."""
+"""What is told of a training: a line of metrics for every few steps, curves in trackers, speed, time left."""
 
-import json
 import os
 import resource
 from collections import deque
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from importlib.util import find_spec
-from pathlib import Path
 
 import torch
 
-from refsav.errors import RecordError
-from refsav.files import DiskError, write_text
 from refsav.model.train_config import WatchingConfig
 from refsav.model.training import Step
 
@@ -40,7 +36,7 @@ class Metrics:
     memory_mb: float
     """Most that was taken of this device's memory; of the process, where that is a CPU."""
     bad_examples: int
-    """Examples of this process that could not be used since it was started."""
+    """Examples of all devices that could not be used, or not as a whole, since it was started."""
 
     def line(self) -> dict[str, float]:
         """As it is written down, rounded to what can be told apart; without the step."""
@@ -59,7 +55,6 @@ class Watch:
 
     def note(self, step: Step, bad_examples: int) -> Metrics | None:
         """Take a step in; give a line when one is due."""
-        step = replace(step, examples=())  # their pictures are many megabytes
         self._recent.append(step)
         self._collected.append(step)
         if step.number % self._every and step.number != self._steps:
@@ -90,44 +85,6 @@ class Watch:
         """Seconds that are left, judged by the last steps."""
         last = self._recent[-1].number
         return (self._steps - last) * sum(one.seconds for one in self._recent) / len(self._recent)
-
-
-class MetricsFile:
-    """RUN/metrics.jsonl: one JSON object a line, Metrics or a validation, in the order of their steps."""
-
-    def __init__(self, path: Path, done: int) -> None:
-        """Open it to go on behind step `done`; what an interrupted training wrote beyond that is dropped.
-
-        Raises:
-            RecordError: If it is there and cannot be read.
-            DiskError: If it cannot be written.
-        """
-        self._path = path
-        if path.exists():
-            lines = self.read(path)
-            write_text(path, "".join(f"{json.dumps(line)}\n" for line in lines if line["step"] <= done))
-
-    @staticmethod
-    def read(path: Path) -> list[dict[str, float]]:
-        """Read every whole line. Raises RecordError."""
-        found = []
-        for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(keepends=True), start=1):
-            if not line.endswith("\n"):
-                break  # the process was killed as it wrote
-            try:
-                values = dict(json.loads(line))
-                found.append({**values, "step": int(values["step"])})
-            except (ValueError, TypeError, KeyError) as error:
-                raise RecordError(path, f"line {number}", f"are no metrics: {error!r}", "remove the line") from None
-        return found
-
-    def append(self, values: dict[str, float]) -> None:
-        """Write a line. Raises DiskError."""
-        try:
-            with self._path.open("a", encoding="utf-8") as stream:
-                stream.write(json.dumps(values) + "\n")
-        except OSError as error:
-            raise DiskError(self._path, error) from error
 
 
 def trackers(config: WatchingConfig) -> list[str]:

@@ -2,10 +2,11 @@
 
 import errno
 import hashlib
+import json
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -149,3 +150,9 @@ def sha256_of(path: Path) -> str:
     """Hex SHA-256 of a file's bytes, read in blocks."""
     with path.open("rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def digest_of(files: Iterable[Path]) -> str:
+    """SHA-256 over names and contents of files, whatever their order."""
+    listed = sorted((path.name, sha256_of(path)) for path in files)
+    return hashlib.sha256(json.dumps(listed).encode()).hexdigest()

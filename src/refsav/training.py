@@ -31,7 +31,7 @@ def train(run: Path, config: "TrainConfig", *, cpu: bool) -> None:
         from refsav.model import training_run
 
     directory = training_run.TrainRun(run)
-    if directory.model.exists():
+    if training_run.is_trained(directory, config):
         out.print(f"trained already: {escape(str(directory.model))}")
         return
     with _Line() as line:
@@ -63,11 +63,6 @@ class _Line:
     def hear(self, progress: "Progress") -> None:
         """Tell of a step."""
         self.heard, self._metrics = progress, progress.metrics or self._metrics
-        for example in progress.step.examples:
-            for bad in example.bad:
-                err.print(Text(f"left out: {bad.source}: {bad.line}", style="yellow"))
-        if progress.mean_iou is not None:
-            err.print(f"step {progress.step.number}: mean IoU of held-out examples {progress.mean_iou:.3f}")
         if self._metrics is None:
             return
         told = _told(progress, self._metrics)

@@ -12,10 +12,12 @@ import pytest
 from pycocotools import mask as coco
 
 from refsav.benchmarks.predictions import write_predictions, write_submission
-from refsav.benchmarks.result import Setup, checkpoint_digest, digest_of, read_result
+from refsav.benchmarks.result import Setup, read_result
 from refsav.benchmarks.runner import RunFolder, TooManyFailedError, run_suite
 from refsav.benchmarks.suites import open_suite
 from refsav.errors import ConfigError, RecordError
+from refsav.files import digest_of
+from refsav.model.checkpoint import checkpoint_digest
 from tests import expression_sets as made
 from tests.benchmarks.answering import Knowing
 

@@ -13,6 +13,8 @@ BLACK = np.zeros((2, 2, 3), np.uint8)
 class MadeSource:
     """Counts from 0; some of its examples cannot be used, some lack something."""
 
+    files = ()
+
     def __init__(self, name: str, count: int, *, bad: set[int] = frozenset(), lacking: set[int] = frozenset()) -> None:
         self.name, self.count, self.bad, self.lacking = name, count, bad, lacking
 

@@ -6,10 +6,13 @@ from pathlib import Path
 
 import pytest
 
+from refsav.datasets.run import RunDirectory
 from refsav.datasets.synthetic import write_scenes
 from refsav.datasets.synthetic_scene import SynthConfig
-from refsav.flows.end_to_end import end_to_end
+from refsav.errors import ConfigError
+from refsav.flows.end_to_end import end_to_end, keep_untrained
 from refsav.flows.end_to_end_config import EndToEndConfig, EndToEndRun
+from refsav.flows.train import train_sa2va
 
 ROOT = Path(__file__).parents[2]
 CONFIG = ROOT / "configs/demo-full.toml"
@@ -66,3 +69,24 @@ def test_a_second_run_does_nothing_anew(run: Path) -> None:
     before = [path.stat().st_mtime_ns for path in kept]
     end_to_end(run.parent / "scenes", run, loop_config())
     assert [path.stat().st_mtime_ns for path in kept] == before
+
+
+def test_other_settings_are_not_taken_for_the_same_loop(run: Path) -> None:
+    config = loop_config()
+    learning = config.training.learning.model_copy(update={"steps": 3})
+    longer = config.model_copy(update={"training": config.training.model_copy(update={"learning": learning})})
+    with pytest.raises(ConfigError, match=r"learning.steps: was 2, now 3"):
+        end_to_end(run.parent / "scenes", run, longer)
+
+
+def test_a_dataset_that_was_built_anew_is_not_taken_for_the_same(run: Path) -> None:
+    index = RunDirectory(EndToEndRun(run).dataset).shards / "train/index.json"
+    before = index.read_text()
+    index.write_text(json.dumps(json.loads(before)))
+    training = loop_config().training_on(EndToEndRun(run).dataset)
+    try:
+        for task in (train_sa2va, keep_untrained):
+            with pytest.raises(ConfigError, match=r"data.sources, ref-sav \(0\): holds something else than before"):
+                task(training, EndToEndRun(run).training)
+    finally:
+        index.write_text(before)

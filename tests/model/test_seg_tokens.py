@@ -93,3 +93,16 @@ def test_a_design_is_not_changed_and_has_its_limits() -> None:
     adopt(model, "unique", 1)
     with pytest.raises(InputError, match=r"has 2 objects in 2 frames, its answers 2 tokens for them"):
         prepare(model, video(), LearningConfig())
+
+
+def test_a_model_with_tokens_for_fewer_frames_gets_more() -> None:
+    model = adopted("unique")
+    few = model.adapter.seg_ids
+    adopt(model, "unique", 5)
+    assert len(model.adapter.seg_ids) == len(few) + 2
+    table = model.adapter.language_model.get_input_embeddings().weight
+    added = [token for token in model.adapter.seg_ids if token not in few]
+    assert all(torch.equal(table[token], table[model.adapter.seg_id]) for token in added)
+    kept = model.assets
+    adopt(model, "unique", 4)
+    assert model.assets is kept

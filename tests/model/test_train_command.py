@@ -51,10 +51,15 @@ def test_a_training_says_how_it_goes_and_where_the_model_is(train: Command, tmp_
     )
     lines = [json.loads(one) for one in (run / "metrics.jsonl").read_text().splitlines()]
     assert [one["rate"] for one in lines] == [1e-3, 1e-3, 5e-4] and lines[-1]["bad_examples"] >= 1
-    assert any((run / "curves").glob("events.out.tfevents.*"))
+    assert any((run / "curves/refsav").glob("events.out.tfevents.*"))
+    left_out = [json.loads(one) for one in (run / "left_out.jsonl").read_text().splitlines()]
+    assert len(left_out) == lines[-1]["bad_examples"]
+    assert (left_out[0]["source"], left_out[0]["held_out"]) == ("own-images", False) and "5.png" in left_out[0]["error"]
     assert Sa2VA.from_pretrained(run / "model", device="cpu")
     again = train(*line)
     assert (again.code, again.out) == (0, f"trained already: {run}/model\n")
+    longer = train(*line, "--learning.steps", "6")
+    assert longer.code == 1 and "begun with other settings\n  learning.steps: was 3, now 6" in longer.err
 
 
 def test_too_many_bad_examples_end_it_with_the_first_of_them(train: Command, tmp_path: Path) -> None:

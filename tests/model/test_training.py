@@ -1,6 +1,7 @@
 """Steps: that they teach, what stays as it was, and that a step does not depend on how it is taken in parts."""
 
 import math
+import pickle
 import re
 
 import numpy as np
@@ -12,10 +13,11 @@ from refsav.datasets.mixture import Mixture
 from refsav.errors import ConfigError
 from refsav.model.loading import UNFIT, Place, load_one
 from refsav.model.pocket import mean_iou
+from refsav.model.sa2va import Sa2VA
 from refsav.model.train_config import LearningConfig, LearnsConfig, LoraConfig, LossConfig, TrainingConfig
 from refsav.model.training import Training, rate_at
 from refsav.model.training_faults import TrainingError
-from refsav.model.validating import mean_iou as held_out_mean_iou
+from refsav.model.validating import validate
 from tests.model.training_data import mixture, pocket, scenes, settings
 
 
@@ -32,7 +34,7 @@ def test_some_steps_lower_every_loss() -> None:
     assert [step.number for step in steps] == list(range(1, 41)) and steps[-1].epoch == 40 / 3
     assert not learner.model.training
     assert 0 <= mean_iou(learner.model, scenes().pictures[:2]) <= 1
-    assert 0 <= held_out_mean_iou(learner, mixture(), 5) <= 1
+    assert 0 <= validate(learner, mixture(), 5).mean_iou <= 1
 
 
 def test_a_step_is_the_same_taken_at_once_and_in_parts() -> None:
@@ -40,6 +42,26 @@ def test_a_step_is_the_same_taken_at_once_and_in_parts() -> None:
     for steps in parts:
         assert [step.loss for step in steps] == pytest.approx([step.loss for step in whole], rel=1e-4)
         assert [step.gradient for step in steps] == pytest.approx([step.gradient for step in whole], rel=1e-3)
+
+
+def test_layers_that_are_computed_again_give_the_same_gradients() -> None:
+    found = []
+    for again in (False, True):
+        lora = settings(steps=1, batch=2, at_once=2, gradient_checkpointing=again, clip=0)
+        learner = training(lora.model_copy(update={"lora": LoraConfig(rank=4, alpha=8), "learns": LearnsConfig()}))
+        gradients: dict[str, torch.Tensor] = {}
+
+        def keep(*_: object, model: Sa2VA = learner.model, into: dict[str, torch.Tensor] = gradients) -> None:
+            into |= {name: one.grad.clone() for name, one in model.named_parameters() if one.grad is not None}
+
+        learner.optimizer.optimizer.register_step_pre_hook(keep)
+        (step,) = learner.run()
+        found.append((step.loss, gradients))
+    (loss, usual), (loss_again, computed_again) = found
+    assert loss == pytest.approx(loss_again, rel=1e-5)
+    assert any("lora_" in name for name in usual) and usual.keys() == computed_again.keys()
+    for name, gradient in usual.items():
+        assert torch.allclose(computed_again[name], gradient, rtol=1e-3, atol=1e-6), name
 
 
 def test_only_what_learns_changes() -> None:
@@ -71,7 +93,7 @@ def test_the_rate_rises_then_falls_to_nothing() -> None:
 
 def test_an_epoch_goes_through_the_data_once() -> None:
     learner = training(settings(steps=0, epochs=2, batch=5))
-    names = [one.prepared.name for step in learner.run() for one in step.examples]
+    names = [one.name for step in learner.run() for one in step.examples]
     first, second = set(names[:10]), set(names[10:])
     assert len(names) == 20 and len(first) == len(second) == 10 and first != second
 
@@ -119,7 +141,7 @@ def test_too_long_examples_are_left_out_and_told() -> None:
     steps = list(training(settings(steps=3, most_tokens=longest - 1), data).run())
     told = [bad for step in steps for one in step.examples for bad in one.bad]
     assert told and all(bad.source == UNFIT and f"more than the {longest - 1}" in bad.line for bad in told)
-    assert all(one.prepared.tokens < longest for step in steps for one in step.examples)
+    assert all(one.tokens < longest for step in steps for one in step.examples)
 
 
 def test_too_little_memory_says_what_to_lower() -> None:
@@ -129,3 +151,22 @@ def test_too_little_memory_says_what_to_lower() -> None:
         next(learner.run())
     assert re.match(r"memory does not suffice for 4 at once; the longest has \d+ tokens, \d objects", str(told.value))
     assert "fix: lower, in this order: learning.at_once (is 4); set learning.gradient_checkpointing" in str(told.value)
+
+
+def test_too_little_memory_for_the_step_itself_is_told_too() -> None:
+    learner = training(settings())
+    learner.optimizer.optimizer.register_step_pre_hook(lambda *_: torch.empty(1 << 50))
+    with pytest.raises(TrainingError, match=r"memory does not suffice for 4 at once; the longest has \d+ tokens"):
+        next(learner.run())
+
+
+def test_too_little_memory_to_look_at_held_out_examples_is_told_too() -> None:
+    learner = training(settings())
+    learner.model.text_hidden_fcs.register_forward_hook(lambda *_: torch.empty(1 << 50))
+    with pytest.raises(TrainingError, match=r"memory does not suffice for 1 at once"):
+        validate(learner, mixture(), 5)
+
+
+def test_a_step_keeps_no_pictures_of_its_examples() -> None:
+    step = next(training(settings()).run())
+    assert len(pickle.dumps(step)) < 10_000

@@ -10,12 +10,13 @@ from pathlib import Path
 import pytest
 import torch
 
+from refsav.datasets.mixture import TooManyBadError
 from refsav.errors import ConfigError
 from refsav.lock import LockedError, exclusive
 from refsav.model.sa2va import Sa2VA
 from refsav.model.train_config import TrainConfig
 from refsav.model.training_run import Progress, TrainRun, train
-from tests.model.training_data import pocket, write_config
+from tests.model.training_data import pocket, write_config, write_own_images
 
 SPAWN = multiprocessing.get_context("spawn")  # a fork has none of the threads that its parent's libraries wait for
 STEPS = 5
@@ -65,6 +66,27 @@ def test_a_run_leaves_metrics_checkpoints_and_a_model(undisturbed: Path) -> None
     assert looked.keys() == {3, 5} and all(0 <= value <= 1 for value in looked.values())
     assert lines[0]["examples_per_s"] > 0 and 0 <= lines[0]["waiting_share"] < 1 and lines[0]["memory_mb"] > 100
     assert Sa2VA.from_pretrained(undisturbed / "model", device="cpu").original_decoder is None
+
+
+def test_held_out_examples_that_cannot_be_used_are_told_and_judged(data: Path, tmp_path: Path) -> None:
+    write_own_images(tmp_path / "held-out")
+    (tmp_path / "held-out/images/3.png").write_bytes(b"no picture")
+    config = config_of(data, **{"learning.steps": 1, "validation.every": 1, "validation.examples": 12})
+    source = config.data.sources[0].model_copy(update={"path": str(tmp_path / "held-out")})
+
+    def allowing(share: float) -> TrainConfig:
+        held_out = config.data.model_copy(update={"sources": (source,), "bad_share": share})
+        return config.model_copy(update={"validation": config.validation.model_copy(update={"data": held_out})})
+
+    told: list[str] = []
+    train(TrainRun(tmp_path / "run"), allowing(0.01), silent, told=told.append, cpu=True)
+    assert any(line.startswith("left out of held-out examples: own-images: ") and "3.png" in line for line in told)
+    (line,) = (line for line in lines_of(tmp_path / "run") if "held_out_mean_iou" in line)
+    assert line["held_out_bad_examples"] == 1
+    (left_out,) = map(json.loads, (tmp_path / "run/left_out.jsonl").read_text().splitlines())
+    assert left_out["held_out"] is True and "3.png" in left_out["error"]
+    with pytest.raises(TooManyBadError, match=r"more than validation.data.bad_share = 0 allows"):
+        train(TrainRun(tmp_path / "strict"), allowing(0), silent, cpu=True)
 
 
 def train_slowly(run: Path, config: TrainConfig) -> None:

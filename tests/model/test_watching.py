@@ -6,9 +6,10 @@ from pathlib import Path
 import pytest
 
 from refsav.errors import RecordError
+from refsav.model.step_file import StepFile
 from refsav.model.train_config import WatchingConfig
 from refsav.model.training import Step
-from refsav.model.watching import Metrics, MetricsFile, Watch, trackers
+from refsav.model.watching import Metrics, Watch, trackers
 
 
 def step(number: int, loss: float = 1.0, seconds: float = 2.0) -> Step:
@@ -46,22 +47,27 @@ def test_the_time_that_is_left_is_judged_by_the_last_steps() -> None:
 
 def test_metrics_are_gone_on_with_behind_the_checkpoint(tmp_path: Path) -> None:
     path = tmp_path / "metrics.jsonl"
-    first = MetricsFile(path, 0)
+    first = StepFile(path, 0)
     for number in range(1, 5):
         first.append({"step": number, "loss": 1.0 / 3})
     with path.open("a") as stream:
         stream.write('{"step": 5, "lo')
-    MetricsFile(path, 3).append({"step": 4, "loss": 2.0})
+    StepFile(path, 3).append({"step": 4, "loss": 2.0})
     assert [json.loads(line)["step"] for line in path.read_text().splitlines()] == [1, 2, 3, 4]
-    assert MetricsFile.read(path)[-1] == {"step": 4, "loss": 2.0}
+    assert StepFile.read(path)[-1] == {"step": 4, "loss": 2.0}
 
 
-@pytest.mark.parametrize("line", ["nothing", "[]", '{"loss": 1}', "3"])
-def test_a_damaged_line_is_named(tmp_path: Path, line: str) -> None:
+@pytest.mark.parametrize("line", [b"nothing", b"[]", b'{"loss": 1}', b"3", b"\xff\xff", b'{"step": Infinity}'])
+def test_a_damaged_line_is_named(tmp_path: Path, line: bytes) -> None:
     path = tmp_path / "metrics.jsonl"
-    path.write_text(f'{{"step": 1}}\n{line}\n')
-    with pytest.raises(RecordError, match=r"metrics.jsonl:line 2: are no metrics"):
-        MetricsFile(path, 1)
+    path.write_bytes(b'{"step": 1}\n' + line + b"\n")
+    with pytest.raises(RecordError, match=r"metrics.jsonl:line 2: is not what a training writes"):
+        StepFile(path, 1)
+
+
+def test_metrics_that_are_not_there_are_told(tmp_path: Path) -> None:
+    with pytest.raises(RecordError, match=r"metrics.jsonl: cannot be read: No such file.*\n  fix: give the run"):
+        StepFile.read(tmp_path / "metrics.jsonl")
 
 
 def test_other_hosts_are_told_nothing_unasked(monkeypatch: pytest.MonkeyPatch) -> None:

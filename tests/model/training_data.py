@@ -61,6 +61,7 @@ class Words:
     """Questions about pictures that are answered without a mask."""
 
     name = "words"
+    files = ()
 
     def __len__(self) -> int:
         return len(scenes())
