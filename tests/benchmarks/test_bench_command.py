@@ -121,7 +121,14 @@ def test_key_frames_are_compared_by_one_command(
         (["--suite", "ref-sav"], "meta_expressions_valid.json: is missing"),
         (["--suite", "refcoco", "--predictions"], "--predictions is for video suites, not refcoco"),
         (["--suite", "gcg-val", "--ablate", "key-frames"], "--ablate key-frames is for video suites"),
-        (["--suite", "mevis-val-u", "--split", "val"], "--splits is not for mevis-val-u"),
+        (
+            ["--suite", "mevis-val-u", "--split", "val"],
+            "--split is not for mevis-val-u\n  fix: leave it out; mevis-val-u takes --shuffled",
+        ),
+        (
+            ["--suite", "mevis-val", "--shuffled"],
+            "--shuffled is not for mevis-val\n  fix: leave it out; mevis-val takes none",
+        ),
         (["--suite", "ref-sav", "--key_frames", "sometimes"], "meta_expressions_valid.json"),
     ],
 )
