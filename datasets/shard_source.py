@@ -73,8 +73,11 @@ class ShardSource:
             fix = "leave the video out, or take either kind of text"
             raise RecordError(path, video.video_id, f"no object has both a mask and {kind} expression", fix)
         chosen = [usable[number] for number in choose_objects(len(usable), self.config.objects, random)]
-        shown = [any(entry.mask_at(row) for entry in chosen) for row in range(len(video.frames))]
-        rows = choose_frames(shown, self.config.frames, random)
+
+        def shown(rows: Sequence[int]) -> list[bool]:
+            return [any(entry.mask_at(row) for entry in chosen) for row in rows]
+
+        rows = choose_frames(len(video.frames), self.config.frames, random, shown)
         sample = self._samples.sample(index, replace(video, objects=tuple(chosen)), rows)
         frames = _frames(sample, path)
         choose = at_random(random, self.config.usual_wording)

@@ -85,6 +85,24 @@ def test_expressions_of_a_video_have_their_masks_in_every_frame(tmp_path, datase
         assert "what is blue? Please respond with a segmentation mask." in asked
 
 
+def test_pictures_of_masks_are_read_of_the_frames_that_are_shown_alone(tmp_path):
+    folder = videos.write_ref_youtube_vos(tmp_path)
+    config = ReferringVideosConfig(dataset="ref-youtube-vos", path=str(folder), frames=2)
+    whole = read(config, 0, 3)
+    for picture in (folder / "train/Annotations").rglob("*.png"):
+        picture.rename(picture.with_suffix(".away"))
+    needed = set()
+    for _ in range(3):  # each of the two frames is named once
+        try:
+            example = read(config, 0, 3)
+        except RecordError as error:
+            needed.add(error.path)
+            error.path.with_suffix(".away").rename(error.path)
+    assert len(needed) == 2
+    for masks, others in zip(example.masks, whole.masks, strict=True):
+        assert all(np.array_equal(*pair) for pair in zip(masks, others, strict=True))
+
+
 def test_an_expression_that_means_no_object_has_empty_masks(tmp_path):
     folder = videos.write_revos(tmp_path)
 
