@@ -40,14 +40,15 @@ class RefSavConfig(WordedConfig):
     )
 
     def open(self) -> Share:
-        return Share(ShardSource(self), self.repeats)
+        source = ShardSource(self)
+        return Share(source, self.repeats, source.notes)
 
 
 class ShardSource:
     """Reads one video an example."""
 
     def __init__(self, config: RefSavConfig) -> None:
-        """Open the shards. Raises RecordError."""
+        """Open the shards. Raises RecordError if there is no index."""
         root = Path(config.path)
         folder = RunDirectory(root).shards / config.shards
         self.config = config
@@ -56,6 +57,14 @@ class ShardSource:
     @property
     def name(self) -> str:
         return self.config.name or self.config.kind
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """Shards none of whose videos can be used; each counts as a bad example when it is drawn."""
+        shards, faults = self._samples.shards, self._samples.faults
+        return tuple(
+            f"{shards[number].samples} videos cannot be used: {fault.line}" for number, fault in faults.items()
+        )
 
     def __len__(self) -> int:
         return len(self._samples)
