@@ -35,7 +35,7 @@ class Answerer(Protocol):
 
         Args:
             clip: The frames, read one at a time.
-            prompts: Independent of each other.
+            prompts: Independent of each other; none: nothing is answered.
             regions: Visual prompts, bool [h, w].
             first_only: Whether all but the first mask of an answer are left away.
 
@@ -59,6 +59,8 @@ class ModelAnswers:
         self, clip: Clip, prompts: Sequence[str], *, regions: Sequence[Mask] = (), first_only: bool = False
     ) -> list[Answer]:
         """See `Answerer`."""
+        if not prompts:
+            return []
         said = self.model.say(clip, prompts, regions=regions, settings=self.settings)
         wanted = [one.seg_projected[:1] if first_only else one.seg_projected for one in said]
         language = torch.cat(wanted)

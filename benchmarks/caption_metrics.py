@@ -129,7 +129,8 @@ def _penn_treebank(texts: Sequence[str]) -> list[str]:
     lines = done.stdout.decode(errors="replace").split("\n")[:-1]
     if done.returncode or len(lines) != len(texts):
         words = done.stderr.decode(errors="replace")[-500:]
-        raise CaptionMetricError(f"the Penn Treebank tokenizer failed: {words}\n  fix: see above")
+        fix = "mend what Java says of itself, or go without it: CIDEr has the tokenizer plain"
+        raise CaptionMetricError(f"the Penn Treebank tokenizer failed: {words}\n  fix: {fix}")
     return [" ".join(word for word in line.split() if word not in ptbtokenizer.PUNCTUATIONS) for line in lines]
 
 

@@ -1,5 +1,6 @@
 """What came out of the whole loop: three figures in benchmark.json, and a page that shows what they stand for."""
 
+import math
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -33,7 +34,9 @@ class Outcome:
     jf: float
     jf_untrained: float
     jf_shuffled: float
-    """Of the trained model, asked for each object with the words for another."""
+    """Of the trained model, asked for each object with the words for another; NaN where no video has any."""
+    not_shuffled: int
+    """Expressions whose video has no words for another: they are not in that figure."""
     expressions: int
     videos: int
     without_mask: Mapping[str, int]
@@ -45,12 +48,13 @@ class Outcome:
     @classmethod
     def of(cls, results: Mapping[str, Result]) -> "Outcome":
         """Take the figures out of the three runs."""
-        figures = {name: results[name].scores["overall"]["J&F"] for name in RUNS}
+        figures = {name: results[name].scores.get("overall", {}).get("J&F", math.nan) for name in RUNS}
         trained = results["trained"]
         return cls(
             jf=figures["trained"],
             jf_untrained=figures["untrained"],
             jf_shuffled=figures["shuffled"],
+            not_shuffled=results["shuffled"].not_scored,
             expressions=trained.rows,
             videos=trained.setup.items,
             without_mask={name: results[name].without_mask for name in RUNS},
@@ -82,10 +86,11 @@ def write_page(
     """
     page = Template(files(__package__).joinpath("loop_page.html").read_text(encoding="utf-8"))
     figures = zip(RUNS, (outcome.jf, outcome.jf_untrained, outcome.jf_shuffled), strict=True)
+    alone = f"; {outcome.not_shuffled} have no words for another beside them" if outcome.not_shuffled else ""
     text = page.substitute(
         name=escape(name),
         bars="".join(_bar(MEANING[run], figure, outcome.without_mask[run]) for run, figure in figures),
-        count=f"{outcome.expressions} expressions of {outcome.videos} videos",
+        count=f"{outcome.expressions} expressions of {outcome.videos} videos{alone}",
         protocol=escape(outcome.protocol),
         settings=escape(", ".join(f"{key} {value}" for key, value in outcome.settings.items())),
         gallery=_address(gallery, folder),
@@ -97,9 +102,10 @@ def write_page(
 
 
 def _bar(meaning: str, figure: float, without_mask: int) -> str:
+    shown, width = ("–", 0.0) if math.isnan(figure) else (f"{figure:.1f}", figure)
     return (
-        f'<tr><th>{escape(meaning)}</th><td class="bar"><i style="width: {figure:.1f}%"></i></td>'
-        f"<td>{figure:.1f}</td><td>{without_mask}</td></tr>"
+        f'<tr><th>{escape(meaning)}</th><td class="bar"><i style="width: {width:.1f}%"></i></td>'
+        f"<td>{shown}</td><td>{without_mask}</td></tr>"
     )
 
 

@@ -108,6 +108,8 @@ def _notes(results: Mapping[str, Result]) -> Iterator[str]:
             f"{result.without_mask} answers without a mask; checkpoint {setup.checkpoint} "
             f"({setup.checkpoint_digest[:12]}), data {setup.dataset_digest[:12]}; {told}"
         )
+        if result.not_scored:
+            yield f"{name}: {result.not_scored} of them not in the figures: their video has no words for another object"
         yield from (f"{name}: not in the figures: {line}" for line in result.failed[:FAILED_SHOWN])
         if len(result.failed) > FAILED_SHOWN:
             yield f"{name}: and {len(result.failed) - FAILED_SHOWN} more, in result.json"

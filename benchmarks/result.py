@@ -68,6 +68,8 @@ class Result:
     """Expressions, sentences, captions or regions that were asked for."""
     without_mask: int
     """Answers among them without any `[SEG]` where there should be one."""
+    not_scored: int = 0
+    """Expressions among them that are in no figure: a control has no other words for them."""
     failed: tuple[str, ...]
     """Images or videos that could not be read, one line each; nothing of them is in the figures."""
 

@@ -85,7 +85,14 @@ def run_suite(
             raise TooManyFailedError(_told(failed, setup.items, "nothing is left to be scored"))
         summary = suite.summarize(rows_of(run, suite))
         asked, without_mask = _write_scores(run, suite, summary)
-        result = Result(setup=setup, scores=summary.scores, rows=asked, without_mask=without_mask, failed=tuple(failed))
+        result = Result(
+            setup=setup,
+            scores=summary.scores,
+            rows=asked,
+            without_mask=without_mask,
+            not_scored=summary.not_scored,
+            failed=tuple(failed),
+        )
         write_result(folder, result)
     return result
 

@@ -23,6 +23,8 @@ class Summary:
     scores: Scores
     per_row: Mapping[str, Sequence[float]] = field(default_factory=dict)
     """Further columns of scores.parquet, in the order of the rows: figures that need the whole set, as CIDEr does."""
+    not_scored: int = 0
+    """Rows that are in no figure: those that a control could not be asked with."""
 
 
 class Dataset(Protocol[Item_co]):

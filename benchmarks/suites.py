@@ -30,7 +30,7 @@ class SuiteOptions:
     tokenizer: TokenizerName = "ptb"
     """Captions: "plain" goes without Java, and without METEOR."""
     control: Control = "none"
-    """Videos: "shuffled" asks for every object with the words for another."""
+    """Videos whose masks are published: "shuffled" asks for every object with the words for another."""
 
 
 def open_suite(name: str, folder: Path, options: SuiteOptions | None = None) -> AnySuite:
@@ -61,7 +61,7 @@ def open_suite(name: str, folder: Path, options: SuiteOptions | None = None) -> 
 
 
 _TAKES: Mapping[str, frozenset[str]] = {
-    **dict.fromkeys(VIDEO_SUITES, frozenset({"control"})),
+    **{name: frozenset[str]() if made.for_server else frozenset({"control"}) for name, made in VIDEO_SUITES.items()},
     **dict.fromkeys(IMAGE_SUITES, frozenset({"splits", "images"})),
     "gcg-val": frozenset({"images", "bert", "tokenizer"}),
     "gcg-test": frozenset({"images", "bert", "tokenizer"}),
@@ -69,10 +69,18 @@ _TAKES: Mapping[str, frozenset[str]] = {
 }
 
 
+_OPTIONS = {"splits": "--split", "control": "--shuffled"}
+"""Options that are not called as what they set."""
+
+
 def _refuse_others(name: str, options: SuiteOptions) -> None:
     usual = SuiteOptions()
     given = [field for field in SuiteOptions.__slots__ if getattr(options, field) != getattr(usual, field)]
     for field in given:
         if field not in _TAKES[name]:
-            knows = ", ".join(f"--{one}" for one in sorted(_TAKES[name]))
-            raise ConfigError(f"--{field} is not for {name}\n  fix: leave it out; {name} takes {knows}")
+            takes = ", ".join(map(_option, sorted(_TAKES[name]))) or "none of its kind"
+            raise ConfigError(f"{_option(field)} is not for {name}\n  fix: leave it out; {name} takes {takes}")
+
+
+def _option(field: str) -> str:
+    return _OPTIONS.get(field, f"--{field}")

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
 import numpy as np
@@ -35,7 +35,8 @@ class ExpressionRow:
     has_mask: bool
     """Whether the answer has a `[SEG]`; without one, all masks are empty."""
     j: float
-    """Mean over all frames, fraction 0-1; NaN where only a test server knows the truth. Likewise those below."""
+    """Mean over all frames, fraction 0-1; NaN where only a test server knows the truth, or a control could not
+    be asked. Likewise those below."""
     f: float
     j_standard: float
     """As Ref-DAVIS17's standard has it (davis.py); NaN for all other sets."""
@@ -48,7 +49,7 @@ class ExpressionRow:
 
     @property
     def score(self) -> VideoScore | None:
-        """J and F over all frames; None if the truth is not known."""
+        """J and F over all frames; None if it is not scored."""
         return self._score(self.j, self.f)
 
     @property
@@ -78,6 +79,11 @@ def expression_rows(
         standard: What Ref-DAVIS17's standard makes of each; None for all in other sets.
     """
     return [_row(number, video, answer, size, standard[number]) for number, answer in enumerate(answers)]
+
+
+def not_scored(row: ExpressionRow) -> ExpressionRow:
+    """Give a row that is in no figure."""
+    return replace(row, j=NOT_SCORED, f=NOT_SCORED, j_standard=NOT_SCORED, f_standard=NOT_SCORED)
 
 
 def found_masks(video: ExpressionVideo, answer: Answer) -> FrameMasks:

@@ -12,7 +12,7 @@ from refsav.benchmarks.davis import standard_scores
 from refsav.benchmarks.expression_scores import MeanScore, grouped_score, mean_score
 from refsav.benchmarks.suite import Suite, Summary
 from refsav.benchmarks.video_metrics import VideoScore
-from refsav.benchmarks.video_rows import EXPRESSION_ROWS, ExpressionRow, expression_rows, found_masks
+from refsav.benchmarks.video_rows import EXPRESSION_ROWS, ExpressionRow, expression_rows, found_masks, not_scored
 from refsav.datasets.expression_layouts import DAVIS_ANNOTATORS, ExpressionSet, open_expressions
 from refsav.datasets.expression_videos import ExpressionVideo, ReferringExpression
 from refsav.errors import RecordError
@@ -20,6 +20,11 @@ from refsav.model.clip import open_frames
 
 Control = Literal["none", "shuffled"]
 """shuffled: each object of a video is asked for with the words for another, to see how much the words matter."""
+
+SHUFFLED = (
+    "; control: each object is asked for with the words for another; where a video has no words for another, they are "
+    "asked as they are, and not scored"
+)
 
 Rows = Iterator[ExpressionRow]
 
@@ -44,49 +49,73 @@ def open_video_suite(name: str, folder: Path, *, control: Control = "none") -> S
         RecordError: If the folder is not as the set is published.
     """
     made = VIDEO_SUITES[name]
-    asked = "" if control == "none" else "; control: each object is asked for with the words for another"
+    shuffled = control == "shuffled"
     return Suite(
         name=name,
-        protocol=made.protocol + asked,
+        protocol=made.protocol + (SHUFFLED if shuffled else ""),
         dataset=open_expressions(made.dataset, folder, made.split),
         measure=partial(_measure, control, made.standard),
         rows=EXPRESSION_ROWS,
-        summarize=made.summarize,
+        summarize=partial(_of_the_shuffled, made.summarize) if shuffled else made.summarize,
         bulky=frozenset({"height", "width", "frame_names", "masks"}),
         for_server=made.for_server,
     )
 
 
 def _measure(control: Control, standard: bool, answerer: Answerer, video: ExpressionVideo) -> list[ExpressionRow]:
-    asked = video if control == "none" else _shuffled(video)
-    clip = open_frames(asked.frames, asked.video_id)
+    words = _words(control, video.expressions)
+    clip = open_frames(video.frames, video.video_id)
     size = (clip.height, clip.width)
     if video.size not in (None, size):
         problem = f"is {size[0]}x{size[1]}, the true masks {video.size[0]}x{video.size[1]} (height x width)"
         raise RecordError(video.frames[0], "", problem, "take frames and masks of the same release")
+    pairs = zip(video.expressions, words, strict=True)
+    asked = replace(video, expressions=tuple(replace(one, text=text or one.text) for one, text in pairs))
     answers = answerer.ask(clip, [wordings.segment(one.text, video=True) for one in asked.expressions], first_only=True)
     found = [found_masks(asked, answer) for answer in answers]
     by_standard = standard_scores(asked, found, size) if standard else [None] * len(found)
-    return expression_rows(asked, answers, size, by_standard)
+    rows = expression_rows(asked, answers, size, by_standard)
+    return [row if text is not None else not_scored(row) for row, text in zip(rows, words, strict=True)]
 
 
-def _shuffled(video: ExpressionVideo) -> ExpressionVideo:
-    words = [_words_for_another(video.expressions, place) for place in range(len(video.expressions))]
-    return replace(
-        video, expressions=tuple(replace(one, text=text) for one, text in zip(video.expressions, words, strict=True))
-    )
+def _words(control: Control, expressions: Sequence[ReferringExpression]) -> list[str | None]:
+    """What each is asked for with; None where a control has no words for it."""
+    if control == "none":
+        return [one.text for one in expressions]
+    return [_words_for_another(expressions, place) for place in range(len(expressions))]
 
 
-def _words_for_another(expressions: Sequence[ReferringExpression], place: int) -> str:
-    """The next expression that means something else; the same one where all mean the same."""
+def _words_for_another(expressions: Sequence[ReferringExpression], place: int) -> str | None:
+    """The next expression that means something else, in other words; None where the video has none."""
+    own = expressions[place]
     others = (*expressions[place + 1 :], *expressions[:place])
-    meant = expressions[place].object_ids
-    return next((one.text for one in others if one.object_ids != meant), expressions[place].text)
+    return next((one.text for one in others if one.text != own.text and _means_another(one, own)), None)
+
+
+def _means_another(one: ReferringExpression, own: ReferringExpression) -> bool:
+    """By the names of the objects where the set has them; otherwise by their pixels."""
+    named = one.object_ids and own.object_ids
+    return one.object_ids != own.object_ids if named else one.truth != own.truth
+
+
+def _of_the_shuffled(summarize: Callable[[Rows], Summary], rows: Rows) -> Summary:
+    """Summarize what could be asked for with other words, and count what could not."""
+    left_out: list[str] = []
+
+    def scored() -> Rows:
+        for row in rows:
+            if row.score is None:
+                left_out.append(row.exp_id)
+            else:
+                yield row
+
+    return replace(summarize(scored()), not_scored=len(left_out))
 
 
 def _overall(rows: Rows) -> Summary:
     """MeViS: every expression counts once."""
-    return Summary(scores={"overall": _figures(mean_score(_known(row.score for row in rows)))})
+    scores = _known(row.score for row in rows)
+    return Summary(scores={"overall": _figures(mean_score(scores))} if scores else {})
 
 
 def _of_kinds(*kinds: str) -> Callable[[Rows], Summary]:
@@ -107,6 +136,8 @@ def _of_kinds(*kinds: str) -> Callable[[Rows], Summary]:
 def _davis(rows: Rows) -> Summary:
     """Ref-DAVIS17 in both ways: by the standard, annotator by annotator, and as Sa2VA's script averages."""
     listed = list(rows)
+    if not any(row.score for row in listed):
+        return Summary(scores={})
     kinds = [f"annotator {number}" for number in range(1, DAVIS_ANNOTATORS + 1)]
     each = {kind: _known(row.standard_score for row in listed if row.kind == kind) for kind in kinds}
     means = {kind: mean_score(scores) for kind, scores in each.items() if scores}

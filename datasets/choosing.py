@@ -1,6 +1,6 @@
 """What is taken of a video or an image that has more than an example holds: some objects, some frames."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import pairwise
 
 import numpy as np
@@ -16,19 +16,22 @@ def choose_objects(count: int, most: int, random: Random) -> list[int]:
     return [int(index) for index in random.permutation(count)[:most]]
 
 
-def choose_frames(shown: Sequence[bool], most: int, random: Random) -> list[int]:
+def choose_frames(count: int, most: int, random: Random, shown: Callable[[Sequence[int]], Sequence[bool]]) -> list[int]:
     """Take up to `most` frames, in order, none of them twice, and one at least that shows something, if any does.
 
     Args:
-        shown: For every frame of a video, whether an object that is asked for can be seen in it.
+        count: Frames of the video.
         most: Of frames; a video that has fewer gives all.
         random: Decides.
+        shown: Tells of some frames whether an object that is asked for can be seen in them. It is asked about the
+            frames that are drawn, and about all only if none of those shows any.
     """
-    showing = np.flatnonzero(np.asarray(shown, dtype=np.bool_))
-    chosen = random.choice(len(shown), min(most, len(shown)), replace=False)
-    if len(showing) and not np.isin(chosen, showing).any():
-        chosen[0] = random.choice(showing)
-    return [int(index) for index in np.sort(chosen)]
+    chosen = [int(index) for index in random.choice(count, min(most, count), replace=False)]
+    if not any(shown(chosen)):
+        showing = np.flatnonzero(np.asarray(shown(range(count)), dtype=np.bool_))
+        if len(showing):
+            chosen[0] = int(random.choice(showing))
+    return sorted(chosen)
 
 
 def spread_frames(count: int, most: int, random: Random) -> list[int]:

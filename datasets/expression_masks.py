@@ -18,8 +18,11 @@ from refsav.extras import require
 
 SAME_RELEASE = "take masks and expressions of the same release"
 
-ROWS_KEPT = 64
-"""Objects whose masks are not checked again: the expressions of a video mean the same few."""
+MASKS_KEPT = 8192
+"""Masks that are not checked again: the expressions of a video mean the same few objects."""
+
+PICTURES_KEPT = 1024
+"""Pictures that are not decoded again, kept as the masks of their objects: some kilobytes each."""
 
 FrameMasks = tuple[Rle | None, ...]
 """One mask a frame, None where the object is hidden."""
@@ -32,13 +35,14 @@ class TrueMasks(Protocol):
     def files(self) -> tuple[Path, ...]:
         """What they are read from, for a digest."""
 
-    def of(self, video_id: str, frames: Sequence[str], keys: Sequence[str]) -> FrameMasks:
-        """Give the pixels that any of some objects covers, in each frame of a video.
+    def of(self, video_id: str, frames: Sequence[str], keys: Sequence[str], places: Sequence[int]) -> FrameMasks:
+        """Give the pixels that any of some objects covers, in some frames of a video; no others are looked at.
 
         Args:
             video_id: The video.
             frames: Names of its frames, in the order in which the set lists them.
             keys: Names of the objects; none: nothing is meant, so all masks are empty.
+            places: Of the frames that are wanted, in that order.
 
         Raises:
             RecordError: If there are none, or they do not fit.
@@ -55,33 +59,32 @@ class MaskTable:
             raise RecordError(path, "", "is not a table of masks by their number", DOWNLOAD_AGAIN)
         self._path = path
         self._table: Mapping[object, Any] = table
-        self._row = lru_cache(ROWS_KEPT)(self._checked_row)
+        self._mask = lru_cache(MASKS_KEPT)(self._checked_mask)
 
     @property
     def files(self) -> tuple[Path, ...]:
         return (self._path,)
 
-    def of(self, video_id: str, frames: Sequence[str], keys: Sequence[str]) -> FrameMasks:
+    def of(self, video_id: str, frames: Sequence[str], keys: Sequence[str], places: Sequence[int]) -> FrameMasks:
         """See `TrueMasks`."""
-        if not keys:
-            return (None,) * len(frames)
-        rows = [self._row(key, video_id, len(frames)) for key in keys]
-        seen = [[mask for mask in masks if mask is not None] for masks in zip(*rows, strict=True)]
+        rows = [self._row(key, video_id, len(frames), places) for key in keys]
+        seen = [[mask for row in rows if (mask := row[number]) is not None] for number in range(len(places))]
         if len({mask.size for masks in seen for mask in masks}) > 1:
             raise RecordError(
                 self._path, f"{', '.join(keys)}", f"has masks of several sizes for {video_id}", SAME_RELEASE
             )
         return tuple(union(masks) if masks else None for masks in seen)
 
-    def _checked_row(self, key: str, video_id: str, length: int) -> list[Rle | None]:
+    def _row(self, key: str, video_id: str, length: int, places: Sequence[int]) -> list[Rle | None]:
         row = self._table.get(key)
         if not isinstance(row, list | tuple):
             raise RecordError(self._path, key, f"has no masks, {video_id} needs them", SAME_RELEASE)
         if len(row) != length:
             raise RecordError(self._path, key, f"has masks of {len(row)} frames, {video_id} has {length}", SAME_RELEASE)
-        return [self._mask(key, place, value) for place, value in enumerate(row)]
+        return [self._mask(key, place) for place in places]
 
-    def _mask(self, key: str, place: int, value: object) -> Rle | None:
+    def _checked_mask(self, key: str, place: int) -> Rle | None:
+        value = self._table[key][place]
         if value is None:
             return None
         try:
@@ -97,22 +100,26 @@ class NumberedPictures:
         """Take a folder. Raises MissingExtraError without Pillow, which alone gives numbers instead of colours."""
         require("model", "PIL")
         self._folder = folder
-        self._read: Callable[[str, tuple[str, ...]], list[npt.NDArray[np.uint8]]] = lru_cache(maxsize=1)(self._pictures)
+        self._objects: Callable[[Path], Mapping[int, Rle]] = lru_cache(PICTURES_KEPT)(_objects)
 
     @property
     def files(self) -> tuple[Path, ...]:
         return ()
 
-    def of(self, video_id: str, frames: Sequence[str], keys: Sequence[str]) -> FrameMasks:
+    def of(self, video_id: str, frames: Sequence[str], keys: Sequence[str], places: Sequence[int]) -> FrameMasks:
         """See `TrueMasks`; keys are numbers of objects."""
         wanted = [int(key) for key in keys if key.isdecimal()]
         if len(wanted) != len(keys):
             raise RecordError(self._folder / video_id, "", f"object {keys[0][:20]!r} is no number", DOWNLOAD_AGAIN)
-        masks = [np.isin(picture, wanted) for picture in self._read(video_id, tuple(frames))]
-        return tuple(encode(mask) if mask.any() else None for mask in masks)
+        pictures = [self._objects(self._folder / video_id / f"{frames[place]}.png") for place in places]
+        seen = [[picture[number] for number in wanted if number in picture] for picture in pictures]
+        return tuple(union(masks) if masks else None for masks in seen)
 
-    def _pictures(self, video_id: str, frames: tuple[str, ...]) -> list[npt.NDArray[np.uint8]]:
-        return [_numbers(self._folder / video_id / f"{frame}.png") for frame in frames]
+
+def _objects(path: Path) -> Mapping[int, Rle]:
+    numbers = _numbers(path)
+    present = np.flatnonzero(np.bincount(numbers.reshape(-1), minlength=256))
+    return {int(number): encode(numbers == number) for number in present if number}
 
 
 def _numbers(path: Path) -> npt.NDArray[np.uint8]:

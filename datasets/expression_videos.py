@@ -1,14 +1,39 @@
 """Referring video sets: videos, what is said of their objects, and where those are. One shape for all of them."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 from refsav.datasets.expression_masks import FrameMasks, TrueMasks
 from refsav.datasets.foreign_json import Published, checked, path_below, read_json
 from refsav.errors import RecordError
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ToldExpression:
+    """An expression as the set's file has it: its masks have not been looked at."""
+
+    exp_id: str
+    text: str
+    kind: str
+    object_ids: tuple[str, ...]
+    mask_keys: tuple[str, ...]
+    """What its masks are found by; none: it means nothing, or only a test server knows."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ToldVideo:
+    """A video as the set's file has it: neither frames nor masks have been looked at."""
+
+    video_id: str
+    frames: tuple[Path, ...]
+    """Pictures, sorted by name."""
+    listed: tuple[str, ...]
+    """Names of the frames in the order of the file, which is that of the masks."""
+    places: tuple[int, ...]
+    """Where each of `frames` stands in `listed`."""
+    expressions: tuple[ToldExpression, ...]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -123,53 +148,79 @@ class ExpressionVideos:
         return map(self.read, range(len(self)))
 
     def read(self, index: int) -> ExpressionVideo:
-        """Give the video of this place in `ids`.
+        """Give the video of this place in `ids`, with all its masks.
 
         Raises:
             RecordError: If it is not as published, or its masks do not fit.
         """
+        video = self.told(index)
+        rows = range(len(video.frames))
+        expressions = tuple(
+            ReferringExpression(
+                exp_id=one.exp_id,
+                text=one.text,
+                kind=one.kind,
+                object_ids=one.object_ids,
+                truth=self.truth(video, one.mask_keys, rows),
+            )
+            for one in video.expressions
+        )
+        sizes = {mask.size for one in expressions for mask in one.truth or () if mask is not None}
+        if len(sizes) > 1:
+            where, problem = f"videos.{video.video_id}", f"has masks of several sizes: {sorted(sizes)}"
+            raise RecordError(self._layout.expressions, where, problem, "download the masks again")
+        void = self.truth(video, (self._layout.void_key,), rows) if self._layout.void_key else None
+        return ExpressionVideo(
+            video_id=video.video_id,
+            frames=video.frames,
+            size=next(iter(sizes), None),
+            expressions=expressions,
+            void=void if void and any(void) else None,
+        )
+
+    def told(self, index: int) -> ToldVideo:
+        """Give what the file says of the video of this place in `ids`. Raises RecordError if it is not as published."""
         video_id, path = self.ids[index], self._layout.expressions
         where = f"videos.{video_id}"
         folder = path_below(self._layout.frames, video_id, path, where)
         video = checked(_PublishedVideo, self._videos[video_id], path, where)
         if not video.frames:
             raise RecordError(path, f"{where}.frames", "lists no frame", "download the file again")
-        order = sorted(range(len(video.frames)), key=video.frames.__getitem__)
-        of = partial(self._expression, video_id, video.frames, order)
-        expressions = tuple(of(place, *entry) for place, entry in enumerate(video.expressions.items()))
-        sizes = {mask.size for one in expressions for mask in one.truth or () if mask is not None}
-        if len(sizes) > 1:
-            raise RecordError(path, where, f"has masks of several sizes: {sorted(sizes)}", "download the masks again")
-        return ExpressionVideo(
+        places = sorted(range(len(video.frames)), key=video.frames.__getitem__)
+        return ToldVideo(
             video_id=video_id,
-            frames=tuple(path_below(folder, f"{video.frames[place]}.jpg", path, f"{where}.frames") for place in order),
-            size=next(iter(sizes), None),
-            expressions=expressions,
-            void=self._void(video_id, video.frames, order),
+            frames=tuple(path_below(folder, f"{video.frames[place]}.jpg", path, f"{where}.frames") for place in places),
+            listed=video.frames,
+            places=tuple(places),
+            expressions=tuple(
+                ToldExpression(
+                    exp_id=exp_id,
+                    text=entry.exp,
+                    kind=self._kind(place, entry),
+                    object_ids=entry.object_ids,
+                    mask_keys=self._keys(video_id, exp_id, entry) if self._layout.masks else (),
+                )
+                for place, (exp_id, entry) in enumerate(video.expressions.items())
+            ),
         )
 
-    def _expression(
-        self,
-        video_id: str,
-        frames: tuple[str, ...],
-        order: list[int],
-        place: int,
-        exp_id: str,
-        entry: PublishedExpression,
-    ) -> ReferringExpression:
-        truth = None
-        if self._layout.masks is not None:
-            listed = self._layout.masks.of(video_id, frames, self._keys(video_id, exp_id, entry))
-            truth = tuple(listed[frame] for frame in order)
-        return ReferringExpression(
-            exp_id=exp_id, text=entry.exp, kind=self._kind(place, entry), object_ids=entry.object_ids, truth=truth
-        )
+    def truth(self, video: ToldVideo, mask_keys: Sequence[str], rows: Sequence[int]) -> FrameMasks | None:
+        """Give the masks of some objects in some of a video's frames, and look at no others.
 
-    def _void(self, video_id: str, frames: tuple[str, ...], order: list[int]) -> FrameMasks | None:
-        if self._layout.masks is None or not self._layout.void_key:
+        Args:
+            video: What `told` gave.
+            mask_keys: Of an expression.
+            rows: Places in `video.frames`.
+
+        Returns:
+            One mask a row; None for all where only a test server knows them.
+
+        Raises:
+            RecordError: If they are not there, or do not fit.
+        """
+        if self._layout.masks is None:
             return None
-        listed = self._layout.masks.of(video_id, frames, (self._layout.void_key,))
-        return tuple(listed[frame] for frame in order) if any(listed) else None
+        return self._layout.masks.of(video.video_id, video.listed, mask_keys, [video.places[row] for row in rows])
 
     def _kind(self, place: int, entry: PublishedExpression) -> str:
         if self._layout.annotators > 1:

@@ -37,6 +37,8 @@ class Drawn:
     """An example to train on."""
 
     example: TrainingExample
+    source: str
+    """Name of the source that it comes from."""
     bad: tuple[BadExample, ...] = ()
     """Those that it stands in for; and itself, if it lacks something."""
 
@@ -110,7 +112,7 @@ class Mixture:
                 continue
             if example.left_out:
                 bad.append(BadExample(source.name, "; ".join(example.left_out)))
-            return Drawn(example, tuple(bad))
+            return Drawn(example, source.name, tuple(bad))
         told = "\n".join(f"  {each.source}: {each.line}" for each in bad[:3])
         fix = "mend what is named, or leave its source out with data.without"
         raise TooManyBadError(

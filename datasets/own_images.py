@@ -1,5 +1,6 @@
 """Images of one's own with outlined objects, in the layout of Sa2VA's fine-tuning guide."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -8,6 +9,7 @@ from pydantic import Field
 
 from refsav.datasets.choosing import choose_objects
 from refsav.datasets.foreign_json import Published, checked, path_below
+from refsav.datasets.frames import Image
 from refsav.datasets.json_items import JsonItems
 from refsav.datasets.masks import Mask, decode
 from refsav.datasets.pictures import read_picture
@@ -69,26 +71,51 @@ class OwnImages:
         with fitting(path, where):
             if len(item.text) != len(item.mask) or not told:
                 raise ValueError(f"has {len(item.mask)} masks and {len(told)} texts")
-            chosen = [told[number] for number in choose_objects(len(told), self.config.objects, random)]
+            masks, empty = self._masks(item, told, (image.shape[0], image.shape[1]), random)
+            if not masks:
+                raise ValueError(f"no object that has a text has a pixel in the image of {_told(image)}")
             choose = at_random(random, self.config.usual_wording)
             return TrainingExample(
-                name=f"{self.name} {item.image}: {', '.join(f'object {number}' for number in chosen)}",
+                name=f"{self.name} {item.image}: {', '.join(f'object {number}' for number in masks)}",
                 frames=(image,),
-                turns=tuple(segment_turn(item.text[number], video=False, choose=choose) for number in chosen),
-                masks=tuple((_mask(item.mask[number], number, image.shape[0], image.shape[1]),) for number in chosen),
-                left_out=tuple(
-                    f"{path}: {where}: object {number} has no text"
-                    for number, text in enumerate(item.text)
-                    if not text.strip()
+                turns=tuple(segment_turn(item.text[number], video=False, choose=choose) for number in masks),
+                masks=tuple((mask,) for mask in masks.values()),
+                left_out=(
+                    *(
+                        f"{path}: {where}: object {number} has no text"
+                        for number, text in enumerate(item.text)
+                        if not text.strip()
+                    ),
+                    *(
+                        f"{path}: {where}: object {number} has no pixel in the image of {_told(image)}"
+                        for number in empty
+                    ),
                 ),
             )
 
+    def _masks(
+        self, item: _Item, told: Sequence[int], size: tuple[int, int], random: np.random.Generator
+    ) -> tuple[dict[int, Mask], list[int]]:
+        """Draw objects until there are enough; give the masks of those that have a pixel, and the others."""
+        masks: dict[int, Mask] = {}
+        empty = []
+        for place in choose_objects(len(told), len(told), random):
+            if len(masks) == self.config.objects:
+                break
+            mask = _mask(item.mask[told[place]], told[place], size)
+            if mask.any():
+                masks[told[place]] = mask
+            else:
+                empty.append(told[place])
+        return masks, empty
 
-def _mask(value: object, number: int, height: int, width: int) -> Mask:
+
+def _mask(value: object, number: int, size: tuple[int, int]) -> Mask:
     try:
-        mask = decode(read_segmentation(value, (height, width)))
+        return decode(read_segmentation(value, size))
     except ValueError as error:
         raise ValueError(f"object {number}: {error}") from error
-    if not mask.any():
-        raise ValueError(f"object {number} has no pixel in the image of {width}x{height}")
-    return mask
+
+
+def _told(image: Image) -> str:
+    return f"{image.shape[1]}x{image.shape[0]}"

@@ -9,7 +9,8 @@ from pydantic import Field
 
 from refsav.datasets.choosing import choose_frames, choose_objects
 from refsav.datasets.expression_layouts import ExpressionSet, open_expressions
-from refsav.datasets.expression_videos import ReferringExpression
+from refsav.datasets.expression_masks import FrameMasks
+from refsav.datasets.expression_videos import ToldExpression, ToldVideo
 from refsav.datasets.frames import Image
 from refsav.datasets.masks import Mask, decode_checked
 from refsav.datasets.pictures import read_picture
@@ -59,11 +60,16 @@ class ReferringVideos:
         return about_tokens(self.config.frames, self.config.objects * CHARACTERS)
 
     def read(self, index: int, random: np.random.Generator) -> TrainingExample:
-        video, path = self._videos.read(index), self._videos.files[0]
+        video, path = self._videos.told(index), self._videos.files[0]
         told = [one for one in video.expressions if one.text.strip()]
         chosen = [told[number] for number in choose_objects(len(told), self.config.objects, random)]
-        shown = [any(one.truth and one.truth[row] for one in chosen) for row in range(len(video.frames))]
-        rows = choose_frames(shown, self.config.frames, random)
+
+        def shown(rows: Sequence[int]) -> list[bool]:
+            seen = zip(*(self._truth(video, one, rows) for one in chosen), strict=True)
+            return [any(masks) for masks in seen]
+
+        rows = choose_frames(len(video.frames), self.config.frames, random, shown)
+        truths = [self._truth(video, one, rows) for one in chosen]
         frames = tuple(read_picture(video.frames[row]) for row in rows)
         choose = at_random(random, self.config.usual_wording)
         with fitting(path, video.video_id):
@@ -71,7 +77,10 @@ class ReferringVideos:
                 name=f"{self.name} {video.video_id}: {', '.join(one.exp_id for one in chosen)}",
                 frames=frames,
                 turns=tuple(segment_turn(one.text, video=True, choose=choose) for one in chosen),
-                masks=tuple(tuple(_masks(one, rows, frames, path, video.video_id)) for one in chosen),
+                masks=tuple(
+                    tuple(_masks(truth, rows, frames, path, f"{video.video_id}: expression {one.exp_id}"))
+                    for one, truth in zip(chosen, truths, strict=True)
+                ),
                 left_out=tuple(
                     f"{path}: {video.video_id}: expression {one.exp_id} has no words"
                     for one in video.expressions
@@ -79,13 +88,15 @@ class ReferringVideos:
                 ),
             )
 
+    def _truth(self, video: ToldVideo, one: ToldExpression, rows: Sequence[int]) -> FrameMasks:
+        truth = self._videos.truth(video, one.mask_keys, rows)
+        if truth is None:
+            where, fix = f"{video.video_id}: expression {one.exp_id}", "train on a split whose masks are published"
+            raise RecordError(self._videos.files[0], where, "has no masks", fix)
+        return truth
 
-def _masks(
-    one: ReferringExpression, rows: Sequence[int], frames: Sequence[Image], path: Path, video_id: str
-) -> Iterator[Mask]:
-    if one.truth is None:
-        fix = "train on a split whose masks are published"
-        raise RecordError(path, f"{video_id}: expression {one.exp_id}", "has no masks", fix)
-    for row, frame in zip(rows, frames, strict=True):
-        with fitting(path, f"{video_id}: expression {one.exp_id}: frame {row}"):
-            yield decode_checked(one.truth[row], (frame.shape[0], frame.shape[1]))
+
+def _masks(truth: FrameMasks, rows: Sequence[int], frames: Sequence[Image], path: Path, where: str) -> Iterator[Mask]:
+    for mask, row, frame in zip(truth, rows, frames, strict=True):
+        with fitting(path, f"{where}: frame {row}"):
+            yield decode_checked(mask, (frame.shape[0], frame.shape[1]))

@@ -32,16 +32,18 @@ class ShardSamples:
         Args:
             folder: Holds the tars and their index.json.
             verify: "size" holds each file's size against the index, "sha256" its bytes too, which reads all of them.
+                A shard that is missing or another one than it says is kept in `faults`: its samples cannot be read,
+                those of others can.
 
         Raises:
-            RecordError: If the index cannot be read, or a shard is missing or another one than it says.
+            RecordError: If the index cannot be read.
         """
         self.folder = folder
         self.index = folder / INDEX
         """Names every shard, with its SHA-256."""
         self.shards = [shard for shard in read_index(folder) if shard.samples]
-        for shard in self.shards:
-            _verify(folder / shard.name, shard, verify)
+        found = ((number, _fault(folder / shard.name, shard, verify)) for number, shard in enumerate(self.shards))
+        self.faults: dict[int, RecordError] = {number: fault for number, fault in found if fault}
         self._ends = np.cumsum([shard.samples for shard in self.shards], dtype=np.int64)
         self._places: dict[int, npt.NDArray[np.int64]] = {}
 
@@ -60,6 +62,8 @@ class ShardSamples:
     def describe(self, index: int) -> DescribedVideo:
         """Read what a shard says of a video; its pictures are not touched. Raises RecordError."""
         path = self.path_of(index)
+        if fault := self.faults.get(self._number(index)):
+            raise RecordError(fault.path, f"sample {self._within(index)}", fault.problem, fault.fix)
         offset, length, _, _ = self._place(index)
         (content,) = _read(path, [(offset, length)])
         try:
@@ -111,21 +115,28 @@ class ShardSamples:
         shard = self.shards[number]
         if number not in self._places:
             self._places[number] = _places_in(self.folder / shard.name, shard.samples)
-        before = int(self._ends[number]) - shard.samples
-        offset, length, media_offset, media_length = self._places[number][index - before].tolist()
+        offset, length, media_offset, media_length = self._places[number][self._within(index)].tolist()
         return offset, length, media_offset, media_length
 
+    def _within(self, index: int) -> int:
+        """Place of a sample in its shard."""
+        number = self._number(index)
+        return index - int(self._ends[number]) + self.shards[number].samples
 
-def _verify(path: Path, shard: IndexedShard, verify: Verify) -> None:
+
+def _fault(path: Path, shard: IndexedShard, verify: Verify) -> RecordError | None:
+    """Say what is wrong with a shard, if anything is."""
     try:
         size = path.stat().st_size
+        if size != shard.size_bytes:
+            problem = f"has {size} bytes, index.json says {shard.size_bytes}: it was cut short or altered"
+        elif verify == "sha256" and sha256_of(path) != shard.sha256:
+            problem = "has not the SHA-256 that index.json says: it was altered"
+        else:
+            return None
     except OSError as error:
-        raise RecordError(path, "", f"is in index.json and cannot be opened: {error.strerror}", COPY_AGAIN) from error
-    if size != shard.size_bytes:
-        problem = f"has {size} bytes, index.json says {shard.size_bytes}: it was cut short or altered"
-        raise RecordError(path, "", problem, COPY_AGAIN)
-    if verify == "sha256" and sha256_of(path) != shard.sha256:
-        raise RecordError(path, "", "has not the SHA-256 that index.json says: it was altered", COPY_AGAIN)
+        problem = f"is in index.json and cannot be opened: {error.strerror}"
+    return RecordError(path, "", problem, COPY_AGAIN)
 
 
 def _places_in(path: Path, samples: int) -> npt.NDArray[np.int64]:

@@ -40,14 +40,15 @@ class RefSavConfig(WordedConfig):
     )
 
     def open(self) -> Share:
-        return Share(ShardSource(self), self.repeats)
+        source = ShardSource(self)
+        return Share(source, self.repeats, source.notes)
 
 
 class ShardSource:
     """Reads one video an example."""
 
     def __init__(self, config: RefSavConfig) -> None:
-        """Open the shards. Raises RecordError."""
+        """Open the shards. Raises RecordError if there is no index."""
         root = Path(config.path)
         folder = RunDirectory(root).shards / config.shards
         self.config = config
@@ -60,6 +61,14 @@ class ShardSource:
     @property
     def files(self) -> tuple[Path, ...]:
         return (self._samples.index,)
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """Shards none of whose videos can be used; each counts as a bad example when it is drawn."""
+        shards, faults = self._samples.shards, self._samples.faults
+        return tuple(
+            f"{shards[number].samples} videos cannot be used: {fault.line}" for number, fault in faults.items()
+        )
 
     def __len__(self) -> int:
         return len(self._samples)
@@ -77,8 +86,11 @@ class ShardSource:
             fix = "leave the video out, or take either kind of text"
             raise RecordError(path, video.video_id, f"no object has both a mask and {kind} expression", fix)
         chosen = [usable[number] for number in choose_objects(len(usable), self.config.objects, random)]
-        shown = [any(entry.mask_at(row) for entry in chosen) for row in range(len(video.frames))]
-        rows = choose_frames(shown, self.config.frames, random)
+
+        def shown(rows: Sequence[int]) -> list[bool]:
+            return [any(entry.mask_at(row) for entry in chosen) for row in rows]
+
+        rows = choose_frames(len(video.frames), self.config.frames, random, shown)
         sample = self._samples.sample(index, replace(video, objects=tuple(chosen)), rows)
         frames = _frames(sample, path)
         choose = at_random(random, self.config.usual_wording)

@@ -16,7 +16,10 @@ SEG = "[SEG]"
 """What an answer says where a mask belongs."""
 
 TOKENS_A_FRAME = 256
-"""What InternVL makes of a frame of a video, and Qwen of one of 448 x 448."""
+"""What InternVL makes of a frame of a video, and Qwen of one of 448 x 448.
+
+In InternVL an image has up to 13 times as many, by its shape, which is not known before it is opened.
+"""
 CHARACTERS_A_TOKEN = 4
 
 
@@ -63,7 +66,7 @@ class TrainingExample:
 
 
 def about_tokens(frames: int, characters: int) -> int:
-    """Guess how many tokens some frames and some text take."""
+    """Guess how many tokens some frames and some text take; their sizes are not known."""
     return frames * TOKENS_A_FRAME + characters // CHARACTERS_A_TOKEN
 
 

@@ -17,9 +17,6 @@ from refsav.model.train_config import LearningConfig
 IN_A_ROW = 20
 """Examples that one may stand in for when the model cannot take them."""
 
-UNFIT = "not for this model"
-"""Source of bad examples that can be read, but are too long, or spell out tokens of the model's own."""
-
 
 @dataclass(frozen=True, slots=True)
 class Place:
@@ -154,8 +151,8 @@ def load_one(examples: Mixture, model: Sa2VA, learning: LearningConfig, place: P
         try:
             return Loaded(place, prepare(model, drawn.example, learning), bad)
         except UnfitExampleError as error:
-            bad = (*bad, BadExample(UNFIT, error.line))
-    told = f"{IN_A_ROW} examples one after the other are {UNFIT}, the last: {bad[-1].line}"
+            bad = (*bad, BadExample(drawn.source, error.line))
+    told = f"{IN_A_ROW} examples one after the other are not for this model, the last: {bad[-1].line}"
     fix = f"raise learning.most_tokens (is {learning.most_tokens}), or let examples have fewer frames or objects"
     raise TooManyBadError(f"{told}\n  fix: {fix}")
 

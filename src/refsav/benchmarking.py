@@ -63,10 +63,9 @@ def bench(
         used = settings.model_copy(update={"key_frames": rule}) if rule else settings
         place = target / rule if rule else target
         with _progress(f"{suite.name} {rule}".strip(), items_of(suite, limit)) as told:
-            results[rule or candidate.name] = measure(
-                candidate, suite, used, place, limit=limit, failed_share=failed_share, progress=told
-            )
-        _write_masks(suite, place, predictions=predictions)
+            result = measure(candidate, suite, used, place, limit=limit, failed_share=failed_share, progress=told)
+        results[rule or candidate.name] = result
+        _write_masks(suite, place, result, predictions=predictions)
     _print(results, target / REPORT)
 
 
@@ -91,14 +90,20 @@ def report(folders: Sequence[Path], path: Path | None) -> None:
     _print(results, path)
 
 
-def _write_masks(suite: "AnySuite", folder: Path, *, predictions: bool) -> None:
+def _write_masks(suite: "AnySuite", folder: Path, result: "Result", *, predictions: bool) -> None:
+    """Write what others score, and say which videos it is without: they would count them as wrong, or refuse it."""
     from refsav.benchmarks.predictions import write_predictions, write_submission
     from refsav.benchmarks.runner import RunFolder
 
+    missing = result.setup.dataset_items - result.setup.items + len(result.failed)
+    without = f", without {missing} of {result.setup.dataset_items} videos" if missing else ""
     if suite.for_server:
-        out.print(f"submission: {escape(str(write_submission(RunFolder(folder))))}")
+        out.print(f"submission: {escape(str(write_submission(RunFolder(folder))))}{without}")
     if predictions:
-        out.print(f"predictions: {escape(str(write_predictions(RunFolder(folder))))}")
+        out.print(f"predictions: {escape(str(write_predictions(RunFolder(folder))))}{without}")
+    if suite.for_server or predictions:
+        for line in result.failed:
+            out.print(f"  not in it: {escape(line)}")
 
 
 def _print(results: Mapping[str, "Result"], path: Path | None) -> None:

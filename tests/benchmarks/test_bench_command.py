@@ -84,6 +84,30 @@ def test_every_suite_runs_end_to_end(
         assert suite in (tmp_path / "run/report.md").read_text()
 
 
+def test_a_submission_says_which_videos_it_is_without(checkpoint: Path, tmp_path: Path, bench: Command) -> None:
+    folder = expression_sets.write_mevis(tmp_path / "set")
+    (folder / "valid/JPEGImages/a_first/00010.jpg").unlink()
+    run = ["--suite", "mevis-val", "--out", tmp_path / "run"]
+    assert bench(checkpoint, folder, *run).code == 1
+    done = bench(checkpoint, folder, *run, "--failed-share", "0.5")
+    assert done.code == 0, done.err
+    assert "submission.zip, without 1 of 2 videos\n  not in it: " in done.out
+    assert "a_first/00010.jpg: " in done.out
+
+
+def test_a_video_without_expressions_is_asked_nothing(checkpoint: Path, tmp_path: Path, bench: Command) -> None:
+    folder = expression_sets.write_ref_sav(tmp_path / "set")
+
+    def empty(content: dict) -> None:
+        content["videos"]["b_second"]["expressions"] = {}
+
+    expression_sets.change_json(folder / "meta_expressions_valid.json", empty)
+    done = bench(checkpoint, folder, "--suite", "ref-sav", "--out", tmp_path / "run")
+    assert done.code == 0, done.err
+    result = json.loads((tmp_path / "run/result.json").read_text())
+    assert (result["rows"], result["failed"]) == (3, [])
+
+
 def test_masks_are_those_of_a_single_call(checkpoint: Path, tmp_path: Path) -> None:
     folder = expression_sets.write_ref_sav(tmp_path)
     model = Sa2VA.from_pretrained(checkpoint, device="cpu")
@@ -121,7 +145,14 @@ def test_key_frames_are_compared_by_one_command(
         (["--suite", "ref-sav"], "meta_expressions_valid.json: is missing"),
         (["--suite", "refcoco", "--predictions"], "--predictions is for video suites, not refcoco"),
         (["--suite", "gcg-val", "--ablate", "key-frames"], "--ablate key-frames is for video suites"),
-        (["--suite", "mevis-val-u", "--split", "val"], "--splits is not for mevis-val-u"),
+        (
+            ["--suite", "mevis-val-u", "--split", "val"],
+            "--split is not for mevis-val-u\n  fix: leave it out; mevis-val-u takes --shuffled",
+        ),
+        (
+            ["--suite", "mevis-val", "--shuffled"],
+            "--shuffled is not for mevis-val\n  fix: leave it out; mevis-val takes none",
+        ),
         (["--suite", "ref-sav", "--key_frames", "sometimes"], "meta_expressions_valid.json"),
     ],
 )

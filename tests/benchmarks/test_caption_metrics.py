@@ -55,7 +55,9 @@ def test_a_java_that_fails_is_an_error_and_no_waiting(monkeypatch: pytest.Monkey
     java.write_text("#!/bin/sh\necho no room for the heap >&2\nexit 1\n")
     java.chmod(0o755)
     monkeypatch.setenv("PATH", str(tmp_path))
-    with pytest.raises(CaptionMetricError, match="tokenizer failed: no room for the heap"):
+    with pytest.raises(
+        CaptionMetricError, match="tokenizer failed: no room for the heap\n\n  fix: mend what Java says"
+    ):
         tokenized(PAIRS)
     with pytest.raises(CaptionMetricError, match="METEOR failed: no room for the heap"):
         meteor(tokenized(PAIRS, "plain"))

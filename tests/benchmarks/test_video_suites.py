@@ -8,6 +8,7 @@ import cv2
 import numpy as np
 import pytest
 
+from refsav.benchmarks.report import compare
 from refsav.benchmarks.result import Setup
 from refsav.benchmarks.runner import RunFolder, rows_of, run_suite
 from refsav.benchmarks.suite import AnySuite, Scores
@@ -149,6 +150,73 @@ def test_expressions_can_be_given_to_the_wrong_objects(tmp_path: Path) -> None:
     assert scores["short"]["J"] < 50, "what is blue is asked for as both boxes"
     rows = list(rows_of(RunFolder(tmp_path / "run"), suite))
     assert [row.expression for row in rows[:3]] == ["what is blue?", "both boxes", "red box"]
+
+
+@pytest.mark.parametrize(
+    ("name", "write", "where"),
+    [
+        ("ref-sav", made.write_ref_sav, "meta_expressions_valid.json"),
+        ("mevis-val-u", made.write_mevis, "valid_u/meta_expressions.json"),
+    ],
+)
+def test_objects_without_a_name_are_told_apart_by_their_masks(
+    tmp_path: Path, name: str, write: Write, where: str
+) -> None:
+    folder = write(tmp_path / "set")
+
+    def forget(content: dict) -> None:
+        for video in content["videos"].values():
+            for one in video["expressions"].values():
+                del one["obj_id"]
+
+    made.change_json(folder / where, forget)
+    suite = open_suite(name, folder, SuiteOptions(control="shuffled"))
+    score(suite, Knowing(ALL), tmp_path / "run")
+    rows = list(rows_of(RunFolder(tmp_path / "run"), suite))
+    assert [row.expression for row in rows[:3]] == ["what is blue?", "both boxes", "red box"]
+
+
+def test_a_video_of_one_object_is_not_in_the_figures_of_the_control(tmp_path: Path) -> None:
+    folder = made.write_ref_sav(tmp_path / "set")
+
+    def only_red(content: dict) -> None:
+        alone, other = (content["videos"][video]["expressions"] for video in ("a_first", "b_second"))
+        alone["1"] = {**alone["0"], "exp": "both boxes"}
+        alone["2"] = {**alone["0"], "exp": "what is blue?"}
+        other["1"]["exp"] = other["0"]["exp"]
+
+    made.change_json(folder / "meta_expressions_valid.json", only_red)
+    suite = open_suite("ref-sav", folder, SuiteOptions(control="shuffled"))
+    result = run_suite(suite, Knowing(ALL), tmp_path / "run", Setup.of(suite, 2, "truth", "0", {}))
+    rows = list(rows_of(RunFolder(tmp_path / "run"), suite))
+    asked = {(row.video_id, row.exp_id): row.expression for row in rows if row.score}
+    assert asked == {("b_second", "0"): "both boxes", ("b_second", "1"): "both boxes", ("b_second", "2"): "red box"}
+    assert (result.rows, result.not_scored) == (6, 3)
+    assert result.scores["overall"]["J"] < 60, "what is asked as it is would raise it"
+    assert "not scored" in suite.protocol
+    notes = compare({"shuffled": result}).notes
+    assert any("3 of them not in the figures: their video has no words for another" in note for note in notes)
+
+
+@pytest.mark.parametrize("name", ["ref-sav", "mevis-val-u", "ref-davis17"])
+def test_a_control_without_any_other_words_has_no_figures(tmp_path: Path, name: str) -> None:
+    where = {
+        "ref-sav": "meta_expressions_valid.json",
+        "mevis-val-u": "valid_u/meta_expressions.json",
+        "ref-davis17": "meta_expressions/valid/meta_expressions.json",
+    }
+    write = {"ref-sav": made.write_ref_sav, "mevis-val-u": made.write_mevis, "ref-davis17": made.write_ref_davis17}
+    folder = write[name](tmp_path / "set")
+
+    def keep_one(content: dict) -> None:
+        for video in content["videos"].values():
+            video["expressions"] = {"0": video["expressions"]["0"]}
+
+    made.change_json(folder / where[name], keep_one)
+    suite = open_suite(name, folder, SuiteOptions(control="shuffled"))
+    known = Knowing({(video, ""): [made.truth(video, "1")] for video in made.VIDEOS})
+    result = run_suite(suite, known, tmp_path / "run", Setup.of(suite, 2, "truth", "0", {}))
+    assert (result.scores, result.rows, result.not_scored) == ({}, 2, 2)
 
 
 def test_masks_of_another_size_than_the_frames_are_told(tmp_path: Path) -> None:

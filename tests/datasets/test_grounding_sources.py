@@ -85,6 +85,24 @@ def test_expressions_of_a_video_have_their_masks_in_every_frame(tmp_path, datase
         assert "what is blue? Please respond with a segmentation mask." in asked
 
 
+def test_pictures_of_masks_are_read_of_the_frames_that_are_shown_alone(tmp_path):
+    folder = videos.write_ref_youtube_vos(tmp_path)
+    config = ReferringVideosConfig(dataset="ref-youtube-vos", path=str(folder), frames=2)
+    whole = read(config, 0, 3)
+    for picture in (folder / "train/Annotations").rglob("*.png"):
+        picture.rename(picture.with_suffix(".away"))
+    needed = set()
+    for _ in range(3):  # each of the two frames is named once
+        try:
+            example = read(config, 0, 3)
+        except RecordError as error:
+            needed.add(error.path)
+            error.path.with_suffix(".away").rename(error.path)
+    assert len(needed) == 2
+    for masks, others in zip(example.masks, whole.masks, strict=True):
+        assert all(np.array_equal(*pair) for pair in zip(masks, others, strict=True))
+
+
 def test_an_expression_that_means_no_object_has_empty_masks(tmp_path):
     folder = videos.write_revos(tmp_path)
 
@@ -174,7 +192,7 @@ def test_own_images_have_outlined_objects(tmp_path):
         ({"text": ["", " "]}, "has 2 masks and 0 texts"),
         ({"image": "../a.jpg"}, r"\[0\]\.image: '\.\./a\.jpg' is no path below images"),
         ({"image": "b.jpg"}, r"b\.jpg: the picture is missing"),
-        ({"mask": [[[70, 5, 90, 5, 90, 20]], [images.polygon(images.LEFT)]]}, "object 0 has no pixel"),
+        ({"mask": [[[70, 5, 90, 5, 90, 20]]] * 2}, "no object that has a text has a pixel in the image of 64x48"),
         ({"mask": "none"}, r"\[0\]\.mask: is not as published"),
     ],
 )
@@ -186,3 +204,13 @@ def test_own_images_that_are_not_as_the_guide_has_them_are_told(tmp_path, change
 def test_an_object_of_ones_own_without_a_text_is_left_out_and_told(tmp_path):
     example = read(own_images(tmp_path, text=["", "the blue box"]))
     assert len(example.turns) == 1 and example.left_out[0].endswith("annotations.json: [0]: object 0 has no text")
+
+
+def test_an_object_of_ones_own_without_a_pixel_is_left_out_and_told(tmp_path):
+    folder = own_images(tmp_path, mask=[[[70, 5, 90, 5, 90, 20]], [images.polygon(images.LEFT)]])
+    for seed in range(4):
+        example = read(folder, 0, seed)
+        assert len(example.turns) == 1
+        assert example.left_out[0].endswith("annotations.json: [0]: object 0 has no pixel in the image of 64x48")
+        one = read(folder.model_copy(update={"objects": 1}), 0, seed)
+        assert len(one.turns) == 1, "another object is drawn in its place"

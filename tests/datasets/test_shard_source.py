@@ -12,7 +12,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from refsav.datasets.bad_examples import BadExamples
 from refsav.datasets.frames import decode
+from refsav.datasets.mixture import Mixture, TooManyBadError
 from refsav.datasets.parts import write_parts
 from refsav.datasets.records import Rle, VideoFile
 from refsav.datasets.run import RunDirectory
@@ -214,12 +216,25 @@ def test_long_or_short_texts_are_taken_as_told(folder):
 
 
 @pytest.mark.parametrize("verify", ["size", "sha256"])
-def test_a_shard_that_was_cut_short_is_named_on_opening(folder, verify):
+def test_videos_of_a_shard_that_was_cut_short_are_counted_and_others_used(folder, verify):
     shard = sorted(folder.glob("*.tar"))[1]
     whole = shard.read_bytes()
     shard.write_bytes(whole[:-512])
-    with pytest.raises(RecordError, match=rf"{shard.name}: has {len(whole) - 512} bytes, index.json says {len(whole)}"):
-        source_of(folder, verify=verify)
+    share = RefSavConfig(path=str(folder), verify=verify).open()
+    told = f"{shard.name}: has {len(whole) - 512} bytes, index.json says {len(whole)}"
+    assert len(share.notes) == 1 and "1 videos cannot be used: " in share.notes[0] and told in share.notes[0]
+    mixture, bad = Mixture([share], 0), BadExamples(0.5)
+    for position in range(3):
+        drawn = mixture.draw(0, position)
+        bad.note(drawn)
+        assert "v2" not in drawn.example.name
+    assert bad.count == 1
+    (line,) = bad.lines()
+    assert f"{shard.name}:sample 0: has" in line and "copy the shard again" in line
+    strict = BadExamples(0)
+    with pytest.raises(TooManyBadError, match=rf"ref-sav: 1, the first: .*{shard.name}"):
+        for position in range(3):
+            strict.note(mixture.draw(0, position))
 
 
 def test_a_shard_that_was_altered_is_named_when_all_bytes_are_looked_at(folder):
@@ -227,9 +242,13 @@ def test_a_shard_that_was_altered_is_named_when_all_bytes_are_looked_at(folder):
     content = bytearray(shard.read_bytes())
     content[3000] ^= 1
     shard.write_bytes(content)
-    source_of(folder)
-    with pytest.raises(RecordError, match=f"{shard.name}: has not the SHA-256"):
-        source_of(folder, verify="sha256")
+    assert source_of(folder).notes == ()
+    source = source_of(folder, verify="sha256")
+    assert len(source.notes) == 1
+    for index in (0, 1):
+        with pytest.raises(RecordError, match=f"{shard.name}:sample {index}: has not the SHA-256"):
+            source.read(index, np.random.default_rng(0))
+    assert "v2" in source.read(2, np.random.default_rng(0)).name
 
 
 @settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -251,7 +270,7 @@ def test_whatever_is_altered_an_example_comes_or_an_error_that_names_the_shard(r
 def test_a_shard_that_is_missing_and_a_folder_without_an_index_are_told(folder):
     sorted(folder.glob("*.tar"))[0].unlink()
     with pytest.raises(RecordError, match=r"is in index\.json and cannot be opened: No such file"):
-        source_of(folder)
+        source_of(folder).read(0, np.random.default_rng(0))
     (folder / "index.json").unlink()
     with pytest.raises(RecordError, match=r"index\.json: cannot be read: No such file.*\n.*give a run directory"):
         source_of(folder)

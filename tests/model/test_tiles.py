@@ -1,5 +1,7 @@
 """InternVL's tiles: the grid, what each holds, and the cells of a marked region."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
@@ -10,6 +12,8 @@ from PIL import Image as Pillow
 from refsav.datasets.frames import Image
 from refsav.model.tiles import MEAN, STD, region_cells, tile_grid, tiles_of, whole
 from tests.model.reference import image, square_mask, video
+
+TOLD = " ".join((Path(__file__).parents[2] / "docs/training-data.md").read_text().split())
 
 SIDE, MOST = 448, 12
 
@@ -100,3 +104,13 @@ def test_two_specks_far_apart_take_a_cell() -> None:
     region = np.zeros((160, 160), np.bool_)
     region[5, 5] = region[155, 155] = True  # neither is at a cell's corner, their middle is empty
     assert region_cells(region, 16).any()
+
+
+@pytest.mark.parametrize(("height", "width", "tokens"), [(480, 640, 3328), (448, 448, 256)])
+def test_an_image_takes_as_many_tokens_as_the_documentation_of_length_groups_says(
+    height: int, width: int, tokens: int
+) -> None:
+    columns, rows = tile_grid(height, width, most=12, side=448)
+    tiles = columns * rows
+    assert 256 * (tiles + (tiles > 1)) == tokens
+    assert f"one of {width}x{height} takes {tokens:,} tokens" in TOLD or f"one of {width}x{height} {tokens:,}" in TOLD

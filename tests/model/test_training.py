@@ -11,7 +11,7 @@ from accelerate import Accelerator
 
 from refsav.datasets.mixture import Mixture
 from refsav.errors import ConfigError
-from refsav.model.loading import UNFIT, Place, load_one
+from refsav.model.loading import Place, load_one
 from refsav.model.pocket import mean_iou
 from refsav.model.sa2va import Sa2VA
 from refsav.model.train_config import LearningConfig, LearnsConfig, LoraConfig, LossConfig, TrainingConfig
@@ -140,7 +140,9 @@ def test_too_long_examples_are_left_out_and_told() -> None:
     longest = max(load_one(data, model, LearningConfig(), Place(0, place)).prepared.tokens for place in range(12))
     steps = list(training(settings(steps=3, most_tokens=longest - 1), data).run())
     told = [bad for step in steps for one in step.examples for bad in one.bad]
-    assert told and all(bad.source == UNFIT and f"more than the {longest - 1}" in bad.line for bad in told)
+    assert told and all(
+        bad.source == data.shares[0].source.name and f"more than the {longest - 1}" in bad.line for bad in told
+    )
     assert all(one.tokens < longest for step in steps for one in step.examples)
 
 
