@@ -38,7 +38,7 @@ def end_to_end(source: Path, run: Path, config: EndToEndConfig) -> Outcome:
     with exclusive(run):
         build_ref_sav(source, places.dataset, config.build)
         training = config.training_on(places.dataset)
-        trained = train_sa2va(training, places.training)
+        trained = train_sa2va(training, places.training, launcher=config.launcher)
         untrained = keep_untrained(training, places.training)
         asked: dict[str, tuple[Path, Control]] = {
             "trained": (trained, "none"),

@@ -31,6 +31,9 @@ class EndToEndConfig(Config):
     build: BuildConfig = Field(BuildConfig(), description="The dataset.")
     examples: ExamplesConfig = Field(ExamplesConfig(), description="What is learnt from.")
     training: TrainingConfig = Field(TrainingConfig(), description="How it is learnt.")
+    launcher: str = Field(
+        "", description='What starts training on several devices: "accelerate launch --multi_gpu --num_processes 8".'
+    )
     inference: InferenceSettings = Field(InferenceSettings(), description="How the model is asked.")
 
     def training_on(self, dataset: Path) -> TrainConfig:

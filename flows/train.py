@@ -1,60 +1,101 @@
 """Training as a flow (paper, sections 3.2 and 4.1): a model learns from a dataset, and its curve is shown."""
 
+import os
+import shlex
+import signal
+import subprocess
+import sys
+import sysconfig
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
+import tomli_w
 from prefect import flow, task
-from rich.console import Console
 
+from refsav.errors import RefSavError
+from refsav.files import write_text
 from refsav.flows.artifacts import ProgressArtifact, publish_picture
-from refsav.flows.live_progress import bar
 from refsav.model.curve import draw_curve
+from refsav.model.step_file import StepFile
 from refsav.model.train_config import TrainConfig
-from refsav.model.training_run import Progress, TrainRun, is_trained, train
+from refsav.model.training_run import TrainRun, is_trained
+from refsav.stopping import look
 
-CONSOLE = Console(stderr=True, highlight=False, soft_wrap=True)
-TITLE = "training"
+ASKED = "asked.toml"
+LOOK_EVERY_S = 2.0
+ENDS_WITHIN_S = 30.0
 
 
 @flow(name="train-sa2va")
-def train_sa2va(config: TrainConfig, run: Path, *, cpu: bool = False) -> Path:
+def train_sa2va(config: TrainConfig, run: Path, *, cpu: bool = False, launcher: str = "") -> Path:
     """Train Sa2VA, from the run's last checkpoint if it has one; give the directory of the trained model.
 
     Args:
         config: All settings.
         run: Run directory of the training; one that is done is left alone.
         cpu: Leave GPUs alone.
+        launcher: What starts a process for each device, as "accelerate launch --multi_gpu --num_processes 8".
 
     Raises:
-        RefSavError: As `refsav.model.training_run.train`; also if the run is one of other settings.
+        RefSavError: If the training does not come to its end, or the run is one of other settings.
     """
     directory = TrainRun(run)
     if not is_trained(directory, config):
-        learn(config, run, cpu=cpu)
+        learn(config, run, cpu=cpu, launcher=launcher)
     show_curve(run)
     return directory.model
 
 
 @task
-def learn(config: TrainConfig, run: Path, *, cpu: bool) -> None:
-    """Train to the end, and show how it goes, in the terminal and on Prefect's page."""
+def learn(config: TrainConfig, run: Path, *, cpu: bool, launcher: str) -> None:
+    """Have `refsav train` train to the end, and show on Prefect's page how far it is.
+
+    A process of its own: training forks processes that read for it, which a process with Prefect's threads must not,
+    and on several devices it is several itself. In the terminal it speaks for itself.
+    """
+    asked = run / ASKED
+    write_text(asked, tomli_w.dumps(config.model_dump(mode="json")))
+    started = shlex.split(launcher) or [sys.executable]
+    command = [*started, f"{sysconfig.get_path('scripts')}/refsav", "train", str(asked), str(run)]
     artifact = ProgressArtifact(f"training of {run.parent.name} {run.name}", 100)
-    with bar(TITLE, 100, CONSOLE) as advance:
-        shown = 0
-
-        def hear(progress: Progress) -> None:
-            nonlocal shown
-            percent = 100 * progress.step.number // progress.steps
+    shown = 0
+    with _running([*command, "--cpu"] if cpu else command) as process:
+        while process.poll() is None:
+            with suppress(subprocess.TimeoutExpired):
+                process.wait(LOOK_EVERY_S)
+            look()
+            percent = _percent_done(TrainRun(run), config)
             for _ in range(percent - shown):
-                advance()
                 artifact.advance()
-            shown = percent
+            shown = max(shown, percent)
+    if process.returncode:
+        fix = f"see what it says: {shlex.join(command)}"
+        raise RefSavError(f"{run}: the training ended with status {process.returncode}\n  fix: {fix}")
 
-        train(TrainRun(run), config, hear, told=tell, cpu=cpu)
+
+def _percent_done(run: TrainRun, config: TrainConfig) -> int:
+    lines = StepFile.read(run.metrics) if run.metrics.exists() else []
+    if not lines:
+        return 0
+    learning, last = config.learning, lines[-1]
+    done = last["step"] / learning.steps if learning.steps else last.get("epoch", 0.0) / learning.epochs
+    return min(100, int(100 * done))
 
 
-def tell(line: str) -> None:
-    """Tell something once, as `refsav train` does."""
-    CONSOLE.print(line, markup=False)
+@contextmanager
+def _running(command: list[str]) -> Iterator["subprocess.Popen[bytes]"]:
+    """Run a command in a process group of its own; whatever of it still runs when this is left is ended."""
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, start_new_session=True)
+    try:
+        yield process
+    finally:
+        for ending in (signal.SIGTERM, signal.SIGKILL):
+            if process.poll() is None:
+                with suppress(ProcessLookupError):
+                    os.killpg(process.pid, ending)
+                with suppress(subprocess.TimeoutExpired):
+                    process.wait(ENDS_WITHIN_S)
 
 
 @task
