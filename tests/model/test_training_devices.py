@@ -59,7 +59,8 @@ def as_one_of_two(rank: int, port: int, folder: Path, job: Job) -> None:
     os.environ.update({"MASTER_ADDR": "127.0.0.1", **{name: str(value) for name, value in places.items()}})
     torch.set_num_threads(1)
     job(rank, folder)
-    torch.distributed.destroy_process_group()
+    if torch.distributed.is_initialized():  # a whole training ends with it
+        torch.distributed.destroy_process_group()
 
 
 def alone_or_together() -> Accelerator:
@@ -100,10 +101,10 @@ def test_two_processes_learn_as_one_does(tmp_path: Path) -> None:
 def come_apart(rank: int, folder: Path) -> None:
     """Only what the second process has is no number, then far too large."""
     told = []
-    for limit, factor in ((0.0, math.nan), (1e4, 1e6)):
+    for limit, factor in ((0.0, math.nan), (1e3, 1e6)):
         learner = Training(pocket(), mixture(), settings(explodes_above=limit), alone_or_together())
         if rank == 1:
-            learner.model.text_hidden_fcs.register_forward_hook(lambda *given, by=factor: given[-1] * by)
+            learner.model.mllm.lm_head.register_forward_hook(lambda *given, by=factor: given[-1] * by)
         with pytest.raises(TrainingError) as error:
             next(learner.run())
         told.append(str(error.value))
@@ -116,7 +117,7 @@ def test_a_loss_that_explodes_on_one_device_ends_all_of_them_with_its_name(tmp_p
     assert first == second
     theirs = [place.position for (place,) in Plan(mixture(), 4, 1, PROCESSES).places(0, 1, 1)]
     assert any(f"position {position}), loss nan: this is no number; so are 1 more" in first[0] for position in theirs)
-    assert any(f"position {position})" in first[1] for position in theirs) and "explodes_above (10000)" in first[1]
+    assert any(f"position {position})" in first[1] for position in theirs) and "explodes_above (1000)" in first[1]
 
 
 def train_with_a_bad_picture(rank: int, folder: Path) -> None:
