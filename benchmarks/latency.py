@@ -10,6 +10,7 @@ from typing import TypeVar
 import numpy as np
 import torch
 
+from refsav.benchmarks.published_figures import published_rows
 from refsav.datasets.frames import Image
 from refsav.model.clip import as_clip
 from refsav.model.decoding import answer
@@ -23,8 +24,8 @@ FRAME_COUNT, IMAGE_TOKENS = 5, 1280
 SIDE_PX = 512
 ANSWER = "Sure, [SEG]."
 
-PAPER_SECONDS = {"1B": 0.123, "4B": 0.282, "8B": 0.201}
-"""On one H100, by the size of the language model with its vision tower (arXiv 2501.04001, Table 19)."""
+PAPER_SECONDS = {row.model: row.figures["call", "seconds"] for row in published_rows("speed")}
+"""On one H100, by the size of the language model with its vision tower: Table 19 in published.toml."""
 
 
 @dataclass(frozen=True, slots=True)

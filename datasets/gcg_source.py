@@ -7,7 +7,7 @@ from typing import Literal
 import numpy as np
 from pydantic import Field
 
-from refsav.datasets.gcg_training import GcgFile, GroundedCaption, Phrase, open_gcg_training
+from refsav.datasets.gcg_training import GcgFile, Phrase, TrainingCaption, open_gcg_training
 from refsav.datasets.masks import Mask, decode, decode_checked
 from refsav.datasets.pictures import read_picture
 from refsav.datasets.questions import at_random, grounded_caption
@@ -86,7 +86,7 @@ def with_masks(caption: str, spans: Sequence[tuple[int, int]]) -> str:
     return "".join([*parts, caption[last:]])
 
 
-def _apart(told: GroundedCaption) -> Iterator[tuple[tuple[int, int], Phrase]]:
+def _apart(told: TrainingCaption) -> Iterator[tuple[tuple[int, int], Phrase]]:
     """Pass over a phrase that lies in another one, or outside of the caption: it cannot be marked."""
     last = 0
     for phrase in told.phrases:

@@ -38,7 +38,7 @@ class Phrase:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class GroundedCaption:
+class TrainingCaption:
     """One image, its caption, and the caption's phrases; its pixels have not been looked at."""
 
     image: Path
@@ -47,10 +47,10 @@ class GroundedCaption:
     """In the order in which they stand in the caption; they may overlap."""
 
 
-class GroundedCaptions:
+class TrainingCaptions:
     """The captions of a file, each read when it is asked for."""
 
-    def __init__(self, path: Path, kind: GcgFile, length: int, read: Callable[[int], GroundedCaption]) -> None:
+    def __init__(self, path: Path, kind: GcgFile, length: int, read: Callable[[int], TrainingCaption]) -> None:
         """Take what `open_gcg_training` has found."""
         self.name = f"GCG {kind}"
         """What results call the file."""
@@ -61,16 +61,16 @@ class GroundedCaptions:
     def __len__(self) -> int:
         return self._length
 
-    def __iter__(self) -> Iterator[GroundedCaption]:
+    def __iter__(self) -> Iterator[TrainingCaption]:
         """Go through all. Raises RecordError at the first that is not as published; `read` goes on behind it."""
         return map(self.read, range(len(self)))
 
-    def read(self, index: int) -> GroundedCaption:
+    def read(self, index: int) -> TrainingCaption:
         """Give one caption, counted from 0 in the order of the file. Raises RecordError if it is not as published."""
         return self._read(index)
 
 
-def open_gcg_training(path: Path, kind: GcgFile, images: Path) -> GroundedCaptions:
+def open_gcg_training(path: Path, kind: GcgFile, images: Path) -> TrainingCaptions:
     """Open a file.
 
     Args:
@@ -90,7 +90,7 @@ def open_gcg_training(path: Path, kind: GcgFile, images: Path) -> GroundedCaptio
     if not isinstance(content, list):
         raise RecordError(path, "", "is not a list of captions", DOWNLOAD_AGAIN)
     of = _of_refcocog if kind == "refcocog" else _generic
-    return GroundedCaptions(path, kind, len(content), lambda index: of(path, images, f"[{index}]", content[index]))
+    return TrainingCaptions(path, kind, len(content), lambda index: of(path, images, f"[{index}]", content[index]))
 
 
 class _Grounding(Published):
@@ -104,7 +104,7 @@ class _Generic(Published):
     groundings: dict[str, _Grounding] = Field(default_factory=dict)
 
 
-def _generic(path: Path, images: Path, where: str, value: object) -> GroundedCaption:
+def _generic(path: Path, images: Path, where: str, value: object) -> TrainingCaption:
     one = checked(_Generic, value, path, where)
     phrases = [
         Phrase(text=text, span=its.token_positives, mask=union([_mask(mask, path, where) for mask in its.rle_masks]))
@@ -125,7 +125,7 @@ class _OfRefcocog(Published):
     refs: tuple[_Reference, ...] = ()
 
 
-def _of_refcocog(path: Path, images: Path, where: str, value: object) -> GroundedCaption:
+def _of_refcocog(path: Path, images: Path, where: str, value: object) -> TrainingCaption:
     """Each entry is {number: caption}; a sentence that the caption does not hold is no phrase of it."""
     inner = next(iter(value.values())) if isinstance(value, dict) and len(value) == 1 else value
     one = checked(_OfRefcocog, inner, path, where)
@@ -151,7 +151,7 @@ class _FlickrObject(Published):
     ignore: bool = False
 
 
-def _flickr(path: Path, content: object, images: Path) -> GroundedCaptions:
+def _flickr(path: Path, content: object, images: Path) -> TrainingCaptions:
     parts = [content.get(key) if isinstance(content, dict) else None for key in ("images", "annotations")]
     if not all(isinstance(part, list) for part in parts):
         raise RecordError(path, "images, annotations", "are missing", DOWNLOAD_AGAIN)
@@ -161,7 +161,7 @@ def _flickr(path: Path, content: object, images: Path) -> GroundedCaptions:
     for one in drawn:
         objects.setdefault(str(one.get("image_id")) if isinstance(one, dict) else "", []).append(one)
 
-    def read(index: int) -> GroundedCaption:
+    def read(index: int) -> TrainingCaption:
         picture = pictures[index]
         where = f"images[id={picture.id}]"
         phrases = []
@@ -172,11 +172,11 @@ def _flickr(path: Path, content: object, images: Path) -> GroundedCaptions:
                 phrases.append(Phrase(text=picture.caption[begin:end], span=(begin, end), mask=mask))
         return _sorted(path_below(images, picture.file_name, path, where), picture.caption, phrases)
 
-    return GroundedCaptions(path, "flickr", len(pictures), read)
+    return TrainingCaptions(path, "flickr", len(pictures), read)
 
 
-def _sorted(image: Path, caption: str, phrases: list[Phrase]) -> GroundedCaption:
-    return GroundedCaption(image=image, caption=caption, phrases=tuple(sorted(phrases, key=lambda phrase: phrase.span)))
+def _sorted(image: Path, caption: str, phrases: list[Phrase]) -> TrainingCaption:
+    return TrainingCaption(image=image, caption=caption, phrases=tuple(sorted(phrases, key=lambda phrase: phrase.span)))
 
 
 def _mask(value: object, path: Path, where: str) -> Rle:

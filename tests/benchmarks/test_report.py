@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
+from refsav.benchmarks.latency import PAPER_SECONDS
 from refsav.benchmarks.published_figures import FILE, published_rows
 from refsav.benchmarks.report import as_markdown, as_table, compare
 from refsav.benchmarks.result import Result, Setup
@@ -88,3 +89,8 @@ def test_every_published_figure_is_of_a_suite_and_a_sane_number() -> None:
 
 def test_the_file_of_figures_is_packaged() -> None:
     assert Path(FILE).parent.name == "benchmarks"
+
+
+def test_the_papers_seconds_of_a_call_stand_in_the_file_too() -> None:
+    assert {row.model: row.figures["call", "seconds"] for row in published_rows("speed")} == PAPER_SECONDS
+    assert PAPER_SECONDS == {"1B": 0.123, "4B": 0.282, "8B": 0.201}
