@@ -86,7 +86,7 @@ def write_page(
     """
     page = Template(files(__package__).joinpath("loop_page.html").read_text(encoding="utf-8"))
     figures = zip(RUNS, (outcome.jf, outcome.jf_untrained, outcome.jf_shuffled), strict=True)
-    alone = f"; {outcome.not_shuffled} have no words for another beside them" if outcome.not_shuffled else ""
+    alone = f". {outcome.not_shuffled} stand alone and are not in the third figure" if outcome.not_shuffled else ""
     text = page.substitute(
         name=escape(name),
         bars="".join(_bar(MEANING[run], figure, outcome.without_mask[run]) for run, figure in figures),

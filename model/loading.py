@@ -10,6 +10,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from refsav.datasets.mixture import BadExample, Mixture, TooManyBadError
 from refsav.errors import ConfigError, RefSavError
+from refsav.model.parcel import pack, unpack
 from refsav.model.preparing import Prepared, UnfitExampleError, prepare
 from refsav.model.sa2va import Sa2VA
 from refsav.model.train_config import LearningConfig
@@ -176,13 +177,13 @@ def load(
     loader = DataLoader(
         _Readable(plan.examples, model, learning),
         batch_sampler=plan.places(first, last, device),
-        collate_fn=list,
+        collate_fn=pack,
         num_workers=learning.workers,
         multiprocessing_context="fork" if learning.workers else None,  # the model need not be sent to them
         worker_init_fn=_begin_reading,
     )
-    for taken in loader:
-        yield [_present(one) for one in taken]
+    for parcel in loader:
+        yield [_present(one) for one in unpack(parcel)]
 
 
 def _begin_reading(_: int) -> None:
