@@ -69,9 +69,7 @@ def reasons_not_to_train(
         reasons.append(f"{grown} new expressions since the last promotion, {gates.min_new_expressions} are needed")
     rate = drop_rate(statistics)
     if rate > gates.max_drop_rate:
-        reasons.append(
-            f"the judge dropped {rate:.1%} of the described objects, at most {gates.max_drop_rate:.1%} may be"
-        )
+        reasons.append(f"the judge dropped {rate:.1%} of the described objects, more than {gates.max_drop_rate:.1%}")
     if statistics.failed > gates.max_failed:
         reasons.append(f"{statistics.failed} objects failed, more than {gates.max_failed}: see problems.txt")
     if undone_bundles:

@@ -75,11 +75,8 @@ def gate_dataset(dataset: Path, places: NightlyRun, config: NightlyConfig) -> li
 
 def learn(dataset: Path, places: NightlyRun, config: NightlyConfig) -> Promoted | State[Any]:
     """Train on a dataset that is good enough, measure, and promote what is not worse."""
-    directory, digest, promoted = (
-        RunDirectory(dataset),
-        digest_of_dataset(RunDirectory(dataset)),
-        places.read_promoted(),
-    )
+    directory, promoted = RunDirectory(dataset), places.read_promoted()
+    digest = digest_of_dataset(directory)
     checkpoint = train_sa2va(config.training_on(dataset), places.training(digest))
     held_out = directory.exports / EVALUATION_FOLDER
 
