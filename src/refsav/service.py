@@ -36,6 +36,13 @@ TOLD_CHARACTERS = 2000
 
 PARTS = ("server", "worker")
 
+DEFAULTS = {
+    "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
+    "DO_NOT_TRACK": "1",
+    "PREFECT_CLIENT_MAX_RETRIES": "10",  # a build waits some minutes for a server that is started again
+}
+"""Settings of Prefect; what the environment says wins."""
+
 
 class ServiceError(RefSavError):
     """A part of the service did not come up."""
@@ -78,11 +85,6 @@ class Service:
     def api(self) -> str:
         """For PREFECT_API_URL."""
         return f"{self.address}/api"
-
-    @property
-    def is_whole(self) -> bool:
-        """Whether every part of it runs."""
-        return {part.name for part in self.parts if part.process()} == set(PARTS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,26 +137,23 @@ def start(folder: ServiceFolder, deployments: Path, port: int, *, tell: Callable
         LockedError: If somebody else starts or stops it just now.
     """
     with exclusive(folder.root):
-        service = folder.read()
-        if service and service.is_whole:
+        service = folder.read() or Service(address="", parts=())
+        running = {part.name: part for part in service.parts if part.process()}
+        if running.keys() == set(PARTS):
             return service
         if not deployments.is_file():
             fix = "run this in a clone of RefSAV, or name a file with --deployments"
             raise ConfigError(f"{deployments}: there is no such file\n  fix: {fix}")
-        running = tuple(part for part in service.parts if part.process()) if service else ()
-        if service is None or not any(part.name == "server" for part in running):
-            for part in running:  # a worker of a server that is gone
-                _end(part)
-            _refuse_taken_port(port)
-            service, running = Service(address=f"http://127.0.0.1:{port}", parts=()), ()
-        service = replace(service, parts=running)
-        if not running:
+        # What is left of it stays where it is: a worker goes on with its build, and finds the server where it was.
+        address = service.address if running else f"http://127.0.0.1:{port}"
+        service = Service(address=address, parts=tuple(running.values()))
+        if "server" not in running:
             tell("starting Prefect's server; the first time this takes half a minute")
-            line = ("server", "start", "--host", "127.0.0.1", "--port", str(port))
-            service = _begin(folder, service, "server", line)
+            service = _begin_server(folder, service)
         _wait_for(folder, service, "server", "health")
-        tell("starting a worker")
-        service = _begin(folder, service, "worker", ("worker", "start", "--pool", POOL, "--type", "process"))
+        if "worker" not in running:
+            tell("starting a worker")
+            service = _begin(folder, service, "worker", ("worker", "start", "--pool", POOL, "--type", "process"))
         _wait_for(folder, service, "worker", f"work_pools/{POOL}")
         tell(f"deploying {deployments}")
         _deploy(folder, service, deployments)
@@ -179,9 +178,14 @@ def stop(folder: ServiceFolder) -> list[str]:
 
 
 def _environment(folder: ServiceFolder, service: Service) -> Mapping[str, str]:
-    defaults = {"PREFECT_SERVER_ANALYTICS_ENABLED": "false", "DO_NOT_TRACK": "1"}
     home = {"PREFECT_HOME": str(folder.prefect.resolve()), "PREFECT_API_URL": service.api}
-    return {**defaults, **os.environ, **home}
+    return {**DEFAULTS, **os.environ, **home}
+
+
+def _begin_server(folder: ServiceFolder, service: Service) -> Service:
+    port = service.address.rpartition(":")[2]
+    _refuse_taken_port(int(port))
+    return _begin(folder, service, "server", ("server", "start", "--host", "127.0.0.1", "--port", port))
 
 
 def _begin(folder: ServiceFolder, service: Service, name: str, arguments: Sequence[str]) -> Service:
