@@ -16,6 +16,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
+from refsav.benchmarks.speed_incremental import measure_incremental
 from refsav.benchmarks.speed_loader import measure_loader
 from refsav.benchmarks.speed_metrics import measure_metrics
 from refsav.benchmarks.speed_model import measure_memory, measure_model
@@ -28,7 +29,7 @@ from refsav.files import write_text
 from refsav.memory import settle_memory
 
 ROOT = Path(__file__).resolve().parents[1]
-MEASURED = ("views", "loader", "metrics", "scale", "model", "memory", "server")
+MEASURED = ("views", "loader", "metrics", "scale", "incremental", "model", "memory", "server")
 LIBRARIES = ("av", "numpy", "opencv-python-headless", "openai", "prefect")
 
 
@@ -44,6 +45,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             "loader": lambda: measure_loader(options.sav_data.resolve(), Path(folder), options.rounds or 7),
             "metrics": lambda: measure_metrics(options.sav_data.resolve(), options.rounds or 5),
             "scale": lambda: measure_scale(Path(folder), rounds=options.rounds or 3),
+            "incremental": lambda: measure_incremental(Path(folder), rounds=options.rounds or 5),
             "model": lambda: measure_model(options.rounds or 1),
             "memory": measure_memory,
             "server": lambda: measure_server(

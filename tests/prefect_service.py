@@ -42,8 +42,8 @@ class Running:
 
     def ask(self, path: str, **content: Any) -> Any:
         """POST to Prefect's API; a server that comes up just now is waited for."""
-        end = time.monotonic() + 60
-        with httpx.Client(trust_env=False, timeout=30.0) as client:
+        end = time.monotonic() + 180
+        with httpx.Client(trust_env=False, timeout=60.0) as client:
             while True:
                 try:
                     answer = client.post(f"http://127.0.0.1:{self.port}/api/{path}", json=content)
@@ -104,7 +104,7 @@ def until(holds: Callable[[], bool], within_s: float) -> None:
     end = time.monotonic() + within_s
     while not holds():
         assert time.monotonic() < end, f"not within {within_s:.0f} s"
-        time.sleep(0.2)
+        time.sleep(0.5)
 
 
 def kill(process: psutil.Process) -> None:

@@ -255,15 +255,17 @@ def _end(part: Part) -> bool:
     process = part.process()
     if process is None:
         return False
+    left = [process]
     with suppress(psutil.Error):
-        family = [*process.children(recursive=True), process]
+        left += process.children(recursive=True)
         process.terminate()
-        _, left = psutil.wait_procs(family, timeout=ENDS_WITHIN_S)
-        for last_resort in (psutil.Process.terminate, psutil.Process.kill):
-            for one in left:
-                with suppress(psutil.Error):
-                    last_resort(one)
-            _, left = psutil.wait_procs(left, timeout=ENDS_WITHIN_S)
+        process.wait(ENDS_WITHIN_S)
+    for last_resort in (psutil.Process.terminate, psutil.Process.kill):
+        _, left = psutil.wait_procs(left, timeout=0)
+        for one in left:
+            with suppress(psutil.Error):
+                last_resort(one)
+        _, left = psutil.wait_procs(left, timeout=ENDS_WITHIN_S)
     return True
 
 
