@@ -86,7 +86,7 @@ def service(folder: Path, deployment: Mapping[str, Any], **environment: str) -> 
     shipped = {
         "name": DEPLOYMENT,
         "entrypoint": "refsav.flows.update:update_ref_sav",
-        "concurrency_limit": {"limit": 1, "collision_strategy": "CANCEL_NEW", "grace_period_seconds": 60},
+        "concurrency_limit": {"limit": 1, "collision_strategy": "CANCEL_NEW"},
         "work_pool": {"name": "refsav"},
     }
     content = {"name": "refsav", "pull": [], "deployments": [{**shipped, **deployment}]}

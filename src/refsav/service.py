@@ -39,6 +39,8 @@ PARTS = ("server", "worker")
 DEFAULTS = {
     "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
     "DO_NOT_TRACK": "1",
+    # Who holds a deployment's place must survive the server: else it is taken for ever, and its holder is ended.
+    "PREFECT_SERVER_CONCURRENCY_LEASE_STORAGE": "prefect.server.concurrency.lease_storage.filesystem",
     "PREFECT_CLIENT_MAX_RETRIES": "10",  # a build waits some minutes for a server that is started again
 }
 """Settings of Prefect; what the environment says wins."""
