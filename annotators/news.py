@@ -27,10 +27,8 @@ class News:
         return bool(self.new or self.changed or self.begun)
 
     def __str__(self) -> str:
-        counts = {"new": len(self.new), "with changed annotations": len(self.changed)}
-        told = [f"{count} {'video' if count == 1 else 'videos'} {what}" for what, count in counts.items() if count]
-        if self.begun:
-            told.append(f"{len(self.begun)} {'bundle' if len(self.begun) == 1 else 'bundles'} begun before")
+        counts = {"new videos": self.new, "videos with changed annotations": self.changed, "open bundles": self.begun}
+        told = [f"{what}: {len(ones)}" for what, ones in counts.items() if ones]
         return ", ".join(told) or "no new video, no changed annotation"
 
 
