@@ -248,7 +248,7 @@ def _refuse_taken_port(port: int) -> None:
     try:
         socket.create_server(("127.0.0.1", port)).close()
     except OSError as error:
-        problem = f"127.0.0.1:{port} cannot be listened on: {error.strerror or error}"
+        problem = f"127.0.0.1:{port} cannot be listened on: {os.strerror(error.errno or 0)}"
         raise ConfigError(f"{problem}\n  fix: end what listens there, or choose another --port") from None
 
 
