@@ -6,7 +6,7 @@ UV_VERSION := 0.13.9
 PYTEST := $(BIN)/python -m pytest
 
 .DEFAULT_GOAL := help
-.PHONY: help install model train ui demo demo-full test test-services bench lint format vllm-cpu clean
+.PHONY: help install model train ui demo demo-full up down test test-services bench lint format vllm-cpu clean
 
 help:  ## Show what can be made
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -39,6 +39,12 @@ demo: install  ## Build a dataset from made scenes into runs/demo
 
 demo-full: train  ## Build a dataset, train a pocket Sa2VA on it, benchmark it: runs/demo-full
 	@$(BIN)/refsav demo-full
+
+up: install  ## Start RefSAV as a service: Prefect's server, a worker, the deployments (docs/operations.md)
+	@$(BIN)/refsav up
+
+down:  ## End what make up has started, and nothing else
+	@$(BIN)/refsav down
 
 test: $(VENV)/.developed  ## Run the tests that need no server beside them
 	$(PYTEST) -m "not services" -n auto --dist loadfile

@@ -1,6 +1,7 @@
 """From a bundle's videos to its parts on disk: what one task of a build does, wherever it runs."""
 
 import asyncio
+from collections.abc import Collection
 from pathlib import Path
 
 from pydantic import Field
@@ -17,7 +18,7 @@ from refsav.annotators.views import ViewsConfig
 from refsav.config import Config
 from refsav.datasets.measures import MeasureConfig, write_measures
 from refsav.datasets.part_kinds import DROPPED, EXPRESSIONS, FAILED, UNREADABLE
-from refsav.datasets.parts import is_done, read_part, write_parts
+from refsav.datasets.parts import is_done, read_part, write_part, write_parts
 from refsav.datasets.records import Provenance
 from refsav.datasets.run import RunDirectory
 from refsav.datasets.sav import SourceConfig
@@ -104,6 +105,33 @@ def mark_for_retry(run: RunDirectory) -> int:
         else:
             mark.unlink(missing_ok=True)
     return sum(1 for mark in run.failed.glob("*.retry") for _ in read_part(mark, FAILED))
+
+
+def needs_work(run: RunDirectory, bundle: str) -> bool:
+    """Tell whether a bundle is not done, or has left something of an earlier round to clear away."""
+    return not is_done(run, bundle) or _retry_mark(run, bundle).exists()
+
+
+def set_aside(run: RunDirectory, bundle: str, videos: Collection[str]) -> None:
+    """Open a bundle again and take what was described of some of its videos out of its parts.
+
+    What failed in its other videos is then taken up too, as by `mark_for_retry`. Called again after a kill, it goes on.
+
+    Raises:
+        RecordError: If a part cannot be read.
+        DiskError: If a part cannot be written.
+    """
+    name = f"{bundle}.parquet"
+    done, mark = run.failed / name, _retry_mark(run, bundle)
+    last = done if done.is_file() else mark
+    if not last.is_file():
+        return  # it was never done: all of it is still to be described
+    write_part(mark, FAILED, [one for one in read_part(last, FAILED) if one.key.video_id not in videos])
+    done.unlink(missing_ok=True)
+    expressions, dropped = run.expressions / name, run.dropped / name
+    kept = [one for one in read_part(expressions, EXPRESSIONS) if one.track.video_id not in videos]
+    write_part(expressions, EXPRESSIONS, kept)
+    write_part(dropped, DROPPED, [one for one in read_part(dropped, DROPPED) if one.track.video_id not in videos])
 
 
 def _retry_mark(run: RunDirectory, bundle: str) -> Path:

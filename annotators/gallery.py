@@ -4,7 +4,7 @@ import hashlib
 import heapq
 import json
 import shutil
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from itertools import chain, groupby
 from pathlib import Path
 from typing import Any
@@ -41,6 +41,19 @@ class ReportConfig(Config):
     page_objects: int = Field(24, ge=1, description="Objects on one page of the gallery.")
 
 
+def is_drawn(
+    run: RunDirectory,
+    bundle: Bundle,
+    views: ViewsConfig,
+    source: SourceConfig,
+    config: ReportConfig,
+    digest: Callable[[Path], str],
+) -> bool:
+    """Tell whether `write_bundle` has nothing to do; `digest` gives the SHA-256 of a part. Raises RecordError."""
+    chosen = _chosen(run, bundle.name, config)
+    return is_current(chunk_path(run, bundle.name), _head(run, bundle, views, source, config, chosen, digest))
+
+
 def write_bundle(
     run: RunDirectory, bundle: Bundle, views: ViewsConfig, source: SourceConfig, config: ReportConfig
 ) -> None:
@@ -55,12 +68,11 @@ def write_bundle(
         DiskError: If the report cannot be written.
         StoppedError: If the process is to end; no chunk is left then.
     """
-    path, media = chunk_path(run, bundle.name), media_sizes(bundle.videos)
-    chosen = _chosen(run, bundle.name, config)
-    inputs = _digest_of_inputs(run, bundle.name, views, source, config, chosen)
-    head = ChunkHead(name=bundle.name, inputs=inputs, media=media)
+    path, chosen = chunk_path(run, bundle.name), _chosen(run, bundle.name, config)
+    head = _head(run, bundle, views, source, config, chosen, sha256_of)
     if is_current(path, head):
         return
+    media = head.media
     lost = {video_id for video_id, size in media.items() if size == GONE}
     earlier = {key: shown for key, shown in pictures_in(path) if key.video_id in lost and key in chosen}
     videos = {video.video_id: video for video in bundle.videos}
@@ -209,17 +221,20 @@ def _chosen(run: RunDirectory, bundle: str, config: ReportConfig) -> frozenset[O
     return chosen_for_pictures(keys, limit)
 
 
-def _digest_of_inputs(
+def _head(
     run: RunDirectory,
-    bundle: str,
+    bundle: Bundle,
     views: ViewsConfig,
     source: SourceConfig,
     config: ReportConfig,
     chosen: Collection[ObjectKey],
-) -> str:
+    digest: Callable[[Path], str],
+) -> ChunkHead:
+    """What a bundle's chunk is made from now."""
     inputs = [
-        [sha256_of(folder / f"{bundle}.parquet") for folder in (run.expressions, run.dropped, run.failed)],
+        [digest(folder / f"{bundle.name}.parquet") for folder in (run.expressions, run.dropped, run.failed)],
         [settings.model_dump(mode="json", exclude={"page_objects"}) for settings in (views, source, config)],
         sorted(chosen),
     ]
-    return hashlib.sha256(json.dumps(inputs).encode()).hexdigest()
+    digested = hashlib.sha256(json.dumps(inputs).encode()).hexdigest()
+    return ChunkHead(name=bundle.name, inputs=digested, media=media_sizes(bundle.videos))

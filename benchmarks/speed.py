@@ -17,6 +17,7 @@ from rich.console import Console
 from rich.table import Table
 
 from refsav.benchmarks.speed_evaluation import measure_evaluation
+from refsav.benchmarks.speed_incremental import measure_incremental
 from refsav.benchmarks.speed_loader import measure_loader
 from refsav.benchmarks.speed_metrics import measure_metrics
 from refsav.benchmarks.speed_model import measure_memory, measure_model
@@ -31,7 +32,7 @@ from refsav.memory import settle_memory
 
 ROOT = Path(__file__).resolve().parents[1]
 POCKET, POCKET_TRAINING = ROOT / "configs/models/pocket.toml", ROOT / "configs/train/pocket.toml"
-MEASURED = ("views", "loader", "metrics", "scale", "training", "model", "memory", "evaluation", "server")
+MEASURED = ("views", "loader", "metrics", "scale", "incremental", "training", "model", "memory", "evaluation", "server")
 LIBRARIES = ("av", "numpy", "opencv-python-headless", "openai", "prefect")
 
 
@@ -48,6 +49,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             "metrics": lambda: measure_metrics(options.sav_data.resolve(), options.rounds or 5),
             "scale": lambda: measure_scale(Path(folder), rounds=options.rounds or 3),
             "training": lambda: measure_training(POCKET_TRAINING, Path(folder) / "training", options.rounds or 5),
+            "incremental": lambda: measure_incremental(Path(folder), rounds=options.rounds or 5),
             "model": lambda: measure_model(options.rounds or 1),
             "memory": measure_memory,
             "evaluation": lambda: measure_evaluation(POCKET, Path(folder) / "evaluation", options.rounds or 1),

@@ -21,6 +21,26 @@ class RunDirectory:
         return self.root / "bundles"
 
     @property
+    def state(self) -> Path:
+        """What a build needs to know of the build before, and nobody else; without it more is done again."""
+        return self.root / ".state"
+
+    @property
+    def seen(self) -> Path:
+        """Digest, size and time of each annotation file that was described."""
+        return self.state / "seen.json"
+
+    @property
+    def part_digests(self) -> Path:
+        """Digest, size and time of the parts that shards and gallery were made from."""
+        return self.state / "part-digests.json"
+
+    @property
+    def finished(self) -> Path:
+        """There while nothing of a build is left to do: the digest of its configuration."""
+        return self.state / "finished"
+
+    @property
     def journal(self) -> Path:
         """One JSONL file per bundle: every reply that was paid for."""
         return self.root / "journal"

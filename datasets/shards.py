@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import chain, groupby
 from pathlib import Path
@@ -98,26 +98,50 @@ def plan_shards(
     ]
 
 
-def write_shard(run: RunDirectory, plan: ShardPlan, config: ShardConfig) -> ShardEntry:
-    """Write one shard, unless it is there already and was made from the same input; one video in memory.
+def finished(
+    run: RunDirectory, plan: ShardPlan, config: ShardConfig, digest: Callable[[Path], str] = sha256_of
+) -> ShardEntry | None:
+    """Give the entry of a shard that is there already and was made from the same input; None if it is to be written.
 
-    A shard that is there keeps the frames of videos whose media is gone from the source. A video whose frames cannot
-    be read when a shard has to be written is left out and told in the entry.
+    A shard that is there keeps the frames of videos whose media is gone from the source; its entry then says so.
+
+    Args:
+        run: The run.
+        plan: The shard.
+        config: How it is written.
+        digest: Gives the SHA-256 of a part.
+
+    Raises:
+        DiskError: If the entry cannot be written.
+        RecordError: If a part cannot be read.
+    """
+    path = run.shards / plan.shards / plan.name
+    media = media_sizes(plan.videos)
+    there = finished_entry(path, _digest_of_inputs(plan, config, digest), media)
+    if there is None:
+        return None
+    left_out = {skipped.video_id for skipped in there.skipped}
+    kept = tuple(video_id for video_id, size in media.items() if size == GONE and video_id not in left_out)
+    if kept != there.kept:
+        there = replace(there, kept=kept)
+        write_entry(path, there)
+    return there
+
+
+def write_shard(run: RunDirectory, plan: ShardPlan, config: ShardConfig) -> ShardEntry:
+    """Write one shard, unless it is finished; one video in memory.
+
+    A video whose frames cannot be read is left out and told in the entry.
 
     Raises:
         DiskError: If the shard cannot be written.
         RecordError: If a part cannot be read.
         StoppedError: If the process is to end; no shard is left then.
     """
-    path = run.shards / plan.shards / plan.name
-    inputs, media = _digest_of_inputs(plan, config), media_sizes(plan.videos)
-    if there := finished_entry(path, inputs, media):
-        left_out = {skipped.video_id for skipped in there.skipped}
-        kept = tuple(video_id for video_id, size in media.items() if size == GONE and video_id not in left_out)
-        if kept != there.kept:
-            there = replace(there, kept=kept)
-            write_entry(path, there)
+    if there := finished(run, plan, config):
         return there
+    path = run.shards / plan.shards / plan.name
+    inputs, media = _digest_of_inputs(plan, config, sha256_of), media_sizes(plan.videos)
     skipped: list[SkippedVideo] = []
     samples = _samples(plan, config, skipped)
     first = next(samples, None)
@@ -202,10 +226,10 @@ def _media(media: Path, indexes: list[int], config: ShardConfig) -> tuple[bytes,
     return b"".join(files), tuple(FrameEntry(*entry) for entry in entries)
 
 
-def _digest_of_inputs(plan: ShardPlan, config: ShardConfig) -> str:
+def _digest_of_inputs(plan: ShardPlan, config: ShardConfig, digest: Callable[[Path], str]) -> str:
     """Digest the videos' names and the parts' bytes: what may change between two runs of a build, beside the media."""
     names = [video.video_id for video in plan.videos]
-    content = [FORMAT, plan.name, config.model_dump(), names, [sha256_of(part) for part in plan.parts]]
+    content = [FORMAT, plan.name, config.model_dump(), names, [digest(part) for part in plan.parts]]
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 

@@ -24,7 +24,8 @@ class ProgressArtifact:
     def __init__(self, description: str, total: int) -> None:
         self._total = total
         self._done = 0
-        made = create_progress_artifact(progress=0.0, key=_key(description), description=description)
+        begin = 0.0 if total else 100.0
+        made = create_progress_artifact(progress=begin, key=_key(description), description=description)
         self._artifact_id = cast(UUID, made)  # outside of asynchronous code Prefect gives the id itself
         self._shown = 0
 

@@ -10,8 +10,9 @@ from prefect.runtime import task_run
 from rich.console import Console
 
 from refsav.annotators import gallery, gallery_index
-from refsav.annotators.annotation import annotate_to_parts, mark_for_retry, settle_engines
+from refsav.annotators.annotation import annotate_to_parts, mark_for_retry, needs_work, settle_engines
 from refsav.annotators.engine import ServersDownError
+from refsav.annotators.news import take_up_changed
 from refsav.annotators.plan import extend_plan, read_bundle, read_plan
 from refsav.datasets import official, official_evaluation, official_report, shard_index, shards, splits
 from refsav.datasets.part_kinds import UNREADABLE
@@ -20,14 +21,16 @@ from refsav.datasets.records import VideoFile
 from refsav.datasets.run import RunDirectory
 from refsav.datasets.sav import discover, read_ids
 from refsav.datasets.statistics import Statistics
+from refsav.digests import Digests
 from refsav.errors import RecordError
 from refsav.files import remove_unfinished
 from refsav.flows.artifacts import ProgressArtifact, publish_summary
-from refsav.flows.build_config import BuildConfig, keep_settings, read_settings, refuse_changes
+from refsav.flows.build_config import BuildConfig, keep_settings, mark_finished, read_settings, refuse_changes
 from refsav.flows.fan_out import fan_out
 from refsav.flows.live_progress import bar, progress_of, watched
 from refsav.flows.measure import write_statistics
 from refsav.lock import exclusive
+from refsav.summary import plural
 
 CONSOLE = Console(stderr=True, highlight=False, soft_wrap=True)
 TRIED_AGAIN_AFTER_S: list[float] = [20, 120]
@@ -49,7 +52,7 @@ def build_ref_sav(
     config = config or BuildConfig()
     require_videos(source, config)
     with exclusive(run):
-        config = settle(source, run, config)
+        asked, config = config, settle(source, run, config)
         if retry_failed:
             take_up_failed(run)
         bundles = plan_bundles(source, run, config)
@@ -58,7 +61,9 @@ def build_ref_sav(
         write_shards(source, run, config, assignments)
         export_official(source, run, assignments)
         draw_gallery(bundles, source, run, config)
-        return publish_report(run, config)
+        statistics = publish_report(run, config)
+        mark_finished(RunDirectory(run), asked)
+        return statistics
 
 
 def require_videos(source: Path, config: BuildConfig) -> None:
@@ -79,8 +84,9 @@ def require_videos(source: Path, config: BuildConfig) -> None:
 @task
 def settle(source: Path, run: Path, config: BuildConfig) -> BuildConfig:
     """Make sure that the models answer, take off what a kill left half-written, keep the settings in the run."""
-    settled = with_models(config)
-    keep_settings(RunDirectory(run), source, settled)
+    directory, settled = RunDirectory(run), with_models(config)
+    keep_settings(directory, source, settled)
+    directory.finished.unlink(missing_ok=True)
     remove_unfinished(run)
     return settled
 
@@ -94,23 +100,26 @@ def take_up_failed(run: Path) -> None:
 
 @task
 def plan_bundles(source: Path, run: Path, config: BuildConfig) -> list[str]:
-    """Give every video that is not in the run yet to a bundle; name all bundles."""
+    """Give new videos to bundles, open those with changed annotations, name all bundles."""
     directory = RunDirectory(run)
-    listing = discover(source, config.source)
+    listing = list(discover(source, config.source))
+    if changed := take_up_changed(directory, source, listing):
+        CONSOLE.print(f"{changed} {plural(changed, 'video')} with changed annotations")
     unreadable = list(extend_plan(directory, source, listing, config.runner.bundle_videos))
     write_part(directory.unreadable / "listing.parquet", UNREADABLE, unreadable)
     return [path.stem for path in sorted(directory.bundles.glob("bundle-*.json"))]
 
 
 def annotate(bundles: Sequence[str], source: Path, run: Path, config: BuildConfig) -> None:
-    """Work on all bundles, some at a time, and show how it gets on."""
+    """Work on the bundles that are not done, some at a time, and show how it gets on."""
     directory = RunDirectory(run)
-    videos = sum(len(bundle.videos) for bundle in read_plan(directory, source))
-    artifact = ProgressArtifact(f"bundles of {run.name} described", len(bundles))
+    waiting = [bundle for bundle in bundles if needs_work(directory, bundle)]
+    videos = sum(len(read_bundle(directory.bundles / f"{bundle}.json", source).videos) for bundle in waiting)
+    artifact = ProgressArtifact(f"bundles of {run.name} described", len(waiting))
     with watched(run, CONSOLE, videos):
         fan_out(
             lambda bundle: annotate_bundle.submit(bundle, source, run, config),
-            bundles,
+            waiting,
             at_once=config.runner.bundles_at_once,
             told=artifact.advance,
         )
@@ -144,14 +153,18 @@ def write_shards(source: Path, run: Path, config: BuildConfig, assignments: dict
     """Write the shards, some at a time, then their index."""
     directory = RunDirectory(run)
     plans = shards.plan_shards(directory, assignments, videos_of(directory, source), config.shards)
-    with counted("shards", f"shards of {run.name} written", len(plans)) as told:
-        entries = fan_out(
+    digests = Digests(directory.part_digests, run)
+    there = [entry for plan in plans if (entry := shards.finished(directory, plan, config.shards, digests.of))]
+    digests.keep()
+    waiting = [plan for plan in plans if plan.name not in {entry.name for entry in there}]
+    with counted("shards", f"shards of {run.name} written", len(waiting)) as told:
+        written = fan_out(
             lambda plan: write_shard.submit(plan, run, config.shards),
-            plans,
+            waiting,
             at_once=config.runner.bundles_at_once,
             told=told,
         )
-    shard_index.write_index(directory, entries)
+    shard_index.write_index(directory, [*there, *written])
 
 
 @task(task_run_name="write {plan.name}")
@@ -171,11 +184,26 @@ def export_official(source: Path, run: Path, assignments: dict[str, splits.Assig
 
 
 def draw_gallery(bundles: Sequence[str], source: Path, run: Path, config: BuildConfig) -> None:
-    """Draw the gallery's pictures, some bundles at a time."""
-    with counted("gallery", f"pictures of {run.name} drawn", len(bundles)) as told:
+    """Draw the gallery's pictures that are not there yet, some bundles at a time."""
+    directory = RunDirectory(run)
+    digests = Digests(directory.part_digests, run)
+    waiting = [
+        bundle
+        for bundle in bundles
+        if not gallery.is_drawn(
+            directory,
+            read_bundle(directory.bundles / f"{bundle}.json", source),
+            config.views,
+            config.source,
+            config.report,
+            digests.of,
+        )
+    ]
+    digests.keep()
+    with counted("gallery", f"pictures of {run.name} drawn", len(waiting)) as told:
         fan_out(
             lambda bundle: draw_bundle.submit(bundle, source, run, config),
-            bundles,
+            waiting,
             at_once=config.runner.bundles_at_once,
             told=told,
         )

@@ -1,5 +1,7 @@
 """The configuration of a whole build, and its record in the run directory."""
 
+import hashlib
+import json
 import tomllib
 from importlib.metadata import version
 from pathlib import Path
@@ -85,6 +87,24 @@ def read_settings(run: RunDirectory) -> tuple[Path, BuildConfig]:
     """
     content = _load(run.settings)
     return Path(content["source"]), BuildConfig.from_mapping(content["config"], str(run.settings))
+
+
+def mark_finished(run: RunDirectory, config: BuildConfig) -> None:
+    """Note that nothing of a build is left to do. Raises DiskError."""
+    write_text(run.finished, _digest_of(config) + "\n")
+
+
+def is_finished(run: RunDirectory, config: BuildConfig) -> bool:
+    """Tell whether a build of this configuration, by this version, has nothing left to do but what is new."""
+    try:
+        return run.finished.read_text(encoding="utf-8").strip() == _digest_of(config)
+    except OSError:
+        return False
+
+
+def _digest_of(config: BuildConfig) -> str:
+    content = [version("refsav"), config.model_dump(mode="json")]
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 
 def refuse_changes(run: RunDirectory, source: Path, config: BuildConfig, imported: str = "") -> None:

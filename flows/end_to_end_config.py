@@ -24,10 +24,9 @@ class ExamplesConfig(Config):
     usual_wording: float = Field(0.5, ge=0, le=1, description="Share of questions in the wording of inference.")
 
 
-class EndToEndConfig(Config):
-    """Everything that the loop can be told: how the dataset is built, learnt from, and what is measured."""
+class LoopConfig(Config):
+    """How a dataset is built, learnt from, and what was learnt is measured."""
 
-    scenes: SynthConfig = Field(SynthConfig(), description="Made videos, where none are given.")
     build: BuildConfig = Field(BuildConfig(), description="The dataset.")
     examples: ExamplesConfig = Field(ExamplesConfig(), description="What is learnt from.")
     training: TrainingConfig = Field(TrainingConfig(), description="How it is learnt.")
@@ -40,6 +39,12 @@ class EndToEndConfig(Config):
         """The training's own configuration: on the shards of this run."""
         source = RefSavConfig(path=str(dataset), **self.examples.model_dump())
         return TrainConfig(**dict(self.training), data=DataConfig(sources=(source,)))
+
+
+class EndToEndConfig(LoopConfig):
+    """Everything that the whole loop can be told."""
+
+    scenes: SynthConfig = Field(SynthConfig(), description="Made videos, where none are given.")
 
 
 @dataclass(frozen=True, slots=True)

@@ -46,7 +46,8 @@ def cut_short(path: Path) -> None:
 
 def record(run: Path) -> dict[str, bytes]:
     """What a run holds for others, but for its report."""
-    paths = [path for path in run.rglob("*") if path.is_file() and not path.is_relative_to(run / "report")]
+    others = (run / "report", RunDirectory(run).state)
+    paths = [path for path in run.rglob("*") if path.is_file() and not any(map(path.is_relative_to, others))]
     return {str(path.relative_to(run)): path.read_bytes() for path in sorted(paths)}
 
 

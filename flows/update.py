@@ -1,0 +1,67 @@
+"""The build as a schedule fires it: what is new in the source is added to the run, and nothing else is done."""
+
+from pathlib import Path
+from typing import Any
+
+from prefect import flow
+from prefect.client.schemas.objects import State
+from prefect.states import Completed
+from rich.console import Console
+
+from refsav.annotators.news import look_for_news
+from refsav.datasets.run import RunDirectory
+from refsav.datasets.sav import discover
+from refsav.datasets.statistics import Statistics
+from refsav.flows.artifacts import publish_markdown
+from refsav.flows.build import build_ref_sav
+from refsav.flows.build_config import BuildConfig, is_finished
+from refsav.flows.notices import BUSY, NOTHING_NEW, tell_outcome
+from refsav.lock import LockedError, exclusive
+
+CONSOLE = Console(stderr=True, highlight=False, soft_wrap=True)
+
+
+@flow(
+    name="update-ref-sav",
+    on_completion=[tell_outcome],
+    on_failure=[tell_outcome],
+    on_crashed=[tell_outcome],
+    on_cancellation=[tell_outcome],
+)
+def update_ref_sav(
+    source: Path,
+    run: Path,
+    config: BuildConfig = BuildConfig(),  # noqa: B008 - frozen; Prefect's form shows what it holds
+) -> Statistics | State[Any]:
+    """Describe the videos that are new in a folder, and those whose annotations have changed.
+
+    With nothing to do it ends in seconds and asks no model; likewise while another process works on the run.
+
+    Args:
+        source: Folder with videos and masklets in one of SA-V's layouts; relative to where it was deployed.
+        run: Run directory, likewise; made if new, completed if not.
+        config: All settings of the build.
+    """
+    source, run = source.resolve(), run.resolve()
+    try:
+        with exclusive(run):
+            news = look_for_news(RunDirectory(run), source, discover(source, config.source))
+    except LockedError as error:
+        return _nothing_done(run, BUSY, str(error).partition("\n")[0])
+    told = f"{source}: {news}"
+    if not news and not _is_unfinished(RunDirectory(run), config):
+        return _nothing_done(run, NOTHING_NEW, told)
+    CONSOLE.print(told, markup=False)
+    publish_markdown(f"{run.name} news", told)
+    return build_ref_sav(source, run, config)
+
+
+def _is_unfinished(run: RunDirectory, config: BuildConfig) -> bool:
+    """Tell whether an earlier build has left something to do after describing, or was told other settings."""
+    return run.settings.exists() and not is_finished(run, config)
+
+
+def _nothing_done(run: Path, name: str, reason: str) -> State[Any]:
+    CONSOLE.print(f"nothing done: {reason}", markup=False)
+    publish_markdown(f"{run.name} news", f"Nothing done: {reason}")
+    return Completed(name=name, message=reason)

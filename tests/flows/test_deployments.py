@@ -1,0 +1,47 @@
+"""prefect.yaml: every deployment is of a flow that exists, with parameters that it has and a schedule somewhere."""
+
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import pytest
+import yaml
+from prefect import Flow
+from prefect.utilities.callables import parameter_schema
+
+CONTENT = yaml.safe_load((Path(__file__).parents[2] / "prefect.yaml").read_text())
+
+
+@pytest.fixture(params=CONTENT["deployments"], ids=lambda one: one["name"])
+def deployment(request: pytest.FixtureRequest) -> dict[str, Any]:
+    return request.param
+
+
+def flow_of(deployment: dict[str, Any]) -> Flow[Any, Any]:
+    module, name = deployment["entrypoint"].split(":")
+    return getattr(import_module(module), name)
+
+
+def test_nothing_is_pulled() -> None:
+    assert CONTENT["pull"] == []
+
+
+def test_its_parameters_are_the_flow_s_and_a_form_can_be_made_of_them(deployment: dict[str, Any]) -> None:
+    flow = flow_of(deployment)
+    assert isinstance(flow, Flow)
+    schema = parameter_schema(flow)
+    assert deployment["parameters"].keys() <= schema.properties.keys()
+    config = schema.properties.get("config")
+    assert config is None or "$ref" in str(config), "its keys are fields of the form"
+
+
+def test_one_run_at_a_time_in_the_pool_that_up_makes(deployment: dict[str, Any]) -> None:
+    assert deployment["concurrency_limit"]["collision_strategy"] == "CANCEL_NEW"
+    assert deployment["work_pool"]["name"] == "refsav"
+    assert deployment["tags"]
+
+
+def test_a_schedule_says_where_its_hours_are(deployment: dict[str, Any]) -> None:
+    for schedule in deployment.get("schedules", ()):
+        ZoneInfo(schedule["timezone"])
