@@ -113,10 +113,8 @@ def export_review(run: Path, overrides: Mapping[str, Any], sheet: Path | None) -
     print_problems(out, exported.problems)
     out.print(f"[bold]{exported.tasks} tasks[/] in {escape(str(RunDirectory(run).queue))}")
     if sheet:
-        rows = write_sheet(RunDirectory(run), sheet)
-        out.print(
-            f"  {rows} rows in {escape(str(sheet))}; its paths start from {escape(str(RunDirectory(run).review))}"
-        )
+        rows, media = write_sheet(RunDirectory(run), sheet), RunDirectory(run).review
+        out.print(f"  {rows} rows in {escape(str(sheet))}; its paths start from {escape(str(media))}")
 
 
 def push_review(run: Path, overrides: Mapping[str, Any]) -> None:
