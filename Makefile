@@ -71,8 +71,9 @@ label-studio: .venv-label-studio/.installed  ## Start Label Studio on 127.0.0.1,
 	@mkdir -p runs .label-studio
 	@COLLECT_ANALYTICS=false LATEST_VERSION_CHECK=false SENTRY_DSN= FRONTEND_SENTRY_DSN= \
 	LABEL_STUDIO_LOCAL_FILES_SERVING_ENABLED=true LABEL_STUDIO_LOCAL_FILES_DOCUMENT_ROOT=$(CURDIR)/runs \
+	LABEL_STUDIO_BASE_DATA_DIR=$(CURDIR)/.label-studio \
 	.venv-label-studio/bin/label-studio start --no-browser --internal-host 127.0.0.1 --port $(LABEL_STUDIO_PORT) \
-	  --data-dir $(CURDIR)/.label-studio --log-level WARNING
+	  --log-level WARNING
 
 .venv-label-studio/.installed: requirements/label-studio.txt $(VENV)/.installed
 	@$(BIN)/uv venv --quiet --allow-existing --python $(BIN)/python .venv-label-studio

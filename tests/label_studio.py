@@ -39,12 +39,13 @@ def label_studio(home: Path, document_root: Path) -> Iterator[Server]:
     switched_off = dict.fromkeys(("COLLECT_ANALYTICS", "LATEST_VERSION_CHECK"), "false")
     settings = {
         **switched_off,
+        "LABEL_STUDIO_BASE_DATA_DIR": str(home),
         "SENTRY_DSN": "",
         "FRONTEND_SENTRY_DSN": "",
         "LABEL_STUDIO_LOCAL_FILES_SERVING_ENABLED": "true",
         "LABEL_STUDIO_LOCAL_FILES_DOCUMENT_ROOT": str(document_root),
     }
-    options = ["--no-browser", "--internal-host", "127.0.0.1", "--port", str(port), "--data-dir", str(home)]
+    options = ["--no-browser", "--internal-host", "127.0.0.1", "--port", str(port)]
     account = ["--username", OWNER, "--password", PASSWORD]
     with (home / "server.log").open("wb") as log:
         process = subprocess.Popen(
