@@ -60,10 +60,11 @@ def export_review(run: Path, config: ReviewConfig | None = None, *, push_tasks: 
         asked = choose(run, config, build.measures.occluded_share)
         drawn = draw_media(asked, run, config, build, videos_of(directory, source))
         write_queue(directory, [one for video in drawn for one in video.tasks])
-        if push_tasks:
-            push_queue(run, config)
+        pushed = push_queue(run, config) if push_tasks else None
     problems = tuple(video.problem for video in drawn if video.problem)
-    return Exported(tasks=sum(len(video.tasks) for video in drawn), problems=problems)
+    exported = Exported(tasks=sum(len(video.tasks) for video in drawn), problems=problems)
+    publish_markdown(f"{run.name} review queue", queue_as_markdown(exported, pushed))
+    return exported
 
 
 @flow(name="import-review")
@@ -156,6 +157,15 @@ def remake(source: Path, run: Path, build: BuildConfig) -> ReviewSummary:
     if directory.exports.exists():  # a run of an existing Ref-SAV.json has none
         export_official(source, run, assignments)
     return write_summary(directory, publish_report(run, build).review)
+
+
+def queue_as_markdown(exported: Exported, pushed: Pushed | None) -> str:
+    """Tell on Prefect's page what people are asked, and where."""
+    lines = [f"{exported.tasks} tasks in the queue"]
+    if pushed:
+        place = f"{pushed.place.address}/projects/{pushed.place.project}/data"
+        lines.append(f"{pushed.added} sent, {pushed.there} were there already: [label them]({place})")
+    return "\n\n".join([*lines, *(f"- {problem}" for problem in exported.problems)])
 
 
 def as_markdown(summary: ReviewSummary, problems: tuple[str, ...]) -> str:
