@@ -24,7 +24,8 @@ from refsav.datasets.synthetic_scene import SynthConfig
 from refsav.flows.build import build_ref_sav
 from refsav.flows.build_config import BuildConfig
 from refsav.flows.review import Imported, export_review, import_review
-from tests.label_studio import OWNER, Person, Server, label_studio
+from tests.browser import Browser
+from tests.label_studio import OWNER, PASSWORD, Person, Server, label_studio
 
 pytestmark = [pytest.mark.services, pytest.mark.timeout(900)]
 
@@ -148,6 +149,32 @@ def test_what_three_annotators_say_changes_the_validation_set_and_nothing_is_don
     assert import_review(run.root).added == 0
     assert push(run, config_of(server)).added == 0
     assert everything(run) == kept
+
+
+def test_what_is_typed_into_the_page_is_what_a_pull_reads(run: RunDirectory, server: Server, tmp_path: Path) -> None:
+    project = push(run, config_of(server)).place.project
+    (first, *_) = read_queue(run)
+    browser = Browser(shutil.which("chromium") or pytest.fail("apt-get install chromium"), tmp_path / "profile")
+    try:
+        browser.visit(f"{server.address}/user/login/")
+        browser.write("input[name=email]", OWNER)
+        browser.write("input[name=password]", PASSWORD)
+        browser.value("document.querySelector('form').submit()")
+        browser.until("location.pathname.startsWith('/user/')", wanted=False)
+        browser.visit(f"{server.address}/projects/{project}/data?labeling=1")
+        browser.until("document.querySelector('textarea[name=long]')?.value", wanted=first.text, within_s=60)
+        browser.until("document.querySelector('video')?.readyState", wanted=4)
+        browser.until("[...document.images].some(one => one.naturalWidth > 300)")
+        browser.value("document.querySelector('input[name=fix]').click()")
+        browser.write("textarea[name=long]", "Words typed into the page.")
+        browser.write("[name=short]", "the one that was typed")
+        browser.click("button[aria-label='Submit current annotation']")
+        browser.until("document.querySelector('textarea[name=long]')?.value != 'Words typed into the page.'")
+    finally:
+        browser.close()
+    (answer,) = pull(run).answers
+    assert (answer.task, answer.judgement, answer.annotator) == (first.name, "fix", OWNER)
+    assert (answer.long, answer.short) == ("Words typed into the page.", "the one that was typed")
 
 
 def test_annotators_see_the_film_and_the_strip_and_strangers_do_not(
