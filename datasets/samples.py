@@ -19,8 +19,8 @@ MediaKind = Literal["mjpeg", "mp4"]
 """mjpeg: annotated frames as JPEG files, one after the other; mp4: the source's own file."""
 
 TextKind = Literal["long", "short"]
-TextStatus = Literal["generated", "candidate", "accepted"]
-"""generated: for training, seen by no one; candidate: for validation, until people accept it."""
+TextStatus = Literal["generated", "candidate", "accepted", "edited"]
+"""generated: for training, seen by no one; candidate: for validation, until people accept it, or correct it: edited."""
 
 NOT_AS_WRITTEN = (AttributeError, KeyError, TypeError, ValueError)
 """What a description that was altered raises."""

@@ -16,8 +16,10 @@ from refsav.files import write_text
 
 INDEX = "index.json"
 
-ShardSet = Literal["train", "val-long"]
-"""A folder of shards. Short expressions are written by people and get a folder of their own when there are any."""
+ShardSet = Literal["train", "val-long", "val-short"]
+"""A folder of shards. Short expressions are written by people; their folder is there once there are any."""
+
+SHARD_SETS: tuple[ShardSet, ...] = ("train", "val-long", "val-short")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -116,7 +118,7 @@ def read_index(folder: Path) -> list[IndexedShard]:
 
 def write_index(run: RunDirectory, entries: Iterable[ShardEntry]) -> None:
     """Write index.json for every set of shards, and remove shards that no entry names any more. Raises DiskError."""
-    by_set: dict[ShardSet, list[ShardEntry]] = {"train": [], "val-long": []}
+    by_set: dict[ShardSet, list[ShardEntry]] = {shards: [] for shards in SHARD_SETS}
     for entry in entries:
         by_set[entry.shards].append(entry)
     for shards, members in by_set.items():

@@ -3,7 +3,7 @@
 import hashlib
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from itertools import chain, groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, Literal, TypeVar
@@ -14,11 +14,14 @@ from refsav.config import Config
 from refsav.datasets.frames import decode
 from refsav.datasets.media import GONE, media_sizes
 from refsav.datasets.parts import expression_parts, expressions_of, videos_in
-from refsav.datasets.records import Expression, VideoFile
+from refsav.datasets.records import Expression, ObjectKey, VideoFile
+from refsav.datasets.review import Decision
+from refsav.datasets.review_answers import read_decisions
+from refsav.datasets.reviewed_texts import ValidationKind, validation_text
 from refsav.datasets.run import RunDirectory
-from refsav.datasets.samples import FrameEntry, Sample, SampleObject, SampleText, TextStatus, encode_frame, to_members
-from refsav.datasets.shard_index import ShardEntry, ShardSet, SkippedVideo, finished_entry, write_entry
-from refsav.datasets.splits import Assignment, Split
+from refsav.datasets.samples import FrameEntry, Sample, SampleObject, SampleText, encode_frame, to_members
+from refsav.datasets.shard_index import SHARD_SETS, ShardEntry, ShardSet, SkippedVideo, finished_entry, write_entry
+from refsav.datasets.splits import Assignment
 from refsav.errors import ConfigError, RecordError
 from refsav.files import appearing, sha256_of
 from refsav.stopping import look
@@ -28,8 +31,6 @@ if TYPE_CHECKING:
 
 Member = TypeVar("Member")
 
-SET_OF: Mapping[Split, ShardSet] = {"train": "train", "val": "val-long"}
-STATUS_OF: Mapping[ShardSet, TextStatus] = {"train": "generated", "val-long": "candidate"}
 FORMAT = 2
 """Raised with every change of the layout, so that shards of an older version are written anew."""
 
@@ -53,6 +54,8 @@ class ShardPlan:
     videos: tuple[VideoFile, ...]
     parts: tuple[Path, ...]
     """Parts that hold their expressions, in the order of the videos."""
+    decisions: tuple[Decision, ...] = ()
+    """What people have said about their objects; nothing in train."""
 
     @property
     def name(self) -> str:
@@ -65,11 +68,16 @@ def plan_shards(
 ) -> list[ShardPlan]:
     """Cut the videos that have expressions into shards: in the order of the parts, so that a grown run adds at the end.
 
+    A val video with short expressions, which people have written, is in two sets.
+
     Raises:
         ConfigError: If mp4 members are wanted of a source that has no mp4 files.
-        RecordError: If a part cannot be read, or two hold the same video.
+        RecordError: If a part or an answer cannot be read, or two parts hold the same video.
     """
-    waiting: dict[ShardSet, list[tuple[VideoFile, Path]]] = {"train": [], "val-long": []}
+    decisions: dict[str, list[Decision]] = {}
+    for key, decision in read_decisions(run).items():
+        decisions.setdefault(key.video_id, []).append(decision)
+    waiting: dict[ShardSet, list[tuple[VideoFile, Path]]] = {shards: [] for shards in SHARD_SETS}
     part_of: dict[str, Path] = {}
     for part in expression_parts(run):
         for video_id in videos_in(part):
@@ -85,17 +93,27 @@ def plan_shards(
                 raise ConfigError(
                     f"{video.media}: is a folder of frames, so frames cannot be mp4\n  fix: set shards.frames = 'jpeg'"
                 )
-            waiting[SET_OF[splits[video_id].split]].append((video, part))
+            for shards in _sets_of(splits[video_id], decisions.get(video_id, ())):
+                waiting[shards].append((video, part))
     return [
         ShardPlan(
             shards=shards,
             number=number,
             videos=tuple(video for video, _ in group),
             parts=tuple(dict.fromkeys(part for _, part in group)),
+            decisions=()
+            if shards == "train"
+            else tuple(one for video, _ in group for one in decisions.get(video.video_id, ())),
         )
         for shards, members in waiting.items()
         for number, group in enumerate(_cut(members, config.videos_per_shard))
     ]
+
+
+def _sets_of(assignment: Assignment, decisions: Sequence[Decision]) -> tuple[ShardSet, ...]:
+    if assignment.split == "train":
+        return ("train",)
+    return ("val-long", "val-short") if any(decision.short for decision in decisions) else ("val-long",)
 
 
 def finished(
@@ -177,19 +195,30 @@ def _tar(stream: BinaryIO) -> "TarWriter":
 
 def _samples(plan: ShardPlan, config: ShardConfig, skipped: list[SkippedVideo]) -> Iterator[Sample]:
     files = {video.video_id: video for video in plan.videos}
+    said = {decision.key: decision for decision in plan.decisions}
     expressions = chain.from_iterable(expressions_of(part, files.keys()) for part in plan.parts)
     for video_id, group in groupby(expressions, key=lambda expression: expression.track.video_id):
         look()
         video = files[video_id]
+        told = [(one, text) for one in group if (text := _text_of(one, plan.shards, said))]
+        if not told:  # people have rejected them all
+            continue
         try:
-            yield _sample(video, list(group), STATUS_OF[plan.shards], config)
+            yield _sample(video, told, config)
         except RecordError as error:
             skipped.append(SkippedVideo(video_id=video_id, error=error.line_below(video.root)))
 
 
-def _sample(video: VideoFile, expressions: list[Expression], status: TextStatus, config: ShardConfig) -> Sample:
-    track = expressions[0].track
-    indexes = [row * track.frame_step for row in range(max(len(entry.track.masks) for entry in expressions))]
+def _text_of(expression: Expression, shards: ShardSet, decisions: Mapping[ObjectKey, Decision]) -> SampleText | None:
+    if shards == "train":
+        return SampleText(text=expression.text, kind="long", status="generated")
+    kind: ValidationKind = "short" if shards == "val-short" else "long"
+    return validation_text(expression, kind, decisions.get(expression.track.key))
+
+
+def _sample(video: VideoFile, told: Sequence[tuple[Expression, SampleText]], config: ShardConfig) -> Sample:
+    track = told[0][0].track
+    indexes = [row * track.frame_step for row in range(max(len(entry.track.masks) for entry, _ in told))]
     media, frames = _media(video.media, indexes, config)
     return Sample(
         video_id=video.video_id,
@@ -202,10 +231,10 @@ def _sample(video: VideoFile, expressions: list[Expression], status: TextStatus,
                 masklet_id=entry.track.masklet_id,
                 column=entry.track.column,
                 masks=entry.track.masks,
-                texts=(SampleText(text=entry.text, kind="long", status=status),),
+                texts=(text,),
                 provenance=entry.provenance,
             )
-            for entry in expressions
+            for entry, text in told
         ),
         media_kind="mp4" if config.frames == "mp4" else "mjpeg",
         media=media,
@@ -227,9 +256,10 @@ def _media(media: Path, indexes: list[int], config: ShardConfig) -> tuple[bytes,
 
 
 def _digest_of_inputs(plan: ShardPlan, config: ShardConfig, digest: Callable[[Path], str]) -> str:
-    """Digest the videos' names and the parts' bytes: what may change between two runs of a build, beside the media."""
+    """Digest the videos' names, the parts' bytes and what people said: what may change, beside the media."""
     names = [video.video_id for video in plan.videos]
-    content = [FORMAT, plan.name, config.model_dump(), names, [digest(part) for part in plan.parts]]
+    said = [asdict(decision) for decision in plan.decisions]
+    content = [FORMAT, plan.name, config.model_dump(), names, [digest(part) for part in plan.parts], *said]
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 

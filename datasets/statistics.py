@@ -1,8 +1,8 @@
-"""stats.json: what a run holds (Table 4), how hard it is (Table 3), what was lost and why, and what it cost."""
+"""stats.json: what a run holds (Table 4), how hard it is (Table 3), what was lost, what people say, what it cost."""
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import groupby
 from pathlib import Path
 
@@ -13,6 +13,7 @@ from refsav.datasets.measures import MeasureConfig, read_measures
 from refsav.datasets.parts import read_dropped, read_expressions, read_failed, read_unreadable
 from refsav.datasets.published import PAPER, TABLE_4, PublishedFigures
 from refsav.datasets.records import Stage
+from refsav.datasets.review_counts import ReviewCounts, count_review
 from refsav.datasets.run import RunDirectory
 from refsav.datasets.splits import read_splits
 from refsav.datasets.tally import SplitStatistics, Tally, measure_object
@@ -71,6 +72,7 @@ class Statistics:
     failed_by: tuple[Loss, ...]
     stages: tuple[StageCost, ...]
     measured_with: MeasureConfig
+    review: ReviewCounts = field(default_factory=ReviewCounts)
     published_source: str = PAPER
     published: tuple[PublishedFigures, ...] = TABLE_4
 
@@ -124,6 +126,7 @@ def collect(
         failed_by=_losses(failed),
         stages=tuple(StageCost(use=one, gpu_hours=one.seconds * gpus_per_request[one.stage] / 3600) for one in use),
         measured_with=config,
+        review=count_review(run, tallies["val"].objects if "val" in tallies else 0),
     )
     _check_counts(run, statistics)
     return statistics

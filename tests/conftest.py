@@ -1,8 +1,8 @@
-"""What several test folders share: the real data beside the project."""
+"""What several test folders share: the real data beside the project, and a Prefect server."""
 
 import os
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -35,3 +35,15 @@ def copy_clips(sav_data: Path) -> CopyClips:
         return folder
 
     return copy
+
+
+@pytest.fixture(scope="session")
+def prefect_server() -> Iterator[None]:
+    """Prefect's server for flows that run in this process, on a database of its own."""
+    from refsav.launch import quiet_prefect
+
+    quiet_prefect()
+    from prefect.testing.utilities import prefect_test_harness
+
+    with prefect_test_harness(server_startup_timeout=120):
+        yield

@@ -14,6 +14,7 @@ from refsav import __version__, launch
 from refsav.cli_bench import app as bench_commands
 from refsav.cli_model import app as model_commands
 from refsav.cli_service import app as service_commands
+from refsav.cli_review import app as review_commands
 from refsav.cli_train import app as train_commands
 from refsav.config import with_overrides
 from refsav.datasets.synthetic_scene import SynthConfig
@@ -213,6 +214,7 @@ app.add_typer(model_commands)
 app.add_typer(train_commands)
 app.add_typer(bench_commands)
 app.add_typer(service_commands)
+app.add_typer(review_commands)
 
 
 @app.command()

@@ -2,14 +2,15 @@
 
 import os
 import shlex
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 from rich.markup import escape
 
+from refsav.datasets.review_config import keep_review_config, read_review_config
 from refsav.errors import RefSavError
 from refsav.extras import require
 from refsav.flows.build_config import BuildConfig, read_settings
@@ -95,6 +96,58 @@ def redraw_gallery(run: Path) -> None:
     with _prefect():
         out.print(f"gallery: {escape(str(flows.redraw_gallery(run.resolve())))}")
     print_remaining(out, remaining(RunDirectory(run), source))
+
+
+def export_review(run: Path, overrides: Mapping[str, Any], sheet: Path | None) -> None:
+    """Make the queue of a review, and say what is in it. Raises RefSavError if the run cannot be used."""
+    quiet_prefect()
+    from refsav.annotators.review_sheet import write_sheet
+    from refsav.datasets.run import RunDirectory
+    from refsav.flows.review import export_review as flow
+    from refsav.summary import print_problems
+
+    read_settings(RunDirectory(run))
+    config = read_review_config(RunDirectory(run), overrides)
+    with _prefect():
+        exported = flow(run.resolve(), config)
+    print_problems(out, exported.problems)
+    out.print(f"[bold]{exported.tasks} tasks[/] in {escape(str(RunDirectory(run).queue))}")
+    if sheet:
+        rows, media = write_sheet(RunDirectory(run), sheet), RunDirectory(run).review
+        out.print(f"  {rows} rows in {escape(str(sheet))}; its paths start from {escape(str(media))}")
+
+
+def push_review(run: Path, overrides: Mapping[str, Any]) -> None:
+    """Send the queue of a review to Label Studio. Raises RefSavError if that cannot be done."""
+    from refsav.annotators.review_project import push
+    from refsav.datasets.run import RunDirectory
+    from refsav.lock import exclusive
+
+    directory = RunDirectory(run)
+    read_settings(directory)
+    config = read_review_config(directory, overrides)
+    with exclusive(run), err.status("sending", spinner="line"):
+        keep_review_config(directory, config)
+        pushed = push(directory, config)
+    if pushed.made_anew:
+        out.print("the project of before is gone, so there is a new one")
+    out.print(f"[bold]{pushed.added} tasks[/] sent, {pushed.there} were there already")
+    out.print(f"  label them: {escape(pushed.place.address)}/projects/{pushed.place.project}/data")
+
+
+def import_review(run: Path, overrides: Mapping[str, Any], sheet: Path | None) -> None:
+    """Take answers in, from a sheet or from Label Studio, and say what came of them. Raises RefSavError."""
+    quiet_prefect()
+    from refsav.datasets.run import RunDirectory
+    from refsav.flows import review as flows
+    from refsav.summary import print_review
+
+    flows.refuse_early(run, sheet)
+    config = read_review_config(RunDirectory(run), overrides)
+    with _prefect():
+        imported = flows.import_review(run.resolve(), config, sheet=sheet.resolve() if sheet else None)
+    out.print(f"[bold]{imported.added} new answers[/] in {escape(str(RunDirectory(run).answers))}")
+    print_review(out, imported.summary, imported.problems)
 
 
 @contextmanager

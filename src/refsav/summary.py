@@ -16,6 +16,7 @@ from refsav.datasets.official import TRAINING_FILE
 from refsav.datasets.official_evaluation import EVALUATION_FOLDER
 from refsav.datasets.official_report import read_reports
 from refsav.datasets.problems import read_problems
+from refsav.datasets.review_counts import ReviewSummary
 from refsav.datasets.run import RunDirectory
 from refsav.datasets.statistics import Statistics
 
@@ -27,11 +28,7 @@ def print_outcome(console: Console, run: Path, statistics: Statistics, again: st
     """Say what a build has made, what was lost and why, what to open, and how failed objects are taken up `again`."""
     print_counts(console, statistics)
     directory = RunDirectory(run)
-    problems = read_problems(directory)
-    for line in problems[:PROBLEMS_SHOWN]:
-        console.print(f"  [red]problem[/]    {escape(line)}")
-    if len(problems) > PROBLEMS_SHOWN:
-        console.print(f"  … and {len(problems) - PROBLEMS_SHOWN} more problems")
+    print_problems(console, read_problems(directory))
     places = {
         "problems": directory.problems,
         "gallery": directory.report / "index.html",
@@ -48,6 +45,35 @@ def print_outcome(console: Console, run: Path, statistics: Statistics, again: st
         if path.exists() and path not in empty:
             note = f"   take them up again: {escape(again)}" if name == "failed" else ""
             console.print(f"  {name:<11}{escape(str(path))}{note}")
+
+
+def print_problems(console: Console, problems: Sequence[str]) -> None:
+    """Show the first of them, and say how many more there are."""
+    for line in problems[:PROBLEMS_SHOWN]:
+        console.print(f"  [red]problem[/]    {escape(line)}")
+    if len(problems) > PROBLEMS_SHOWN:
+        console.print(f"  … and {len(problems) - PROBLEMS_SHOWN} more problems")
+
+
+def print_review(console: Console, summary: ReviewSummary, problems: Sequence[str]) -> None:
+    """Say what came of a review, how far annotators agree, and what needs somebody's attention."""
+    counts, agreed = summary.counts, summary.agreement
+    console.print(
+        f"  [green]{counts.accepted} accepted[/], {counts.edited} edited, {_red(counts.rejected)} rejected,"
+        f" {counts.candidates} waiting; {counts.short} short expressions"
+    )
+    if agreed.objects:
+        kappa = "" if agreed.kappa is None else f", {agreed.measure.capitalize()}'s kappa {agreed.kappa:.2f}"
+        console.print(
+            f"  {agreed.annotators} annotators agree on {100 * agreed.share:.0f} % of"
+            f" {agreed.objects} {plural(agreed.objects, 'object')}{kappa}"
+        )
+    told = {
+        "annotators contradict each other, so it waits; fix: ask one more, or --rule latest": summary.contested,
+        "its expression has changed since it was judged; fix: export and push again": summary.outdated,
+        "is not in the run any more; its answers are kept": summary.gone,
+    }
+    print_problems(console, [*(f"{name}: {what}" for what, names in told.items() for name in names), *problems])
 
 
 def print_statistics(console: Console, statistics: Statistics) -> None:

@@ -1,8 +1,8 @@
-"""A source with everything wrong that the world puts into one, and a Prefect server for flows of this process."""
+"""A source with everything wrong that the world puts into one, and commands that run in this process."""
 
 import json
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +11,6 @@ import pytest
 
 from refsav.cli import main
 from refsav.datasets.masks import encode
-from refsav.launch import quiet_prefect
 from tests.command import Finished
 
 Command = Callable[..., Finished]
@@ -76,16 +75,6 @@ def empty_and_tiny(content: dict[str, Any]) -> None:
     dot[10, 10] = True
     for row in content["masklet"]:
         row[0]["counts"], row[1]["counts"] = encode(empty).counts, encode(dot).counts
-
-
-@pytest.fixture(scope="session")
-def prefect_server() -> Iterator[None]:
-    """Prefect's server for flows that run in this process, on a database of its own."""
-    quiet_prefect()
-    from prefect.testing.utilities import prefect_test_harness
-
-    with prefect_test_harness(server_startup_timeout=120):
-        yield
 
 
 @pytest.fixture

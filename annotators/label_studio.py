@@ -1,0 +1,164 @@
+"""A Label Studio server over its REST API: the one place where the review speaks HTTP."""
+
+import os
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import httpx
+
+from refsav.errors import ConfigError, RefSavError
+
+TOKEN_VARIABLE = "LABEL_STUDIO_API_KEY"  # noqa: S105 - the name of the variable
+TIMEOUT_S = 60.0
+CONNECT_TRIES = 3
+PAGE_TASKS = 500
+TOLD_CHARACTERS = 300
+
+
+class LabelStudioError(RefSavError):
+    """Label Studio does not answer, refuses, or says what cannot be understood."""
+
+
+class NoProjectError(LabelStudioError):
+    """The project is gone from Label Studio."""
+
+
+class LabelStudio:
+    """A server, spoken to as the owner of a personal access token. Use it as a context manager."""
+
+    def __init__(self, address: str) -> None:
+        """Take the token from the environment and make sure that the server takes it.
+
+        Raises:
+            ConfigError: If there is no token.
+            LabelStudioError: If the server does not answer, or refuses the token.
+        """
+        self._address = address.rstrip("/")
+        self._token = os.environ.get(TOKEN_VARIABLE, "").strip()
+        if not self._token:
+            raise ConfigError(
+                f"{TOKEN_VARIABLE}: is not set\n  fix: set it to a personal access token of Label Studio: "
+                "its page, Account & Settings, Personal Access Token"
+            )
+        transport = httpx.HTTPTransport(retries=CONNECT_TRIES)
+        self._client = httpx.Client(base_url=self._address, timeout=TIMEOUT_S, transport=transport)
+        try:
+            self._log_in()
+        except BaseException:
+            self._client.close()
+            raise
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: type[BaseException] | BaseException | TracebackType | None) -> None:
+        self._client.close()
+
+    def find_project(self, mark: str) -> int | None:
+        """Give the id of the first project whose description holds `mark`; None if there is none."""
+        page = 1
+        while True:
+            found = self._ask(
+                "GET", "/api/projects/", params={"page": page, "page_size": 100, "include": "id,description"}
+            )
+            for project in found["results"]:
+                if mark in (project["description"] or ""):
+                    return int(project["id"])
+            if not found["next"]:
+                return None
+            page += 1
+
+    def has_project(self, project: int) -> bool:
+        """Tell whether a project is there."""
+        try:
+            self._ask("GET", f"/api/projects/{project}/")
+        except NoProjectError:
+            return False
+        return True
+
+    def create_project(self, title: str, description: str, label_config: str, annotators: int) -> int:
+        """Create a project in which every task is given to so many annotators; give its id."""
+        settings = {
+            "title": title[:50],
+            "description": description,
+            "label_config": label_config,
+            "maximum_annotations": annotators,
+            "show_collab_predictions": False,
+        }
+        return int(self._ask("POST", "/api/projects/", json=settings)["id"])
+
+    def serve_folder(self, project: int, folder: Path) -> None:
+        """Let Label Studio show the files of a folder, on its own machine, to those who see the project."""
+        storages = self._ask("GET", "/api/storages/localfiles", params={"project": project})
+        if not any(storage["path"] == str(folder) for storage in storages):
+            storage = {"project": project, "path": str(folder), "title": "RefSAV media", "use_blob_urls": False}
+            self._ask("POST", "/api/storages/localfiles", json=storage)
+
+    def add_tasks(self, project: int, tasks: Sequence[dict[str, str]]) -> None:
+        """Add tasks, each with its data."""
+        self._ask("POST", f"/api/projects/{project}/import", json=[{"data": data} for data in tasks])
+
+    def task_data(self, project: int) -> Iterator[dict[str, Any]]:
+        """Yield the data of every task of a project."""
+        page, total = 1, 1
+        while (page - 1) * PAGE_TASKS < total:
+            params = {"project": project, "page": page, "page_size": PAGE_TASKS, "fields": "task_only"}
+            found = self._ask("GET", "/api/tasks", params=params)
+            yield from (task["data"] for task in found["tasks"])
+            total, page = int(found["total"]), page + 1
+
+    def annotated_tasks(self, project: int) -> list[dict[str, Any]]:
+        """Give every task that somebody has annotated, as Label Studio exports it."""
+        return list(self._ask("GET", f"/api/projects/{project}/export", params={"exportType": "JSON"}))
+
+    def annotators(self) -> dict[int, str]:
+        """Name all users of the server by their email address."""
+        return {int(user["id"]): str(user["email"] or user["username"]) for user in self._ask("GET", "/api/users/")}
+
+    def _log_in(self) -> None:
+        """A personal access token is good for access tokens that hold some minutes."""
+        answer = self._send("POST", "/api/token/refresh/", json={"refresh": self._token})
+        if answer.status_code in (400, 401, 403):
+            raise LabelStudioError(
+                f"{self._address}: Label Studio refuses the token in {TOKEN_VARIABLE}\n"
+                "  fix: make a new personal access token there (Account & Settings) and set the variable to it"
+            )
+        self._client.headers["Authorization"] = f"Bearer {self._understood(answer)['access']}"
+
+    def _ask(self, method: str, path: str, **content: Any) -> Any:  # noqa: ANN401 - JSON, and what httpx takes
+        answer = self._send(method, path, **content)
+        if answer.status_code == httpx.codes.UNAUTHORIZED:
+            self._log_in()
+            answer = self._send(method, path, **content)
+        return self._understood(answer)
+
+    def _send(self, method: str, path: str, **content: Any) -> httpx.Response:  # noqa: ANN401 - what httpx takes
+        try:
+            return self._client.request(method, path, **content)
+        except (httpx.HTTPError, httpx.InvalidURL) as error:
+            raise LabelStudioError(
+                f"{self._address}: Label Studio does not answer: {error or type(error).__name__}\n"
+                "  fix: start it (make label-studio) or give its --address, then run the same command again; "
+                "it goes on from there"
+            ) from None
+
+    def _understood(self, answer: httpx.Response) -> Any:  # noqa: ANN401 - whatever JSON holds
+        path = answer.request.url.path
+        if answer.status_code == httpx.codes.NOT_FOUND:
+            raise NoProjectError(
+                f"{self._address}{path}: there is no such project any more\n"
+                "  fix: push again, which makes a new one; answers that were pulled before are kept"
+            )
+        try:
+            told = answer.json()
+        except ValueError:
+            told = None
+        if answer.is_error or told is None:
+            reason = " ".join(answer.text.split())[:TOLD_CHARACTERS]
+            raise LabelStudioError(
+                f"{self._address}{path}: HTTP {answer.status_code}: {reason}\n"
+                "  fix: see whether this is the address of a Label Studio, and what its log says"
+            )
+        return told

@@ -1,0 +1,121 @@
+"""Annotations of Label Studio as answers."""
+
+from collections.abc import Iterator, Mapping
+from datetime import datetime
+from typing import Any, cast, get_args
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from refsav.annotators.label_studio import LabelStudio
+from refsav.annotators.review_project import ProjectPlace, read_place
+from refsav.datasets.review import Answer, Gathered, Judgement, TaskName, UnusableAnswerError, checked_answer, timestamp
+from refsav.datasets.run import RunDirectory
+from refsav.errors import RecordError
+
+
+def pull(run: RunDirectory) -> Gathered:
+    """Read all annotations of the run's project; Label Studio is left as it is.
+
+    Raises:
+        ConfigError: If there is no token.
+        LabelStudioError: If the server does not answer, or the project is gone.
+        RecordError: If nothing has been pushed.
+    """
+    place = place_of(run)
+    with LabelStudio(place.address) as server:
+        names = server.annotators()
+        exported = server.annotated_tasks(place.project)
+    found = [one for content in exported for one in answers_of(content, names)]
+    where = f"{place.address}/projects/{place.project}"
+    return Gathered(
+        answers=tuple(one for one in found if isinstance(one, Answer)),
+        problems=tuple(f"{where}: {one}" for one in found if isinstance(one, str)),
+    )
+
+
+def place_of(run: RunDirectory) -> ProjectPlace:
+    """Give the project that a run was pushed to. Raises RecordError if there is none."""
+    place = read_place(run)
+    if place is None:
+        raise RecordError(run.review_project, "", "is missing", "send the queue first: refsav review push RUN")
+    return place
+
+
+def answers_of(exported: Mapping[str, Any], names: Mapping[int, str]) -> Iterator[Answer | str]:
+    """Yield the answers to one task as Label Studio exports it, or for one that is none, what is wrong with it.
+
+    Args:
+        exported: The task with its annotations.
+        names: Annotators by Label Studio's number; one who has left is called by it.
+    """
+    try:
+        task = _Task.model_validate(exported)
+        name = TaskName.parse(task.data.task)
+    except ValidationError:
+        yield f"task {exported.get('id')}: is no task of refsav; fix: keep other tasks in a project of their own"
+        return
+    except UnusableAnswerError as error:
+        yield f"task {exported.get('id')}: {error}".replace("\n  fix:", "; fix:")
+        return
+    for annotation in task.annotations:
+        if annotation.was_cancelled:  # skipped by the annotator
+            continue
+        who = names.get(annotation.completed_by, f"user {annotation.completed_by}")
+        try:
+            yield checked_answer(task.data.text, _typed(name, annotation, who))
+        except UnusableAnswerError as error:
+            yield f"task {task.id} ({name.key}), {who}: {error}".replace("\n  fix:", "; fix:")
+
+
+class _Exported(BaseModel):
+    """Base of what is needed of an export; other keys are passed over."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+
+class _Shown(_Exported):
+    task: str
+    text: str
+
+
+class _Value(_Exported):
+    choices: tuple[str, ...] = ()
+    text: tuple[str, ...] | str = ()
+
+    @property
+    def lines(self) -> tuple[str, ...]:
+        return (self.text,) if isinstance(self.text, str) else self.text
+
+
+class _Result(_Exported):
+    from_name: str = ""
+    value: _Value = _Value()
+
+
+class _Annotation(_Exported):
+    completed_by: int
+    was_cancelled: bool
+    updated_at: datetime
+    result: tuple[_Result, ...]
+
+
+class _Task(_Exported):
+    id: int
+    data: _Shown
+    annotations: tuple[_Annotation, ...]
+
+
+def _typed(name: TaskName, annotation: _Annotation, who: str) -> Answer:
+    """The answer as it was given on the page, whose names are those of label_studio.xml."""
+    values = {result.from_name: result.value for result in annotation.result}
+    nothing = _Value()
+    verdict = next(iter(values.get("verdict", nothing).choices), "none")
+    return Answer(
+        task=name,
+        judgement=cast(Judgement, verdict if verdict in get_args(Judgement) else "none"),
+        reasons=values.get("reasons", nothing).choices,
+        long="\n".join(values.get("long", nothing).lines),
+        short="\n".join(values.get("short", nothing).lines),
+        annotator=who,
+        answered_at=timestamp(annotation.updated_at),
+    )
