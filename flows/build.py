@@ -27,6 +27,7 @@ from refsav.flows.build_config import BuildConfig, keep_settings, read_settings,
 from refsav.flows.fan_out import fan_out
 from refsav.flows.live_progress import bar, progress_of, watched
 from refsav.flows.measure import write_statistics
+from refsav.flows.runner import tasks_on
 from refsav.lock import exclusive
 
 CONSOLE = Console(stderr=True, highlight=False, soft_wrap=True)
@@ -48,7 +49,7 @@ def build_ref_sav(
     """
     config = config or BuildConfig()
     require_videos(source, config)
-    with exclusive(run):
+    with exclusive(run), tasks_on(config.runner):
         config = settle(source, run, config)
         if retry_failed:
             take_up_failed(run)
@@ -59,6 +60,11 @@ def build_ref_sav(
         export_official(source, run, assignments)
         draw_gallery(bundles, source, run, config)
         return publish_report(run, config)
+
+
+def say(line: str) -> None:
+    """Print a line for whoever watches; tasks call it, as a console cannot be sent to another process with them."""
+    CONSOLE.print(line, markup=False)
 
 
 def require_videos(source: Path, config: BuildConfig) -> None:
@@ -89,7 +95,7 @@ def settle(source: Path, run: Path, config: BuildConfig) -> BuildConfig:
 def take_up_failed(run: Path) -> None:
     """Open the bundles again that have failed objects."""
     failed = mark_for_retry(RunDirectory(run))
-    CONSOLE.print(f"{failed} failed object{'' if failed == 1 else 's'} are taken up again")
+    say(f"{failed} failed object{'' if failed == 1 else 's'} are taken up again")
 
 
 @task
@@ -130,7 +136,7 @@ def annotate_bundle(bundle: str, source: Path, run: Path, config: BuildConfig) -
     except ServersDownError as error:
         if task_run.run_count <= len(TRIED_AGAIN_AFTER_S):
             wait_s = TRIED_AGAIN_AFTER_S[task_run.run_count - 1]
-            CONSOLE.print(f"{bundle} waits some {wait_s:.0f} s: {error}".partition("\n")[0], markup=False)
+            say(f"{bundle} waits some {wait_s:.0f} s: {error}".partition("\n")[0])
         raise
 
 
