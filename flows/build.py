@@ -1,13 +1,11 @@
 """The build of Ref-SAV, as section 3.3 of the Sa2VA paper tells it: from raw video to shards."""
 
 import asyncio
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 
 from prefect import flow, task
 from prefect.runtime import task_run
-from rich.console import Console
 
 from refsav.annotators import gallery, gallery_index
 from refsav.annotators.annotation import annotate_to_parts, mark_for_retry, settle_engines
@@ -22,15 +20,15 @@ from refsav.datasets.sav import discover, read_ids
 from refsav.datasets.statistics import Statistics
 from refsav.errors import RecordError
 from refsav.files import remove_unfinished
-from refsav.flows.artifacts import ProgressArtifact, publish_summary
+from refsav.flows.artifacts import publish_summary
 from refsav.flows.build_config import BuildConfig, keep_settings, read_settings, refuse_changes
 from refsav.flows.fan_out import fan_out
-from refsav.flows.live_progress import bar, progress_of, watched
+from refsav.flows.live_progress import progress_of
 from refsav.flows.measure import write_statistics
-from refsav.flows.runner import tasks_on
+from refsav.flows.runner import for_each_process, refuse_runner, tasks_on
+from refsav.flows.showing import counted, described, say
 from refsav.lock import exclusive
 
-CONSOLE = Console(stderr=True, highlight=False, soft_wrap=True)
 TRIED_AGAIN_AFTER_S: list[float] = [20, 120]
 """When a bundle is tried again that stopped because its servers were down."""
 
@@ -60,11 +58,6 @@ def build_ref_sav(
         export_official(source, run, assignments)
         draw_gallery(bundles, source, run, config)
         return publish_report(run, config)
-
-
-def say(line: str) -> None:
-    """Print a line for whoever watches; tasks call it, as a console cannot be sent to another process with them."""
-    CONSOLE.print(line, markup=False)
 
 
 def require_videos(source: Path, config: BuildConfig) -> None:
@@ -110,15 +103,13 @@ def plan_bundles(source: Path, run: Path, config: BuildConfig) -> list[str]:
 
 def annotate(bundles: Sequence[str], source: Path, run: Path, config: BuildConfig) -> None:
     """Work on all bundles, some at a time, and show how it gets on."""
-    directory = RunDirectory(run)
-    videos = sum(len(bundle.videos) for bundle in read_plan(directory, source))
-    artifact = ProgressArtifact(f"bundles of {run.name} described", len(bundles))
-    with watched(run, CONSOLE, videos):
+    shared = for_each_process(config)
+    with described(bundles, source, run, config.runner) as told:
         fan_out(
-            lambda bundle: annotate_bundle.submit(bundle, source, run, config),
+            lambda bundle: annotate_bundle.submit(bundle, source, run, shared),
             bundles,
             at_once=config.runner.bundles_at_once,
-            told=artifact.advance,
+            told=told,
         )
 
 
@@ -210,6 +201,7 @@ def refuse_early(source: Path, run: Path, config: BuildConfig) -> None:
 
     Raises:
         RecordError: If there is nothing to work on, or a prompt cannot be used.
+        MissingExtraError: If tasks are to run on Ray, and it is not installed.
         LockedError: If another process works on the run.
         DiskError: If the run directory cannot be written.
         ConfigError: If the run was begun with other settings, or a model is not served.
@@ -217,6 +209,7 @@ def refuse_early(source: Path, run: Path, config: BuildConfig) -> None:
     """
     require_videos(source, config)
     config.stages.load_prompts()
+    refuse_runner(config.runner)
     with exclusive(run):
         refuse_changes(RunDirectory(run), source, with_models(config))
 
@@ -236,19 +229,6 @@ def redraw_gallery(run: Path) -> Path:
         done = [bundle.name for bundle in read_plan(directory, source) if is_done(directory, bundle.name)]
         draw_gallery(done, source, run, config)
         return gallery_index.write_index(directory, run.name, config.report)
-
-
-@contextmanager
-def counted(title: str, description: str, total: int) -> Iterator[Callable[[], None]]:
-    """Count to a total, in the terminal and on Prefect's page; call what is given to count one."""
-    artifact = ProgressArtifact(description, total)
-    with bar(title, total, CONSOLE) as advance:
-
-        def count() -> None:
-            advance()
-            artifact.advance()
-
-        yield count
 
 
 def videos_of(run: RunDirectory, source: Path) -> dict[str, VideoFile]:

@@ -1,4 +1,4 @@
-"""Where a build's tasks run: on threads of this process, or on a Ray cluster through prefect-ray."""
+"""Where a build's tasks run: on threads of this process, or on a Ray cluster through prefect-ray (docs/ray.md)."""
 
 import os
 from collections.abc import Iterator
@@ -8,35 +8,98 @@ from typing import Any
 from prefect.context import FlowRunContext
 from prefect.settings import get_current_settings
 
-from refsav.errors import ConfigError
+from refsav.annotators.engine_config import EngineConfig
+from refsav.errors import ConfigError, RefSavError
 from refsav.extras import require
 from refsav.flows.build_config import BuildConfig, RunnerConfig
 
-LOCAL_CLUSTER = {"include_dashboard": False, "log_to_driver": False, "configure_logging": False}
-"""A cluster of a build's own says nothing in between: its lines would tear the progress bars."""
+OWN_CLUSTER_ENVIRONMENT = {
+    "RAY_USAGE_STATS_ENABLED": "0",
+    "RAY_AUTH_MODE": "token",  # Ray's default, which it would tell each time
+    "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",  # Ray's switch to listen on 127.0.0.1 only, on any system
+}
+OWN_CLUSTER: dict[str, Any] = {
+    "include_dashboard": False,
+    "configure_logging": False,
+    "object_store_memory": 100 * 2**20,  # next to nothing goes through it: results are paths and counts
+}
+WORKERS: dict[str, Any] = {
+    "log_to_driver": False,  # their lines would tear the progress bars
+    "runtime_env": {"worker_process_setup_hook": "refsav.memory.settle_memory"},
+}
+
+
+PACKAGES = ("ray", "prefect_ray")
+
+
+class ClusterError(RefSavError):
+    """Ray's cluster cannot be used."""
 
 
 @contextmanager
 def tasks_on(config: RunnerConfig) -> Iterator[None]:
     """Run the tasks that are submitted in this context where the configuration says.
 
-    A flow names its task runner before its parameters are known, so the runner is put in place within the flow. What
-    still runs on Ray when this context is left ends with it.
+    Prefect asks for a flow's runner before its parameters are known, so it is put in place within the flow. What still
+    runs on Ray when this context is left ends with it.
+
+    Raises:
+        MissingExtraError: If Ray is not installed.
+        ClusterError: If there is no cluster at the address, or none can be started.
     """
     if config.kind == "local":
         yield
         return
-    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # before Ray is loaded
-    from prefect_ray import RayTaskRunner
+    require("ray", *PACKAGES)
+    if not config.address:
+        os.environ.update({key: os.environ.get(key, value) for key, value in OWN_CLUSTER_ENVIRONMENT.items()})
+    from prefect_ray import RayTaskRunner  # reads the environment
 
     flow_run = FlowRunContext.get()
-    assert flow_run is not None, "tasks are submitted within a flow"  # noqa: S101 - our own bug otherwise
-    with RayTaskRunner(config.address or None, _init(config)) as runner:
+    if flow_run is None:
+        raise RuntimeError("tasks are submitted within a flow")
+    own = {} if config.address else {"num_cpus": config.bundles_at_once, **OWN_CLUSTER}
+    runner = RayTaskRunner(config.address or None, init_kwargs={**WORKERS, **own})
+    try:
+        runner.__enter__()
+    except (ConnectionError, RuntimeError, ValueError, TimeoutError) as error:
+        where = config.address or "this machine"
+        fix = "give the address that `ray start --head` prints, and run the same Python and Ray as there"
+        raise ClusterError(f"Ray on {where} cannot be used: {error}\n  fix: {fix}") from error
+    try:
         with flow_run.model_copy(update={"task_runner": runner}):
             yield
+    finally:
+        runner.__exit__(None, None, None)
 
 
-def _init(config: RunnerConfig) -> dict[str, Any]:
-    if config.address:
-        return {"log_to_driver": False}
-    return {"num_cpus": config.bundles_at_once, **LOCAL_CLUSTER}
+def refuse_runner(config: RunnerConfig) -> None:
+    """Raise what would keep tasks from running.
+
+    Raises:
+        MissingExtraError: If Ray is not installed.
+        ConfigError: If Ray's nodes could not reach Prefect's API.
+    """
+    if config.kind == "local":
+        return
+    require("ray", *PACKAGES)
+    if config.address and not get_current_settings().api.url:
+        raise ConfigError(
+            f"runner.address = {config.address!r}: the embedded Prefect server serves this machine only\n"
+            "  fix: start `prefect server start --host ADDRESS` and set PREFECT_API_URL to what all nodes reach"
+        )
+
+
+def for_each_process(config: BuildConfig) -> BuildConfig:
+    """Share a server's places out among the bundles that are worked on at once.
+
+    On Ray each of them has a process of its own, and places (annotators/slots.py) belong to a process.
+    """
+    if config.runner.kind == "local":
+        return config
+
+    def shared(engine: EngineConfig) -> EngineConfig:
+        places = max(1, engine.in_flight_per_server // config.runner.bundles_at_once)
+        return engine.model_copy(update={"in_flight_per_server": places})
+
+    return config.model_copy(update={"vlm": shared(config.vlm), "judge": shared(config.judge)})
