@@ -59,7 +59,7 @@ def tasks_on(config: RunnerConfig) -> Iterator[None]:
     if flow_run is None:
         raise RuntimeError("tasks are submitted within a flow")
     own = {} if config.address else {"num_cpus": config.bundles_at_once, **OWN_CLUSTER}
-    runner = RayTaskRunner(config.address or None, init_kwargs={**WORKERS, **own})
+    runner = RayTaskRunner(config.address or "local", init_kwargs={**WORKERS, **own})
     try:
         runner.__enter__()
     except (ConnectionError, RuntimeError, ValueError, TimeoutError) as error:

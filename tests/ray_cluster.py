@@ -5,6 +5,7 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -18,18 +19,20 @@ LOOPBACK = {"RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0", "RAY_USAGE_STATS_ENABLED":
 
 @dataclass
 class Cluster:
-    """Nodes of one machine; each is a process group."""
+    """Nodes of one machine."""
 
     address: str
+    folder: Path
+    """Of the nodes' own files. Its path is short: sockets below it may have 107 characters."""
     nodes: list["subprocess.Popen[bytes]"] = field(default_factory=list)
 
-    def add(self, folder: Path, *arguments: str) -> "subprocess.Popen[bytes]":
-        """Start a node; it ends with its group."""
+    def add(self, *arguments: str) -> "subprocess.Popen[bytes]":
+        """Start a node."""
         line = [Path(sys.executable).with_name("ray"), "start", "--block", "--disable-usage-stats", *arguments]
-        with (folder / f"node-{len(self.nodes)}.log").open("wb") as log:
+        with (self.folder / f"node-{len(self.nodes)}.log").open("wb") as log:
             node = subprocess.Popen(
                 line,
-                env={**os.environ, **LOOPBACK, "RAY_TMPDIR": str(folder)},
+                env={**os.environ, **LOOPBACK, "RAY_TMPDIR": str(self.folder)},
                 stdout=log,
                 stderr=log,
                 start_new_session=True,
@@ -45,22 +48,23 @@ class Cluster:
 
 
 @contextmanager
-def ray_cluster(folder: Path, *cores: int) -> Iterator[Cluster]:
+def ray_cluster(*cores: int) -> Iterator[Cluster]:
     """Run a head without cores for tasks, and a node for each number of cores."""
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = int(taken.getsockname()[1])
-    cluster = Cluster(f"127.0.0.1:{port}")
     small = f"--object-store-memory={100 * 2**20}"
-    try:
-        cluster.add(folder, "--head", f"--port={port}", "--num-cpus=0", "--include-dashboard=false", small)
-        _wait(port)
-        for count in cores:
-            cluster.add(folder, f"--address={cluster.address}", f"--num-cpus={count}", small)
-        yield cluster
-    finally:
-        for node in reversed(cluster.nodes):
-            if node.poll() is None:
-                cluster.kill(node)
+    with tempfile.TemporaryDirectory(prefix="ray-", ignore_cleanup_errors=True) as folder:
+        cluster = Cluster(f"127.0.0.1:{port}", Path(folder))
+        try:
+            head = cluster.add("--head", f"--port={port}", "--num-cpus=0", "--include-dashboard=false", small)
+            _wait(head, port)
+            for count in cores:
+                cluster.add(f"--address={cluster.address}", f"--num-cpus={count}", small)
+            yield cluster
+        finally:
+            for node in reversed(cluster.nodes):
+                if node.poll() is None:
+                    cluster.kill(node)
 
 
 def workers_of(process_id: int, task: str = "annotate_bundle") -> list[int]:
@@ -100,9 +104,9 @@ def _title(process_id: int) -> str:
         return ""
 
 
-def _wait(port: int) -> None:
+def _wait(head: "subprocess.Popen[bytes]", port: int) -> None:
     end = time.monotonic() + READY_WITHIN_S
-    while time.monotonic() < end:
+    while time.monotonic() < end and head.poll() is None:
         with socket.socket() as probe:
             if probe.connect_ex(("127.0.0.1", port)) == 0:
                 return
