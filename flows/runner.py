@@ -1,9 +1,11 @@
 """Where a build's tasks run: on threads of this process, or on a Ray cluster through prefect-ray (docs/ray.md)."""
 
 import os
+import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
+from urllib.parse import urlsplit
 
 from prefect.context import FlowRunContext
 from prefect.settings import get_current_settings
@@ -29,6 +31,11 @@ WORKERS: dict[str, Any] = {
 }
 
 
+HEAD_ANSWERS_WITHIN_S = 20.0
+CONNECTING = (
+    "give the address that `ray start --head` prints, run the same Python and Ray as there, "
+    "and set RAY_AUTH_MODE=token if it asks for a token"
+)
 PACKAGES = ("ray", "prefect_ray")
 
 
@@ -59,13 +66,13 @@ def tasks_on(config: RunnerConfig) -> Iterator[None]:
     if flow_run is None:
         raise RuntimeError("tasks are submitted within a flow")
     own = {} if config.address else {"num_cpus": config.bundles_at_once, **OWN_CLUSTER}
+    require_head(config.address)
     runner = RayTaskRunner(config.address or "local", init_kwargs={**WORKERS, **own})
     try:
         runner.__enter__()
     except (ConnectionError, RuntimeError, ValueError, TimeoutError) as error:
         where = config.address or "this machine"
-        fix = "give the address that `ray start --head` prints, and run the same Python and Ray as there"
-        raise ClusterError(f"Ray on {where} cannot be used: {error}\n  fix: {fix}") from error
+        raise ClusterError(f"Ray on {where} cannot be used: {error}\n  fix: {CONNECTING}") from error
     try:
         with flow_run.model_copy(update={"task_runner": runner}):
             yield
@@ -88,6 +95,17 @@ def refuse_runner(config: RunnerConfig) -> None:
             f"runner.address = {config.address!r}: the embedded Prefect server serves this machine only\n"
             "  fix: start `prefect server start --host ADDRESS` and set PREFECT_API_URL to what all nodes reach"
         )
+
+
+def require_head(address: str) -> None:
+    """Make sure that something listens at the address of a cluster, which Ray tries for minutes. Raises ClusterError."""
+    place = urlsplit(address if "//" in address else f"//{address}")
+    if not place.hostname or place.port is None:  # none, or "auto"
+        return
+    try:
+        socket.create_connection((place.hostname, place.port), HEAD_ANSWERS_WITHIN_S).close()
+    except OSError as error:
+        raise ClusterError(f"Ray on {address} cannot be used: {error}\n  fix: {CONNECTING}") from None
 
 
 def for_each_process(config: BuildConfig) -> BuildConfig:

@@ -14,12 +14,14 @@ from refsav.datasets.synthetic_scene import SynthConfig
 from tests.command import Finished, refsav, start
 from tests.faulty_server import FaultyServer, Options, running
 from tests.prefect_server import prefect_server
-from tests.ray_cluster import descendants, is_alive, kill, ray_cluster, workers_of
+from tests.ray_cluster import LOOPBACK, descendants, is_alive, kill, ray_cluster, workers_of
 from tests.run_content import content, journalled
 
 pytestmark = [pytest.mark.services, pytest.mark.timeout(600)]
 
 ENDS_WITHIN_S = 300.0
+GONE_WITHIN_S = 150.0
+"""Workers end at once; Ray's agents that have just begun look for their head for a minute."""
 LATENCY_S = 0.08
 AT_ONCE = 2
 IN_FLIGHT = 6
@@ -121,7 +123,7 @@ def test_a_node_killed_in_the_middle_leaves_its_bundle_to_another(
     run, before = tmp_path / "run", quiet(server)
     with ray_cluster(1, 1) as cluster:
         arguments = build(source, run, server.address, ON_RAY, f"--runner.address={cluster.address}")
-        process = start(*arguments, home=home, PREFECT_API_URL=prefect, RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER="0")
+        process = start(*arguments, home=home, PREFECT_API_URL=prefect, **LOOPBACK)
         node = cluster.nodes[1]
         until(process, lambda: server.paid - before > 20 and bool(workers_of(node.pid)))
         cluster.kill(node)
@@ -176,7 +178,7 @@ def test_no_cluster_at_the_address_is_said(
 
 
 def gone(processes: list[int]) -> None:
-    end = time.monotonic() + 30
+    end = time.monotonic() + GONE_WITHIN_S
     while any(map(is_alive, processes)):
         assert time.monotonic() < end, "what Ray has started still runs"
         time.sleep(0.1)
