@@ -20,6 +20,7 @@ from refsav.benchmarks.speed_loader import measure_loader
 from refsav.benchmarks.speed_metrics import measure_metrics
 from refsav.benchmarks.speed_model import measure_memory, measure_model
 from refsav.benchmarks.speed_ratios import Measurement, Quantity, Ratio
+from refsav.benchmarks.speed_ray import measure_ray
 from refsav.benchmarks.speed_scale import measure_scale
 from refsav.benchmarks.speed_server import measure_server
 from refsav.benchmarks.speed_views import measure_views
@@ -28,7 +29,7 @@ from refsav.files import write_text
 from refsav.memory import settle_memory
 
 ROOT = Path(__file__).resolve().parents[1]
-MEASURED = ("views", "loader", "metrics", "scale", "model", "memory", "server")
+MEASURED = ("views", "loader", "metrics", "scale", "ray", "model", "memory", "server")
 LIBRARIES = ("av", "numpy", "opencv-python-headless", "openai", "prefect")
 
 
@@ -44,6 +45,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             "loader": lambda: measure_loader(options.sav_data.resolve(), Path(folder), options.rounds or 7),
             "metrics": lambda: measure_metrics(options.sav_data.resolve(), options.rounds or 5),
             "scale": lambda: measure_scale(Path(folder), rounds=options.rounds or 3),
+            "ray": lambda: measure_ray(Path(folder), rounds=options.rounds or 3),
             "model": lambda: measure_model(options.rounds or 1),
             "memory": measure_memory,
             "server": lambda: measure_server(

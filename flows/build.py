@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Sequence
+from contextlib import nullcontext
 from pathlib import Path
 
 from prefect import flow, task
@@ -28,6 +29,7 @@ from refsav.flows.measure import write_statistics
 from refsav.flows.runner import for_each_process, refuse_runner, tasks_on
 from refsav.flows.showing import counted, described, say
 from refsav.lock import exclusive
+from refsav.logs import json_lines
 
 TRIED_AGAIN_AFTER_S: list[float] = [20, 120]
 """When a bundle is tried again that stopped because its servers were down."""
@@ -122,8 +124,10 @@ def annotate(bundles: Sequence[str], source: Path, run: Path, config: BuildConfi
 )
 def annotate_bundle(bundle: str, source: Path, run: Path, config: BuildConfig) -> None:
     """Describe a bundle's objects and leave its parts."""
+    directory = RunDirectory(run)
     try:
-        annotate_to_parts(RunDirectory(run), source, bundle, config, progress_of(run))
+        with json_lines(directory.logs / f"{bundle}.jsonl", bundle) if config.runner.json_logs else nullcontext():
+            annotate_to_parts(directory, source, bundle, config, progress_of(run))
     except ServersDownError as error:
         if task_run.run_count <= len(TRIED_AGAIN_AFTER_S):
             wait_s = TRIED_AGAIN_AFTER_S[task_run.run_count - 1]

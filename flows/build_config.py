@@ -43,6 +43,9 @@ class RunnerConfig(Config):
     bundles_at_once: int = Field(
         2, ge=1, description="Bundles worked on at the same time: on this machine, or on all nodes of Ray together."
     )
+    json_logs: bool = Field(
+        False, description="Keep what became of every object as JSON lines, a file per bundle in logs/."
+    )
     kind: Literal["local", "ray"] = Field(
         "local", description="local: threads of this process. ray: processes of a Ray cluster, on one core each."
     )

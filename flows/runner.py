@@ -70,7 +70,7 @@ def tasks_on(config: RunnerConfig) -> Iterator[None]:
     runner = RayTaskRunner(config.address or "local", init_kwargs={**WORKERS, **own})
     try:
         runner.__enter__()
-    except (ConnectionError, RuntimeError, ValueError, TimeoutError) as error:
+    except Exception as error:  # Ray raises bare ones too
         where = config.address or "this machine"
         raise ClusterError(f"Ray on {where} cannot be used: {error}\n  fix: {CONNECTING}") from error
     try:
@@ -98,7 +98,7 @@ def refuse_runner(config: RunnerConfig) -> None:
 
 
 def require_head(address: str) -> None:
-    """Make sure that something listens at the address of a cluster, which Ray tries for minutes. Raises ClusterError."""
+    """Make sure that something listens at a cluster's address, which Ray tries for minutes. Raises ClusterError."""
     place = urlsplit(address if "//" in address else f"//{address}")
     if not place.hostname or place.port is None:  # none, or "auto"
         return

@@ -1,4 +1,4 @@
-"""What scheduling costs without a model: python -m refsav.flows.simulation FOLDER --videos 500000 --objects 2.
+"""What scheduling costs without a model: python -m refsav.flows.simulation FOLDER.
 
 Plans made-up videos into bundles and takes every bundle through the flow's own fan-out and task runner. A bundle's
 task does what it does for one that is done: it reads the plan and looks whether the parts are there.
@@ -107,7 +107,4 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 if __name__ == "__main__":
-    from refsav.launch import quiet_prefect
-
-    quiet_prefect()
     main()
