@@ -1,70 +1,63 @@
-"""A real Ray cluster beside a test: `ray start` once for each node, on 127.0.0.1, and who works on it."""
+"""A real Ray cluster of several nodes beside a test, all on 127.0.0.1, and who works on it.
+
+As a process: python tests/ray_cluster.py 1 1      (a head without cores and two nodes of one; ends with its input)
+"""
 
 import os
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
-READY_WITHIN_S = 90.0
 LOOPBACK = {"RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0", "RAY_USAGE_STATS_ENABLED": "0", "RAY_AUTH_MODE": "token"}
 """Ray's switch for a cluster that listens on 127.0.0.1 only; no word to its makers; its own token as key."""
 
 
-@dataclass
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Cluster:
-    """Nodes of one machine."""
+    """A cluster that runs."""
 
     address: str
-    folder: Path
-    """Of the nodes' own files. Its path is short: sockets below it may have 107 characters."""
-    nodes: list["subprocess.Popen[bytes]"] = field(default_factory=list)
-
-    def add(self, *arguments: str) -> "subprocess.Popen[bytes]":
-        """Start a node."""
-        line = [Path(sys.executable).with_name("ray"), "start", "--block", "--disable-usage-stats", *arguments]
-        with (self.folder / f"node-{len(self.nodes)}.log").open("wb") as log:
-            node = subprocess.Popen(
-                line,
-                env={**os.environ, **LOOPBACK, "RAY_TMPDIR": str(self.folder)},
-                stdout=log,
-                stderr=log,
-                start_new_session=True,
-            )
-        self.nodes.append(node)
-        return node
-
-    def kill(self, node: "subprocess.Popen[bytes]") -> None:
-        """End a node as a power cut does: every process of it at once."""
-        for pid in [*descendants(node.pid), node.pid]:
-            kill(pid)
-        node.wait()
+    nodes: tuple[int, ...]
+    """Process ids of the raylets of all nodes but the head; a node's workers are below its raylet."""
 
 
 @contextmanager
 def ray_cluster(*cores: int) -> Iterator[Cluster]:
-    """Run a head without cores for tasks, and a node for each number of cores."""
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        port = int(taken.getsockname()[1])
-    small = f"--object-store-memory={100 * 2**20}"
-    with tempfile.TemporaryDirectory(prefix="ray-", ignore_cleanup_errors=True) as folder:
-        cluster = Cluster(f"127.0.0.1:{port}", Path(folder))
+    """Run a head without cores, and a node for each number of cores."""
+    with tempfile.TemporaryDirectory(prefix="ray-", ignore_cleanup_errors=True) as folder:  # sockets' paths are short
+        process = subprocess.Popen(
+            [sys.executable, __file__, *map(str, cores)],
+            env={**os.environ, **LOOPBACK, "RAY_TMPDIR": folder},
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            text=True,
+            start_new_session=True,
+        )
+        assert process.stdin is not None and process.stdout is not None
         try:
-            head = cluster.add("--head", f"--port={port}", "--num-cpus=0", "--include-dashboard=false", small)
-            _wait(head, port)
-            for count in cores:
-                cluster.add(f"--address={cluster.address}", f"--num-cpus={count}", small)
-            yield cluster
+            lines = (line.split() for line in process.stdout)
+            address, *nodes = next(words[1:] for words in lines if words[:1] == ["cluster"])
+            yield Cluster(address=address, nodes=tuple(map(int, nodes)))
         finally:
-            for node in reversed(cluster.nodes):
-                if node.poll() is None:
-                    cluster.kill(node)
+            below = descendants(process.pid)
+            process.stdin.close()
+            with suppress(subprocess.TimeoutExpired):
+                process.wait(60)
+            for pid in (*below, process.pid):
+                kill(pid)
+            process.stdout.close()
+
+
+def kill_node(raylet: int) -> None:
+    """End a node as a power cut does: every process of it at once."""
+    for pid in (raylet, *descendants(raylet)):
+        kill(pid)
 
 
 def workers_of(process_id: int, task: str = "annotate_bundle") -> list[int]:
@@ -104,11 +97,17 @@ def _title(process_id: int) -> str:
         return ""
 
 
-def _wait(head: "subprocess.Popen[bytes]", port: int) -> None:
-    end = time.monotonic() + READY_WITHIN_S
-    while time.monotonic() < end and head.poll() is None:
-        with socket.socket() as probe:
-            if probe.connect_ex(("127.0.0.1", port)) == 0:
-                return
-        time.sleep(0.2)
-    raise RuntimeError("Ray's head does not answer")
+def _serve(cores: list[int]) -> None:
+    from ray.cluster_utils import Cluster as Nodes
+
+    small = {"object_store_memory": 100 * 2**20}
+    nodes = Nodes(initialize_head=True, head_node_args={"num_cpus": 0, "include_dashboard": False, **small})
+    added = [nodes.add_node(num_cpus=count, **small) for count in cores]
+    raylets = [node.all_processes["raylet"][0].process.pid for node in added]
+    print("cluster", nodes.address, *raylets, flush=True)
+    sys.stdin.read()
+    nodes.shutdown()
+
+
+if __name__ == "__main__":
+    _serve([int(word) for word in sys.argv[1:]])

@@ -14,7 +14,7 @@ from refsav.datasets.synthetic_scene import SynthConfig
 from tests.command import Finished, refsav, start
 from tests.faulty_server import FaultyServer, Options, running
 from tests.prefect_server import prefect_server
-from tests.ray_cluster import LOOPBACK, descendants, is_alive, kill, ray_cluster, workers_of
+from tests.ray_cluster import LOOPBACK, descendants, is_alive, kill, kill_node, ray_cluster, workers_of
 from tests.run_content import content, journalled
 
 pytestmark = [pytest.mark.services, pytest.mark.timeout(600)]
@@ -124,9 +124,9 @@ def test_a_node_killed_in_the_middle_leaves_its_bundle_to_another(
     with ray_cluster(1, 1) as cluster:
         arguments = build(source, run, server.address, ON_RAY, f"--runner.address={cluster.address}")
         process = start(*arguments, home=home, PREFECT_API_URL=prefect, **LOOPBACK)
-        node = cluster.nodes[1]
-        until(process, lambda: server.paid - before > 20 and bool(workers_of(node.pid)))
-        cluster.kill(node)
+        node = cluster.nodes[0]
+        until(process, lambda: server.paid - before > 20 and bool(workers_of(node)))
+        kill_node(node)
         done = finish(process)
     assert done.code == 0, done.err
     assert_same(run, expected)
