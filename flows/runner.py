@@ -72,9 +72,7 @@ def tasks_on(config: RunnerConfig) -> Iterator[None]:
         runner.__enter__()
     except Exception as error:  # Ray raises bare ones too
         where = config.address or "this machine"
-        fix = (
-            CONNECTING if config.address else "give this machine free cores and memory, then run the same command again"
-        )
+        fix = CONNECTING if config.address else "free cores and memory of this machine, then run it again"
         raise ClusterError(f"Ray on {where} cannot be used: {error}\n  fix: {fix}") from error
     try:
         with flow_run.model_copy(update={"task_runner": runner}):
