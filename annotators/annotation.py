@@ -19,10 +19,11 @@ from refsav.config import Config
 from refsav.datasets.measures import MeasureConfig, write_measures
 from refsav.datasets.part_kinds import DROPPED, EXPRESSIONS, FAILED, UNREADABLE
 from refsav.datasets.parts import is_done, read_part, write_part, write_parts
-from refsav.datasets.records import Provenance
+from refsav.datasets.records import ObjectKey, Provenance
 from refsav.datasets.run import RunDirectory
 from refsav.datasets.sav import SourceConfig
 from refsav.files import flush_to_disk
+from refsav.logs import LOGGER
 from refsav.stopping import until_stopped
 
 
@@ -88,6 +89,24 @@ def annotate_to_parts(
         unreadable=outcome.unreadable,
     )
     retried.unlink(missing_ok=True)
+    _log(run, bundle, outcome)
+
+
+def _log(run: RunDirectory, bundle: str, outcome: BundleOutcome) -> None:
+    """Say what became of a bundle: a line for all that is lost, and one for the whole."""
+    about = {"run": run.root.name, "bundle": bundle}
+    for file in outcome.unreadable:
+        LOGGER.warning("unreadable: %s", file.error, extra={**about, "video": Path(file.path).name})
+    for failed in outcome.failed:
+        LOGGER.warning("failed at %s: %s", failed.stage, failed.error, extra={**about, **_named(failed.key)})
+    for dropped in outcome.dropped:
+        LOGGER.info("dropped at %s: %s", dropped.stage, dropped.reason, extra={**about, **_named(dropped.track.key)})
+    counts = (len(outcome.expressions), len(outcome.dropped), len(outcome.failed))
+    LOGGER.info("done: %d expressions, %d dropped, %d failed", *counts, extra=about)
+
+
+def _named(key: ObjectKey) -> dict[str, str]:
+    return {"video": key.video_id, "object": f"{key.source} {key.masklet_id}"}
 
 
 def mark_for_retry(run: RunDirectory) -> int:

@@ -1,7 +1,7 @@
 """What a build will ask for, before anything is asked: requests, tokens, GPU-hours."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from refsav.annotators.annotation import AnnotationConfig
@@ -70,12 +70,23 @@ class StageEstimate:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class MeasuredRequest:
+    """What a request of a stage took on average in an earlier run."""
+
+    prompt_tokens: float
+    device_seconds: float
+    """Seconds of one device; 0 if the run does not know how many its servers have."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Experience:
     """What is expected of the models: measured in an earlier run, or assumed."""
 
     kept_share: float
     reply_tokens: Mapping[Task, float]
     origin: str
+    measured: Mapping[Stage, MeasuredRequest] = field(default_factory=dict)
+    """Means of a stage's requests, where the same models were asked; they win over what is computed."""
 
     @classmethod
     def assumed(cls) -> "Experience":
@@ -84,15 +95,36 @@ class Experience:
         return cls(kept_share=KEPT_SHARE, reply_tokens=tokens, origin="assumed lengths of replies")
 
     @classmethod
-    def of_run(cls, run: RunDirectory) -> "Experience":
-        """What an earlier run has shown. Raises RecordError if it has no replies."""
+    def of_run(cls, run: RunDirectory, gpus_per_request: Mapping[Stage, float] | None = None) -> "Experience":
+        """What an earlier run has shown.
+
+        Args:
+            run: The run.
+            gpus_per_request: GPUs of a server over requests that it works on at a time, for each stage; to be given if
+                the run's models are those of the estimate, which then takes its prompts and seconds too.
+
+        Raises:
+            RecordError: If it has no replies, or a journal is damaged.
+        """
         used = {use.stage: use for use in stage_use(run)}
         if not used["video"].requests:
             raise RecordError(run.journal, "", "holds no replies", "name a run that was built, or leave --like out")
         mean = {stage: use.completion_tokens / max(1, use.requests) for stage, use in used.items()}
         kept = used["scene"].requests / max(1, used["object"].requests / 2)
-        tokens = {task: mean[stage] for task, stage in STAGE_OF_TASK.items()}
-        return cls(kept_share=min(1.0, kept), reply_tokens=tokens, origin=f"replies in {run.root}")
+        measured = {
+            stage: MeasuredRequest(
+                prompt_tokens=use.prompt_tokens / max(1, use.requests),
+                device_seconds=use.seconds / max(1, use.requests) * gpus_per_request[stage],
+            )
+            for stage, use in used.items()
+            if gpus_per_request is not None
+        }
+        return cls(
+            kept_share=min(1.0, kept),
+            reply_tokens={task: mean[stage] for task, stage in STAGE_OF_TASK.items()},
+            origin=f"{'replies, prompts and seconds' if measured else 'replies'} in {run.root}",
+            measured=measured,
+        )
 
 
 def sample_source(source: Path, config: SourceConfig, most_videos: int) -> Sample:
@@ -122,12 +154,14 @@ def estimate(
     prompts = config.stages.load_prompts()
     for track in sample.tracks:
         for task, share, sizes in _requests(track, config.views, experience.kept_share):
-            figures = (profile.judge if STAGE_OF_TASK[task] == "judge" else profile.vlm).figures
-            prompt = _prompt_tokens(task, prompts[task], sizes, figures, experience)
+            stage = STAGE_OF_TASK[task]
+            figures = (profile.judge if stage == "judge" else profile.vlm).figures
+            seen = experience.measured.get(stage)
+            prompt = seen.prompt_tokens if seen else _prompt_tokens(task, prompts[task], sizes, figures, experience)
             reply = experience.reply_tokens[task]
-            hours = figures.device_seconds(prompt, reply) / 3600
-            for place, value in enumerate((1, len(sizes), prompt, reply, hours)):
-                totals[STAGE_OF_TASK[task]][place] += share * value * sample.scale
+            seconds = (seen and seen.device_seconds) or figures.device_seconds(prompt, reply)
+            for place, value in enumerate((1, len(sizes), prompt, reply, seconds / 3600)):
+                totals[stage][place] += share * value * sample.scale
     return tuple(
         StageEstimate(
             stage=stage,

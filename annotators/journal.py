@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator
+from contextlib import ExitStack
 from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,10 @@ from typing import Any
 from refsav.annotators.engine import STAGE_OF_TASK, Reply, Task
 from refsav.errors import RecordError
 from refsav.files import DiskError
+from refsav.lock import LockedError, lock
+
+GIVEN_BACK_WITHIN_S = 120.0
+"""How long a journal may stay with a process that is being ended elsewhere: network file systems notice late."""
 
 
 class Journal:
@@ -19,20 +24,30 @@ class Journal:
 
         Raises:
             RecordError: If a line in the middle is damaged.
+            LockedError: If another process keeps it.
             DiskError: If it cannot be written.
         """
         self._path = path
         self._replies: dict[str, Reply] = {}
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            end = 0
-            for offset, entry in _whole_lines(path):
-                self._replies[entry["digest"]] = _reply(entry)
-                end = offset
-            self._stream = path.open("ab")
-            self._stream.truncate(end)
+            with ExitStack() as on_error:
+                self._stream = on_error.enter_context(path.open("ab"))
+                self._take_up()
+                on_error.pop_all()
         except OSError as error:
             raise DiskError(path, error) from error
+
+    def _take_up(self) -> None:
+        """Lock the file, read what it holds, take off what a kill cut short."""
+        if not lock(self._stream, GIVEN_BACK_WITHIN_S):
+            fix = "end what still works on this bundle, then run the same command again"
+            raise LockedError(f"{self._path}: another process keeps writing\n  fix: {fix}")
+        end = 0
+        for offset, entry in _whole_lines(self._path):
+            self._replies[entry["digest"]] = _reply(entry)
+            end = offset
+        self._stream.truncate(end)
 
     def find(self, digest: str) -> Reply | None:
         """The reply to the request of this digest, if it was paid for before."""

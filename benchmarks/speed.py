@@ -22,6 +22,7 @@ from refsav.benchmarks.speed_loader import measure_loader
 from refsav.benchmarks.speed_metrics import measure_metrics
 from refsav.benchmarks.speed_model import measure_memory, measure_model
 from refsav.benchmarks.speed_ratios import Measurement, Quantity, Ratio
+from refsav.benchmarks.speed_ray import measure_ray
 from refsav.benchmarks.speed_scale import measure_scale
 from refsav.benchmarks.speed_server import measure_server
 from refsav.benchmarks.speed_training import measure_training
@@ -32,7 +33,10 @@ from refsav.memory import settle_memory
 
 ROOT = Path(__file__).resolve().parents[1]
 POCKET, POCKET_TRAINING = ROOT / "configs/models/pocket.toml", ROOT / "configs/train/pocket.toml"
-MEASURED = ("views", "loader", "metrics", "scale", "incremental", "training", "model", "memory", "evaluation", "server")
+MEASURED = (
+    *("views", "loader", "metrics", "scale", "incremental", "ray"),
+    *("training", "model", "memory", "evaluation", "server"),
+)
 LIBRARIES = ("av", "numpy", "opencv-python-headless", "openai", "prefect")
 
 
@@ -50,6 +54,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             "scale": lambda: measure_scale(Path(folder), rounds=options.rounds or 3),
             "training": lambda: measure_training(POCKET_TRAINING, Path(folder) / "training", options.rounds or 5),
             "incremental": lambda: measure_incremental(Path(folder), rounds=options.rounds or 5),
+            "ray": lambda: measure_ray(Path(folder), rounds=options.rounds or 3),
             "model": lambda: measure_model(options.rounds or 1),
             "memory": measure_memory,
             "evaluation": lambda: measure_evaluation(POCKET, Path(folder) / "evaluation", options.rounds or 1),

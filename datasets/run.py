@@ -46,6 +46,11 @@ class RunDirectory:
         return self.root / "journal"
 
     @property
+    def logs(self) -> Path:
+        """One JSONL file per bundle: what became of its objects, if the build was told to keep it."""
+        return self.root / "logs"
+
+    @property
     def expressions(self) -> Path:
         """Parquet parts of objects that came through."""
         return self.root / "expressions"

@@ -48,6 +48,12 @@ def publish_summary(run: RunDirectory, statistics: Statistics) -> None:
     create_table_artifact(
         table=outcomes, key=_key(f"{run.root.name} objects"), description="What became of all objects"
     )
+    stages = next(table for table in tables_of(statistics) if table["head"][0] == "Stage")
+    create_table_artifact(
+        table=[dict(zip(stages["head"], row, strict=True)) for row in stages["rows"]],
+        key=_key(f"{run.root.name} stages"),
+        description=f"What each stage has used. {stages['note']}",
+    )
     lines = [
         f"# {run.root.name}",
         f"{statistics.objects_read} objects = {statistics.expressions} expressions + {statistics.dropped} dropped "

@@ -1,13 +1,12 @@
 """The build of Ref-SAV, as section 3.3 of the Sa2VA paper tells it: from raw video to shards."""
 
 import asyncio
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
+from contextlib import nullcontext
 from pathlib import Path
 
 from prefect import flow, task
 from prefect.runtime import task_run
-from rich.console import Console
 
 from refsav.annotators import gallery, gallery_index
 from refsav.annotators.annotation import annotate_to_parts, mark_for_retry, needs_work, settle_engines
@@ -24,15 +23,17 @@ from refsav.datasets.statistics import Statistics
 from refsav.digests import Digests
 from refsav.errors import RecordError
 from refsav.files import remove_unfinished
-from refsav.flows.artifacts import ProgressArtifact, publish_summary
+from refsav.flows.artifacts import publish_summary
 from refsav.flows.build_config import BuildConfig, keep_settings, mark_finished, read_settings, refuse_changes
 from refsav.flows.fan_out import fan_out
-from refsav.flows.live_progress import bar, progress_of, watched
+from refsav.flows.live_progress import progress_of
 from refsav.flows.measure import write_statistics
+from refsav.flows.runner import for_each_process, refuse_runner, tasks_on
+from refsav.flows.showing import counted, described, say
 from refsav.lock import exclusive
+from refsav.logs import json_lines
 from refsav.summary import plural
 
-CONSOLE = Console(stderr=True, highlight=False, soft_wrap=True)
 TRIED_AGAIN_AFTER_S: list[float] = [20, 120]
 """When a bundle is tried again that stopped because its servers were down."""
 
@@ -51,7 +52,7 @@ def build_ref_sav(
     """
     config = config or BuildConfig()
     require_videos(source, config)
-    with exclusive(run):
+    with exclusive(run), tasks_on(config.runner):
         asked, config = config, settle(source, run, config)
         if retry_failed:
             take_up_failed(run)
@@ -95,7 +96,7 @@ def settle(source: Path, run: Path, config: BuildConfig) -> BuildConfig:
 def take_up_failed(run: Path) -> None:
     """Open the bundles again that have failed objects."""
     failed = mark_for_retry(RunDirectory(run))
-    CONSOLE.print(f"{failed} failed object{'' if failed == 1 else 's'} are taken up again")
+    say(f"{failed} failed object{'' if failed == 1 else 's'} are taken up again")
 
 
 @task
@@ -104,7 +105,7 @@ def plan_bundles(source: Path, run: Path, config: BuildConfig) -> list[str]:
     directory = RunDirectory(run)
     listing = list(discover(source, config.source))
     if changed := take_up_changed(directory, source, listing):
-        CONSOLE.print(f"{changed} {plural(changed, 'video')} with changed annotations")
+        say(f"{changed} {plural(changed, 'video')} with changed annotations")
     unreadable = list(extend_plan(directory, source, listing, config.runner.bundle_videos))
     write_part(directory.unreadable / "listing.parquet", UNREADABLE, unreadable)
     return [path.stem for path in sorted(directory.bundles.glob("bundle-*.json"))]
@@ -112,16 +113,14 @@ def plan_bundles(source: Path, run: Path, config: BuildConfig) -> list[str]:
 
 def annotate(bundles: Sequence[str], source: Path, run: Path, config: BuildConfig) -> None:
     """Work on the bundles that are not done, some at a time, and show how it gets on."""
-    directory = RunDirectory(run)
-    waiting = [bundle for bundle in bundles if needs_work(directory, bundle)]
-    videos = sum(len(read_bundle(directory.bundles / f"{bundle}.json", source).videos) for bundle in waiting)
-    artifact = ProgressArtifact(f"bundles of {run.name} described", len(waiting))
-    with watched(run, CONSOLE, videos):
+    waiting = [bundle for bundle in bundles if needs_work(RunDirectory(run), bundle)]
+    shared = for_each_process(config)
+    with described(waiting, source, run, config.runner) as told:
         fan_out(
-            lambda bundle: annotate_bundle.submit(bundle, source, run, config),
+            lambda bundle: annotate_bundle.submit(bundle, source, run, shared),
             waiting,
             at_once=config.runner.bundles_at_once,
-            told=artifact.advance,
+            told=told,
         )
 
 
@@ -134,12 +133,14 @@ def annotate(bundles: Sequence[str], source: Path, run: Path, config: BuildConfi
 )
 def annotate_bundle(bundle: str, source: Path, run: Path, config: BuildConfig) -> None:
     """Describe a bundle's objects and leave its parts."""
+    directory = RunDirectory(run)
     try:
-        annotate_to_parts(RunDirectory(run), source, bundle, config, progress_of(run))
+        with json_lines(directory.logs / f"{bundle}.jsonl", bundle) if config.runner.json_logs else nullcontext():
+            annotate_to_parts(directory, source, bundle, config, progress_of(run))
     except ServersDownError as error:
         if task_run.run_count <= len(TRIED_AGAIN_AFTER_S):
             wait_s = TRIED_AGAIN_AFTER_S[task_run.run_count - 1]
-            CONSOLE.print(f"{bundle} waits some {wait_s:.0f} s: {error}".partition("\n")[0], markup=False)
+            say(f"{bundle} waits some {wait_s:.0f} s: {error}".partition("\n")[0])
         raise
 
 
@@ -232,6 +233,7 @@ def refuse_early(source: Path, run: Path, config: BuildConfig) -> None:
 
     Raises:
         RecordError: If there is nothing to work on, or a prompt cannot be used.
+        MissingExtraError: If tasks are to run on Ray, and it is not installed.
         LockedError: If another process works on the run.
         DiskError: If the run directory cannot be written.
         ConfigError: If the run was begun with other settings, or a model is not served.
@@ -239,6 +241,7 @@ def refuse_early(source: Path, run: Path, config: BuildConfig) -> None:
     """
     require_videos(source, config)
     config.stages.load_prompts()
+    refuse_runner(config.runner)
     with exclusive(run):
         refuse_changes(RunDirectory(run), source, with_models(config))
 
@@ -258,19 +261,6 @@ def redraw_gallery(run: Path) -> Path:
         done = [bundle.name for bundle in read_plan(directory, source) if is_done(directory, bundle.name)]
         draw_gallery(done, source, run, config)
         return gallery_index.write_index(directory, run.name, config.report)
-
-
-@contextmanager
-def counted(title: str, description: str, total: int) -> Iterator[Callable[[], None]]:
-    """Count to a total, in the terminal and on Prefect's page; call what is given to count one."""
-    artifact = ProgressArtifact(description, total)
-    with bar(title, total, CONSOLE) as advance:
-
-        def count() -> None:
-            advance()
-            artifact.advance()
-
-        yield count
 
 
 def videos_of(run: RunDirectory, source: Path) -> dict[str, VideoFile]:

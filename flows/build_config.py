@@ -5,7 +5,7 @@ import json
 import tomllib
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import tomli_w
 from pydantic import Field
@@ -42,7 +42,19 @@ class RunnerConfig(Config):
     """How the work is cut and how much of it runs at a time."""
 
     bundle_videos: int = Field(16, ge=1, description="Videos per bundle: one Prefect task, one journal, one part.")
-    bundles_at_once: int = Field(2, ge=1, description="Bundles worked on at the same time on this machine.")
+    bundles_at_once: int = Field(
+        2, ge=1, description="Bundles worked on at the same time: on this machine, or on all nodes of Ray together."
+    )
+    json_logs: bool = Field(
+        False, description="Keep what became of every object as JSON lines, a file per bundle in logs/."
+    )
+    kind: Literal["local", "ray"] = Field(
+        "local", description="local: threads of this process. ray: processes of a Ray cluster, on one core each."
+    )
+    address: str = Field(
+        "",
+        description="Of a Ray cluster, as HOST:PORT or ray://HOST:PORT; empty: one of the build's own on this machine.",
+    )
 
 
 class BuildConfig(AnnotationConfig):

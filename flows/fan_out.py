@@ -54,15 +54,21 @@ def fan_out(
             for item in islice(waiting, at_once - (len(futures) - done)):
                 futures.append(submit(item))
                 futures[-1].add_done_callback(ended.put)
-            outcome: object = ended.get().result(raise_on_failure=False)
+            outcome: object = _result_of(ended.get())
             if isinstance(outcome, MET_BY_ALL):
                 raise _incomplete(outcome, f"stopped with {len(items) - done} of {len(items)} tasks to do")
             told()
-    results = [future.result(raise_on_failure=False) for future in futures]
+    results = [_result_of(future) for future in futures]
     failures = [result for result in results if isinstance(result, BaseException)]
     if failures:
         raise _incomplete(failures[0], f"{len(failures)} of {len(results)} tasks did not finish")
     return results
+
+
+def _result_of(future: PrefectFuture[Result]) -> Result:
+    """What a task has returned or raised; `wait` makes a failure of one that died with its process."""
+    future.wait()
+    return future.result(raise_on_failure=False)
 
 
 def _incomplete(cause: BaseException, what: str) -> IncompleteBuildError:

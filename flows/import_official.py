@@ -12,6 +12,7 @@ from refsav.errors import RecordError
 from refsav.files import sha256_of
 from refsav.flows.build import draw_gallery, publish_report, split_by_video, write_shards
 from refsav.flows.build_config import BuildConfig, keep_settings, refuse_changes
+from refsav.flows.runner import refuse_runner, tasks_on
 from refsav.lock import exclusive
 
 
@@ -26,7 +27,7 @@ def import_ref_sav(annotations: Path, source: Path, run: Path, config: BuildConf
         config: Split, shards, report; the tables about models are not used.
     """
     config = config or BuildConfig()
-    with exclusive(run):
+    with exclusive(run), tasks_on(config.runner):
         keep_settings(RunDirectory(run), source, config, imported=_digest_of(annotations))
         bundles = take_in(annotations, source, run, config)
         assignments = split_by_video(run, config)
@@ -40,11 +41,13 @@ def refuse_early(annotations: Path, source: Path, run: Path, config: BuildConfig
 
     Raises:
         RecordError: If the file cannot be read.
+        MissingExtraError: If tasks are to run on Ray, and it is not installed.
         ConfigError: If the run is that of a build, of another file, or of other settings.
         LockedError: If another process works on the run.
         DiskError: If the run directory cannot be written.
     """
     imported = _digest_of(annotations)
+    refuse_runner(config.runner)
     with exclusive(run):
         refuse_changes(RunDirectory(run), source, config, imported)
 

@@ -122,11 +122,20 @@ class Silent:
 
 @contextmanager
 def bar(title: str, total: int, console: Console) -> Iterator[Callable[[], None]]:
-    """Show a bar, if there is a terminal to show it on; call what is given to move it on by one."""
+    """Show a bar, or a line now and then where there is no terminal; call what is given to move it on by one."""
     columns = (TextColumn("{task.description:>7}"), BarColumn(), MofNCompleteColumn(), PaceColumn())
     with Progress(*columns, console=console, disable=not console.is_terminal) as progress:
         task = progress.add_task(title, total=total)
-        yield lambda: progress.advance(task)
+        last_line = time.monotonic()
+
+        def advance() -> None:
+            nonlocal last_line
+            progress.advance(task)
+            if not console.is_terminal and time.monotonic() - last_line > PLAIN_LINE_EVERY_S:
+                last_line = time.monotonic()
+                console.print(f"{title}: {progress.tasks[task].completed:.0f} of {total}")
+
+        yield advance
 
 
 _WATCHED: dict[Path, LiveProgress] = {}

@@ -5,7 +5,7 @@ from refsav.annotators.usage import stage_use
 from refsav.datasets import statistics
 from refsav.datasets.measures import read_measures
 from refsav.datasets.problems import write_problems
-from refsav.datasets.records import STAGES
+from refsav.datasets.records import STAGES, Stage
 from refsav.datasets.run import RunDirectory
 from refsav.datasets.statistics import Statistics
 from refsav.flows.build_config import BuildConfig
@@ -24,14 +24,17 @@ def write_statistics(run: RunDirectory, config: BuildConfig) -> Statistics:
         config.measures,
         objects_read=sum(video.objects for video in read_measures(run)),
         use=stage_use(run),
-        gpus_per_request={
-            stage: _gpus_per_request(config.judge if stage == "judge" else config.vlm) for stage in STAGES
-        },
+        gpus_per_request=gpus_per_request(config),
     )
     statistics.write_statistics(run, collected)
     write_problems(run)
     return collected
 
 
-def _gpus_per_request(engine: EngineConfig) -> float:
+def gpus_per_request(config: BuildConfig) -> dict[Stage, float]:
+    """GPUs of a stage's server over the requests that it works on at a time; 0 where they are not known."""
+    return {stage: _share(config.judge if stage == "judge" else config.vlm) for stage in STAGES}
+
+
+def _share(engine: EngineConfig) -> float:
     return engine.gpus_per_server / engine.in_flight_per_server if engine.kind == "vllm" else 0.0

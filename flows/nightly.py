@@ -6,7 +6,6 @@ from typing import Any
 from prefect import flow, task
 from prefect.client.schemas.objects import State
 from prefect.states import Completed
-from rich.console import Console
 
 from refsav.annotators.plan import remaining
 from refsav.benchmarks.result import Result
@@ -18,11 +17,11 @@ from refsav.flows.benchmark import benchmark_sa2va
 from refsav.flows.gates import Promoted, Score, reasons_not_to_promote, reasons_not_to_train
 from refsav.flows.nightly_config import NightlyConfig, NightlyRun, digest_of_dataset
 from refsav.flows.notices import BUSY, REFUSED, tell_outcome
+from refsav.flows.showing import say
 from refsav.flows.train import train_sa2va
 from refsav.flows.update import update_ref_sav
 from refsav.lock import LockedError, exclusive
 
-CONSOLE = Console(stderr=True, highlight=False, soft_wrap=True)
 SUITE = "ref-sav"
 
 
@@ -112,6 +111,6 @@ def _score(result: Result) -> Score:
 
 def _refused(places: NightlyRun, what: str, reasons: list[str]) -> State[Any]:
     told = f"{what}: {'; '.join(reasons)}"
-    CONSOLE.print(told, markup=False)
+    say(told)
     publish_markdown(f"{places.root.name} outcome", f"# {what.capitalize()}\n\n" + "\n".join(f"- {r}" for r in reasons))
     return Completed(name=REFUSED, message=told)

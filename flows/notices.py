@@ -6,9 +6,9 @@ from typing import Any
 import httpx
 from prefect.client.schemas.objects import FlowRun, State
 from prefect.flows import Flow
-from rich.console import Console
 
-CONSOLE = Console(stderr=True, highlight=False, soft_wrap=True)
+from refsav.flows.showing import say
+
 ADDRESS = "REFSAV_NOTIFY_URL"
 """Environment variable of the worker. The address is a secret with most services: it is never shown."""
 
@@ -36,4 +36,4 @@ def tell_outcome(flow: Flow[Any, Any], flow_run: FlowRun, state: State[Any]) -> 
         with httpx.Client(timeout=WITHIN_S) as client:
             client.post(address, json={"text": text}).raise_for_status()
     except (httpx.HTTPError, httpx.InvalidURL) as error:
-        CONSOLE.print(f"{ADDRESS}: the message was not taken: {type(error).__name__}")
+        say(f"{ADDRESS}: the message was not taken: {type(error).__name__}")

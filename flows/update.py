@@ -6,7 +6,6 @@ from typing import Any
 from prefect import flow
 from prefect.client.schemas.objects import State
 from prefect.states import Completed
-from rich.console import Console
 
 from refsav.annotators.news import look_for_news
 from refsav.datasets.run import RunDirectory
@@ -16,9 +15,8 @@ from refsav.flows.artifacts import publish_markdown
 from refsav.flows.build import build_ref_sav
 from refsav.flows.build_config import BuildConfig, is_finished
 from refsav.flows.notices import BUSY, NOTHING_NEW, tell_outcome
+from refsav.flows.showing import say
 from refsav.lock import LockedError, exclusive
-
-CONSOLE = Console(stderr=True, highlight=False, soft_wrap=True)
 
 
 @flow(
@@ -51,7 +49,7 @@ def update_ref_sav(
     told = f"{source}: {news}"
     if not news and not _is_unfinished(RunDirectory(run), config):
         return _nothing_done(run, NOTHING_NEW, told)
-    CONSOLE.print(told, markup=False)
+    say(told)
     publish_markdown(f"{run.name} news", told)
     return build_ref_sav(source, run, config)
 
@@ -62,6 +60,6 @@ def _is_unfinished(run: RunDirectory, config: BuildConfig) -> bool:
 
 
 def _nothing_done(run: Path, name: str, reason: str) -> State[Any]:
-    CONSOLE.print(f"nothing done: {reason}", markup=False)
+    say(f"nothing done: {reason}")
     publish_markdown(f"{run.name} news", f"Nothing done: {reason}")
     return Completed(name=name, message=reason)

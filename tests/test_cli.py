@@ -216,6 +216,9 @@ def test_an_estimate_counts_what_can_be_described_and_what_cannot_be_read(
     assert estimated.out.startswith(told)
     assert "GPU-hours" in estimated.out
     assert "CPU-hours" in command("estimate", source, "--profile", "cpu").out
+    planned = command("estimate", source, "--of-videos", "2000", "--gpus", "40", "--euros", "2")
+    assert planned.out.startswith("2,000 videos (2 read): 1,000 objects to describe in 1,000 of them")
+    assert re.search(r"on 40 of them, \d+% for the judge: [\d.]+ hours, \d+ euros at 2.00 an hour", planned.out)
 
 
 def test_a_folder_s_name_is_no_markup(command: Command, tmp_path: Path) -> None:

@@ -13,8 +13,8 @@ from rich.markup import escape
 from refsav import __version__, launch
 from refsav.cli_bench import app as bench_commands
 from refsav.cli_model import app as model_commands
-from refsav.cli_service import app as service_commands
 from refsav.cli_review import app as review_commands
+from refsav.cli_service import app as service_commands
 from refsav.cli_train import app as train_commands
 from refsav.config import with_overrides
 from refsav.datasets.synthetic_scene import SynthConfig
@@ -140,20 +140,18 @@ def estimate(
     profile: Annotated[str, typer.Option(help="Which models: paper, modern, one-gpu, cpu, or a TOML file.")] = "paper",
     like: Annotated[Path | None, typer.Option(help="Run whose measured replies are taken as a measure.")] = None,
     videos: Annotated[int, typer.Option(help="Videos to read; the others are taken to be like them.", min=1)] = 200,
+    of_videos: Annotated[int, typer.Option(help="Videos to estimate for; 0: as many as SOURCE holds.", min=0)] = 0,
+    gpus: Annotated[int, typer.Option(help="GPUs to spread over; 0: one server of each model.", min=0)] = 0,
+    euros: Annotated[float, typer.Option(help="Price of one GPU for an hour; 0 leaves money out.", min=0)] = 0.0,
     config: ConfigFile = None,
 ) -> None:
     """Say how many requests, tokens and GPU-hours a build will need, before spending them."""
-    from refsav.annotators import estimate as estimating
-    from refsav.annotators.serve_profile import load_profile
-    from refsav.datasets.run import RunDirectory
-    from refsav.summary import print_estimate
+    from refsav.estimating import estimate_build
 
-    settings, served = _build_config(config, overrides), load_profile(profile)
-    experience = estimating.Experience.of_run(RunDirectory(like)) if like else estimating.Experience.assumed()
-    sample = estimating.sample_source(source, settings.source, videos)
-    stages = estimating.estimate(sample, settings, served, experience)
-    models = f"{profile}: {served.vlm.model}, judge {served.judge.model}"
-    print_estimate(out, sample, stages, served.vlm.figures.device, f"{models}; {experience.origin}")
+    settings = _build_config(config, overrides)
+    estimate_build(
+        source, settings, profile=profile, like=like, videos=videos, of_videos=of_videos, gpus=gpus, euros=euros
+    )
 
 
 class Part(StrEnum):

@@ -1,10 +1,20 @@
 """Errors that a user can act on: each says which file, where in it, what is wrong and what to do."""
 
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any, Self
 
 
 class RefSavError(Exception):
     """Base of every error that RefSAV raises on purpose; the command line prints it without a stack trace."""
+
+    def __reduce__(self) -> tuple[Callable[..., "RefSavError"], tuple[Any, ...], dict[str, Any]]:
+        """Come whole out of another process; Python would call the class with the message as its only argument."""
+        return type(self)._told, self.args, self.__dict__
+
+    @classmethod
+    def _told(cls, *args: Any) -> Self:  # noqa: ANN401 - what an exception holds
+        return cls.__new__(cls, *args)
 
 
 class ConfigError(RefSavError):

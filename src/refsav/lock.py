@@ -2,16 +2,34 @@
 
 import fcntl
 import os
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import IO, Any
 
 from refsav.errors import RecordError, RefSavError
 from refsav.files import DiskError
 
+LOOK_EVERY_S = 0.5
+
 
 class LockedError(RefSavError):
     """Somebody else works on this run."""
+
+
+def lock(stream: IO[Any], within_s: float = 0.0) -> bool:
+    """Lock an open file for this process until it is closed, by whom ever; return whether that came about in time."""
+    end = time.monotonic() + within_s
+    while True:
+        try:
+            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if time.monotonic() >= end:
+                return False
+            time.sleep(LOOK_EVERY_S)
+        else:
+            return True
 
 
 @contextmanager
@@ -33,13 +51,11 @@ def exclusive(folder: Path) -> Iterator[None]:
         raise DiskError(path, error) from error
     os.register_at_fork(after_in_child=stream.close)  # or processes that outlive this one would hold it for seconds
     with stream:
-        try:
-            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
+        if not lock(stream):
             stream.seek(0)
             holder = stream.read().strip() or "another process"
             fix = "wait until it has ended, or build into another run directory"
-            raise LockedError(f"{folder}: {holder} is working on this run\n  fix: {fix}") from None
+            raise LockedError(f"{folder}: {holder} is working on this run\n  fix: {fix}")
         stream.truncate(0)
         stream.write(f"process {os.getpid()} on {os.uname().nodename}\n")
         stream.flush()

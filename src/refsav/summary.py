@@ -131,7 +131,7 @@ def print_estimate(
         device: What the models run on, as their profile calls it.
         counted_with: The models, and where the expectations of them come from.
     """
-    read = "all read" if sample.read == sample.videos else f"{sample.read} of them read"
+    read = "all read" if sample.read == sample.videos else f"{sample.read:,} read"
     objects, videos, unread = (
         round(count * sample.scale) for count in (len(sample.tracks), sample.videos_to_describe, sample.unreadable)
     )
@@ -153,6 +153,22 @@ def print_estimate(
     table.add_section()
     table.add_row("all", *_estimate_cells([sum(column) for column in zip(*numbers.values(), strict=True)]))
     console.print(table)
+
+
+def print_capacity(console: Console, stages: Sequence[StageEstimate], gpus: int, euros: float) -> None:
+    """Say how long it takes on so many devices, shared out between the two models as their work is, and what it costs.
+
+    Args:
+        console: Where to.
+        stages: What each stage will use.
+        gpus: Devices of both models together.
+        euros: Price of a device's hour; 0 leaves money out.
+    """
+    hours = sum(stage.device_hours for stage in stages)
+    judge = sum(stage.device_hours for stage in stages if stage.stage == "judge")
+    money = f", {hours * euros:,.0f} euros at {euros:,.2f} an hour" if euros else ""
+    share = f"{judge / hours:.0%}" if hours else "none"
+    console.print(f"on {gpus:,} of them, {share} for the judge: [bold]{hours / gpus:,.1f} hours[/]{money}")
 
 
 def _estimate_cells(numbers: Sequence[float]) -> list[str]:

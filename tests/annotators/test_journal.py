@@ -1,5 +1,6 @@
 """Replies that were paid for are found again, wherever a kill cut the file."""
 
+import threading
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ from refsav.annotators.engine import Reply
 from refsav.annotators.journal import Journal, read_entries
 from refsav.errors import RecordError
 from refsav.files import DiskError
+from refsav.lock import LockedError
 
 REPLIES = st.builds(
     Reply,
@@ -68,3 +70,20 @@ def test_a_full_disk_is_told(tmp_path: Path) -> None:
     with pytest.raises(DiskError, match="No space left"):
         journal.append("x", "judge", Reply(text="a", finish_reason="stop", prompt_tokens=0, completion_tokens=0))
     assert journal.find("x") is None
+
+
+def test_a_journal_is_written_by_one_process(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "a.jsonl"
+    holder = Journal(path)
+    monkeypatch.setattr("refsav.annotators.journal.GIVEN_BACK_WITHIN_S", 0.0)
+    with pytest.raises(LockedError, match="another process keeps writing"):
+        Journal(path)
+    holder.close()
+    Journal(path).close()
+
+
+def test_a_journal_that_is_given_back_late_is_waited_for(tmp_path: Path) -> None:
+    path = tmp_path / "a.jsonl"
+    holder = Journal(path)
+    threading.Timer(0.3, holder.close).start()
+    Journal(path).close()

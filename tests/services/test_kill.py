@@ -6,7 +6,6 @@ while shards are written (after a random number of them), five at any time up to
 builds start Prefect's embedded server, the others use one that stays.
 """
 
-import json
 import os
 import random
 import signal
@@ -24,6 +23,7 @@ from refsav.datasets.synthetic_scene import SynthConfig
 from tests.command import start
 from tests.faulty_server import FaultyServer, Options, running
 from tests.prefect_server import prefect_server
+from tests.run_content import content, journalled
 
 pytestmark = [pytest.mark.services, pytest.mark.timeout(1500)]
 CopyClips = Callable[..., Path]
@@ -35,7 +35,6 @@ EMBEDDED = (4, 13)
 LATENCY_S = 0.08
 IN_FLIGHT = 6
 """Over both bundles that are worked on at a time, and over VLM and judge, which are one server here."""
-SAME = ("bundles", "expressions", "dropped", "failed", "unreadable", "measures", "splits.parquet", "shards", "exports")
 
 
 @dataclass
@@ -75,18 +74,6 @@ def build(source: Path, run: Path, server: FaultyServer, home: Path, prefect: st
     arguments += ["--views.longest_side_px=480"]
     environment = {"PREFECT_API_URL": prefect} if prefect else {}
     return start("build", source, run, *arguments, home=home, **environment)
-
-
-def content(run: Path) -> dict[str, bytes]:
-    """Everything that must not differ, by name."""
-    files = [path for name in SAME for path in [run / name, *(run / name).rglob("*")] if path.is_file()]
-    return {str(path.relative_to(run)): path.read_bytes() for path in files}
-
-
-def journalled(runs: list[Path]) -> list[str]:
-    """Digests of the replies on disk; a line that a kill cut short is not one."""
-    lines = [line for run in runs for path in run.glob("journal/*") for line in path.read_bytes().splitlines(True)]
-    return [json.loads(line)["digest"] for line in lines if line.endswith(b"\n")]
 
 
 def paid_when_quiet(server: FaultyServer) -> int:
