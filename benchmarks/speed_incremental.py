@@ -7,7 +7,7 @@ from functools import partial
 from pathlib import Path
 
 from refsav.benchmarks.speed_ratios import Bar, Measurement, Quantity, Ratio, in_turns
-from refsav.benchmarks.speed_scale import fail_if_failed, make_scenes, start_build
+from refsav.benchmarks.speed_scale import fail_if_failed, make_scenes, start_command
 from refsav.datasets.run import RunDirectory
 
 CUT_SMALL = ("--runner.bundle_videos=2", "--shards.videos_per_shard=5", "--split.val_share=0")
@@ -29,7 +29,7 @@ class _Growing:
         """Build; give the seconds from the first thing that is done in the run until the shards have their index."""
         begin = time.perf_counter()
         environment = {**os.environ, "PREFECT_HOME": str(self.run.root.parent / "prefect")}
-        process = start_build([str(self.source), str(self.run.root), *CUT_SMALL], environment)
+        process = start_command(["build", str(self.source), str(self.run.root), *CUT_SMALL], environment)
         process.wait()
         fail_if_failed(process)
         self.whole_s.append(time.perf_counter() - begin)

@@ -18,9 +18,10 @@ from refsav.datasets.review_config import ReviewConfig, keep_review_config, read
 from refsav.datasets.review_counts import ReviewSummary, write_summary
 from refsav.datasets.run import RunDirectory
 from refsav.flows.artifacts import publish_markdown
-from refsav.flows.build import counted, export_official, publish_report, split_by_video, videos_of, write_shards
+from refsav.flows.build import export_official, publish_report, split_by_video, videos_of, write_shards
 from refsav.flows.build_config import BuildConfig, read_settings
 from refsav.flows.fan_out import fan_out
+from refsav.flows.showing import counted
 from refsav.lock import exclusive
 
 
