@@ -229,7 +229,7 @@ def test_videos_of_a_shard_that_was_cut_short_are_counted_and_others_used(folder
         bad.note(drawn)
         assert "v2" not in drawn.example.name
     assert bad.count == 1
-    (line,) = bad.lines()
+    (line,) = bad.first.values()
     assert f"{shard.name}:sample 0: has" in line and "copy the shard again" in line
     strict = BadExamples(0)
     with pytest.raises(TooManyBadError, match=rf"ref-sav: 1, the first: .*{shard.name}"):

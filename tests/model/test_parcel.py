@@ -44,7 +44,8 @@ def test_a_tensor_that_is_a_view_comes_out_as_it_looks() -> None:
 
 
 def test_tensors_of_a_process_can_be_written_to() -> None:
-    loader = DataLoader([torch.ones(3), torch.zeros(2)], batch_size=2, collate_fn=pack, num_workers=1)
+    tensors = [torch.ones(3), torch.zeros(2)]
+    loader = DataLoader(tensors, 2, collate_fn=pack, num_workers=1, multiprocessing_context="spawn")
     ((ones, zeros),) = map(unpack, loader)
     ones += zeros.sum()
     assert ones.tolist() == [1, 1, 1] and zeros.tolist() == [0, 0]
