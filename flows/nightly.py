@@ -76,7 +76,7 @@ def learn(dataset: Path, places: NightlyRun, config: NightlyConfig) -> Promoted 
     """Train on a dataset that is good enough, measure, and promote what is not worse."""
     directory, promoted = RunDirectory(dataset), places.read_promoted()
     digest = digest_of_dataset(directory)
-    checkpoint = train_sa2va(config.training_on(dataset), places.training(digest))
+    checkpoint = train_sa2va(config.training_on(dataset), places.training(digest), launcher=config.launcher)
     held_out = directory.exports / EVALUATION_FOLDER
 
     def score(name: str, of: Path) -> Score:
