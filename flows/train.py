@@ -75,11 +75,8 @@ def learn(config: TrainConfig, run: Path, *, cpu: bool, launcher: str) -> None:
 
 
 def _percent_done(run: TrainRun, config: TrainConfig) -> int:
-    lines = StepFile.read(run.metrics) if run.metrics.exists() else []
-    if not lines:
-        return 0
-    learning, last = config.learning, lines[-1]
-    done = last["step"] / learning.steps if learning.steps else last.get("epoch", 0.0) / learning.epochs
+    learning, last = config.learning, StepFile.last(run.metrics)
+    done = last.get("step", 0) / learning.steps if learning.steps else last.get("epoch", 0.0) / learning.epochs
     return min(100, int(100 * done))
 
 

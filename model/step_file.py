@@ -1,11 +1,15 @@
 """Files that a training adds lines to as it goes, each of a step: its metrics, and what it leaves out."""
 
 import json
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from refsav.errors import RecordError
 from refsav.files import DiskError, write_text
+
+TAIL_BYTES = 16_384
+"""More than a line has."""
 
 
 class StepFile:
@@ -42,6 +46,15 @@ class StepFile:
                 problem = f"is not what a training writes: {error!r}"
                 raise RecordError(path, f"line {number}", problem, "remove the line") from None
         return found
+
+    @staticmethod
+    def last(path: Path) -> dict[str, Any]:
+        """Read the last whole line, however long the file is; empty if there is none, or it is no such line."""
+        with suppress(OSError, ValueError), path.open("rb") as stream:
+            stream.seek(max(0, path.stat().st_size - TAIL_BYTES))
+            whole, _, _ = stream.read().rpartition(b"\n")
+            return dict(json.loads(whole.rpartition(b"\n")[2]))
+        return {}
 
     def append(self, values: dict[str, Any]) -> None:
         """Write a line. Raises DiskError."""

@@ -9,7 +9,7 @@ import pytest
 from refsav.datasets.run import RunDirectory
 from refsav.datasets.synthetic import write_scenes
 from refsav.datasets.synthetic_scene import SynthConfig
-from refsav.errors import ConfigError
+from refsav.errors import ConfigError, RefSavError
 from refsav.flows.end_to_end import end_to_end, keep_untrained
 from refsav.flows.end_to_end_config import EndToEndConfig, EndToEndRun
 from refsav.flows.train import train_sa2va
@@ -90,3 +90,9 @@ def test_a_dataset_that_was_built_anew_is_not_taken_for_the_same(run: Path) -> N
                 task(training, EndToEndRun(run).training)
     finally:
         index.write_text(before)
+
+
+def test_a_training_that_fails_fails_the_flow_and_names_its_command(run: Path) -> None:
+    config = loop_config().training_on(EndToEndRun(run).dataset)
+    with pytest.raises(RefSavError, match=r"the training ended with status 1\n  fix: see what it says: false .*train"):
+        train_sa2va(config, run.parent / "failing", launcher="false")

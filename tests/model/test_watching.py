@@ -76,3 +76,10 @@ def test_other_hosts_are_told_nothing_unasked(monkeypatch: pytest.MonkeyPatch) -
     assert trackers(WatchingConfig()) == ["tensorboard"]
     assert trackers(WatchingConfig(trackers="none")) == []
     assert trackers(WatchingConfig(trackers="wandb")) == ["wandb"]
+
+
+def test_the_last_whole_line_is_read_however_long_the_file(tmp_path: Path) -> None:
+    path = tmp_path / "metrics.jsonl"
+    assert StepFile.last(path) == {}
+    path.write_text("".join(f'{{"step": {step}}}\n' for step in range(1, 5001)) + '{"step": 50')
+    assert StepFile.last(path) == {"step": 5000}
