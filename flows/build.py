@@ -101,11 +101,11 @@ def take_up_failed(run: Path) -> None:
 
 @task
 def plan_bundles(source: Path, run: Path, config: BuildConfig) -> list[str]:
-    """Give new videos to bundles, open those with changed annotations, name all bundles."""
+    """Give new videos to bundles, open those with changed ones, name all bundles."""
     directory = RunDirectory(run)
     listing = list(discover(source, config.source))
     if changed := take_up_changed(directory, source, listing):
-        say(f"{changed} {plural(changed, 'video')} with changed annotations")
+        say(f"{changed} changed {plural(changed, 'video')}")
     unreadable = list(extend_plan(directory, source, listing, config.runner.bundle_videos))
     write_part(directory.unreadable / "listing.parquet", UNREADABLE, unreadable)
     return [path.stem for path in sorted(directory.bundles.glob("bundle-*.json"))]
