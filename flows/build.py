@@ -224,7 +224,7 @@ def publish_report(run: Path, config: BuildConfig) -> Statistics:
     directory = RunDirectory(run)
     statistics = write_statistics(directory, config)
     gallery_index.write_index(directory, run.name, config.report)
-    publish_summary(directory, statistics)
+    publish_summary(directory, statistics, config.report.address)
     return statistics
 
 

@@ -10,6 +10,8 @@ import yaml
 from prefect import Flow
 from prefect.utilities.callables import parameter_schema
 
+from refsav.flows.notices import tell_outcome
+
 CONTENT = yaml.safe_load((Path(__file__).parents[2] / "prefect.yaml").read_text())
 
 
@@ -34,6 +36,12 @@ def test_its_parameters_are_the_flow_s_and_a_form_can_be_made_of_them(deployment
     assert deployment["parameters"].keys() <= schema.properties.keys()
     config = schema.properties.get("config")
     assert config is None or "$ref" in str(config), "its keys are fields of the form"
+
+
+def test_it_is_told_how_its_runs_end(deployment: dict[str, Any]) -> None:
+    flow = flow_of(deployment)
+    hooks = (flow.on_completion_hooks, flow.on_failure_hooks, flow.on_crashed_hooks, flow.on_cancellation_hooks)
+    assert all(tell_outcome in one for one in hooks)
 
 
 def test_one_run_at_a_time_in_the_pool_that_up_makes(deployment: dict[str, Any]) -> None:
