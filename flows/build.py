@@ -136,7 +136,7 @@ def annotate_bundle(bundle: str, source: Path, run: Path, config: BuildConfig) -
     directory = RunDirectory(run)
     try:
         with json_lines(directory.logs / f"{bundle}.jsonl", bundle) if config.runner.json_logs else nullcontext():
-            annotate_to_parts(directory, source, bundle, config, progress_of(run))
+            annotate_to_parts(directory, source, bundle, config, progress_of(run), config.runner.bundle_timeout_s)
     except ServersDownError as error:
         if task_run.run_count <= len(TRIED_AGAIN_AFTER_S):
             wait_s = TRIED_AGAIN_AFTER_S[task_run.run_count - 1]
