@@ -7,6 +7,8 @@ from typing import Self
 
 import httpx
 
+from refsav.errors import ConfigError
+
 UNDER_WAY = ("PENDING", "RUNNING", "CANCELLING")
 
 
@@ -29,11 +31,15 @@ class PrefectApi:
         self._client.close()
 
     def answers(self, path: str) -> bool:
-        """Tell whether a question is answered well."""
+        """Tell whether a question is answered well. Raises ConfigError if that needs a password."""
         try:
-            return self._client.get(path).is_success
+            answer = self._client.get(path)
         except httpx.TransportError:
             return False
+        if answer.status_code == httpx.codes.UNAUTHORIZED:
+            fix = "set PREFECT_API_AUTH_STRING to what PREFECT_SERVER_API_AUTH_STRING was when it was started"
+            raise ConfigError(f"{self._client.base_url}: Prefect's server asks for a password\n  fix: {fix}")
+        return answer.is_success
 
     def crash_runs(self, pool: str, but: Collection[str]) -> int:
         """Note of flow runs that their processes have died with their worker; that frees their places at once.

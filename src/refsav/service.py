@@ -57,7 +57,7 @@ def start(folder: ServiceFolder, deployments: Path, port: int, *, tell: Callable
         tell: Gets a line for each step.
 
     Raises:
-        ConfigError: If there is no such file, or the port is taken.
+        ConfigError: If there is no such file, the port is taken, or a server that runs asks for a password.
         RecordError: If the folder's state cannot be read.
         ServiceError: If a part does not come up, or the deployments are refused; what runs then, `stop` ends.
         LockedError: If somebody else starts or stops it just now.
