@@ -1,6 +1,7 @@
 """From a bundle's videos to its parts on disk: what one task of a build does, wherever it runs."""
 
 import asyncio
+import math
 from collections.abc import Collection
 from pathlib import Path
 
@@ -24,7 +25,7 @@ from refsav.datasets.run import RunDirectory
 from refsav.datasets.sav import SourceConfig
 from refsav.files import flush_to_disk
 from refsav.logs import LOGGER
-from refsav.stopping import until_stopped
+from refsav.stopping import LateError, until_stopped
 
 
 class AnnotationConfig(Config):
@@ -58,11 +59,17 @@ async def settle_engines(vlm: EngineConfig, judge: EngineConfig) -> tuple[Engine
 
 
 def annotate_to_parts(
-    run: RunDirectory, source: Path, bundle: str, config: AnnotationConfig, progress: Progress
+    run: RunDirectory,
+    source: Path,
+    bundle: str,
+    config: AnnotationConfig,
+    progress: Progress,
+    within_s: float = math.inf,
 ) -> None:
     """Describe a bundle's objects and leave its parts; a bundle that has them is left alone.
 
     Raises:
+        LateError: If that takes longer than `within_s` seconds; what was paid for is in the journal.
         ServersDownError: If no server answers; run again to go on from the journal.
         RecordError: If the plan, the journal or a prompt cannot be used.
         DiskError: If something cannot be written.
@@ -75,7 +82,10 @@ def annotate_to_parts(
     replies = run.journal / f"{bundle}.jsonl"
     journal = Journal(replies)
     try:
-        outcome = asyncio.run(until_stopped(_annotate(run, source, bundle, config, progress, journal)))
+        outcome = asyncio.run(until_stopped(_annotate(run, source, bundle, config, progress, journal), within_s))
+    except LateError as error:
+        fix = "see whether servers and disks are well, or set runner.bundle_timeout_s higher, then run the same again"
+        raise LateError(f"{bundle}: {error}\n  fix: {fix}") from None
     finally:
         journal.close()
         flush_to_disk(replies)

@@ -39,6 +39,7 @@ class ReportConfig(Config):
     preview_longest_side_px: int = Field(320, ge=64, description="Size of the films.")
     preview_seconds: float = Field(40.0, gt=0, description="Films are cut after so many seconds.")
     page_objects: int = Field(24, ge=1, description="Objects on one page of the gallery.")
+    address: str = Field("", description="Where the gallery is served, for links to it; empty: its path is told.")
 
 
 def is_drawn(
@@ -233,7 +234,7 @@ def _head(
     """What a bundle's chunk is made from now."""
     inputs = [
         [digest(folder / f"{bundle.name}.parquet") for folder in (run.expressions, run.dropped, run.failed)],
-        [settings.model_dump(mode="json", exclude={"page_objects"}) for settings in (views, source, config)],
+        [settings.model_dump(mode="json", exclude={"page_objects", "address"}) for settings in (views, source, config)],
         sorted(chosen),
     ]
     digested = hashlib.sha256(json.dumps(inputs).encode()).hexdigest()

@@ -31,6 +31,11 @@ class RunDirectory:
         return self.state / "seen.json"
 
     @property
+    def seen_media(self) -> Path:
+        """Size in bytes of each video's media when it was described; -1 where there was none."""
+        return self.state / "media.json"
+
+    @property
     def part_digests(self) -> Path:
         """Digest, size and time of the parts that shards and gallery were made from."""
         return self.state / "part-digests.json"

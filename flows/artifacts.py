@@ -13,9 +13,13 @@ from prefect.artifacts import (
     update_progress_artifact,
 )
 
+from refsav.annotators.gallery_strips import newest_strips
 from refsav.annotators.gallery_tables import tables_of
 from refsav.datasets.run import RunDirectory
 from refsav.datasets.statistics import Statistics
+
+STRIPS = 4
+"""Objects whose pictures a build sends along."""
 
 
 class ProgressArtifact:
@@ -38,8 +42,14 @@ class ProgressArtifact:
             update_progress_artifact(self._artifact_id, progress=percent)
 
 
-def publish_summary(run: RunDirectory, statistics: Statistics) -> None:
-    """Put the outcome of a build on Prefect's page: what became of the objects as a table, the rest as a page."""
+def publish_summary(run: RunDirectory, statistics: Statistics, address: str) -> None:
+    """Put the outcome of a build on Prefect's page: what became of the objects as a table, the rest as a page.
+
+    Args:
+        run: The run.
+        statistics: Of the whole run.
+        address: Where its report is served; empty if it is not.
+    """
     outcomes = [{"outcome": "expressions", "stage": "", "reason": "", "objects": statistics.expressions}]
     for outcome, losses in (("dropped", statistics.dropped_by), ("failed", statistics.failed_by)):
         outcomes += [
@@ -54,31 +64,43 @@ def publish_summary(run: RunDirectory, statistics: Statistics) -> None:
         key=_key(f"{run.root.name} stages"),
         description=f"What each stage has used. {stages['note']}",
     )
+    gallery = f"[{address}]({address})" if address else f"`{run.report / 'index.html'}`"
     lines = [
         f"# {run.root.name}",
         f"{statistics.objects_read} objects = {statistics.expressions} expressions + {statistics.dropped} dropped "
         f"+ {statistics.failed} failed",
-        f"Gallery: `{run.report / 'index.html'}`  \nShards: `{run.shards}`",
+        f"Gallery: {gallery}  \nShards: `{run.shards}`",
     ]
     for table in tables_of(statistics):
         rows = [
             "| " + " | ".join(cells) + " |" for cells in (table["head"], ["---"] * len(table["head"]), *table["rows"])
         ]
         lines += [f"## {table['title']}", "\n".join(rows), table["note"]]
-    create_markdown_artifact(markdown="\n\n".join(lines), key=_key(f"{run.root.name} summary"))
+    for strip in newest_strips(run, STRIPS):
+        lines += [f"## {strip.name}", _shown(strip.name, strip.jpeg), f"> {_plain(strip.text)}"]
+    publish_markdown(f"{run.root.name} summary", "\n\n".join(lines), "Figures, and what was described last")
 
 
-def publish_markdown(name: str, text: str) -> None:
+def publish_markdown(name: str, text: str, description: str = "") -> None:
     """Put a page of text and tables on Prefect's page."""
-    create_markdown_artifact(markdown=text, key=_key(name))
+    create_markdown_artifact(markdown=text, key=_key(name), description=description or None)
 
 
 def publish_picture(name: str, description: str, picture: Path) -> None:
-    """Put a picture on Prefect's page, with its path: whoever looks may sit elsewhere, so it is sent along."""
-    kind = "png" if picture.suffix == ".png" else "jpeg"
-    content = base64.b64encode(picture.read_bytes()).decode("ascii")
-    text = f"{description}: `{picture}`\n\n![{description}](data:image/{kind};base64,{content})"
-    create_markdown_artifact(markdown=text, key=_key(name), description=description)
+    """Put a picture on Prefect's page, with its path."""
+    text = f"{description}: `{picture}`\n\n{_shown(description, picture.read_bytes(), picture.suffix)}"
+    publish_markdown(name, text, description)
+
+
+def _shown(name: str, picture: bytes, suffix: str = ".jpg") -> str:
+    """Whoever looks may sit elsewhere, so a picture is sent along."""
+    kind = "png" if suffix == ".png" else "jpeg"
+    return f"![{name}](data:image/{kind};base64,{base64.b64encode(picture).decode('ascii')})"
+
+
+def _plain(text: str) -> str:
+    """What a model has said, as it said it."""
+    return re.sub(r"([\\`*_\[\]<>#!|~])", r"\\\1", " ".join(text.split()))
 
 
 def _key(text: str) -> str:

@@ -5,7 +5,6 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from prefect import flow, task
-from rich.console import Console
 
 from refsav.benchmarks.measuring import Candidate, items_of, measure
 from refsav.benchmarks.report import as_markdown, compare
@@ -15,13 +14,14 @@ from refsav.benchmarks.suites import SuiteOptions, open_suite
 from refsav.benchmarks.video_suites import VIDEO_SUITES
 from refsav.files import write_text
 from refsav.flows.artifacts import publish_markdown, publish_picture
-from refsav.flows.live_progress import bar
+from refsav.flows.notices import announced
+from refsav.flows.showing import counted
 from refsav.model.settings import InferenceSettings
 
-CONSOLE = Console(stderr=True, highlight=False, soft_wrap=True)
 REPORT = "report.md"
 
 
+@announced
 @flow(name="benchmark-sa2va")
 def benchmark_sa2va(
     checkpoint: Path,
@@ -29,8 +29,8 @@ def benchmark_sa2va(
     suite: str,
     run: Path,
     *,
-    settings: InferenceSettings | None = None,
-    options: SuiteOptions | None = None,
+    settings: InferenceSettings = InferenceSettings(),  # noqa: B008 - frozen; Prefect's form shows what it holds
+    options: SuiteOptions = SuiteOptions(),  # noqa: B008
 ) -> Result:
     """Measure a checkpoint, or go on with it, and show the figures beside the published ones.
 
@@ -42,7 +42,7 @@ def benchmark_sa2va(
         settings: How the model is asked.
         options: What the suite can be told.
     """
-    result = run_benchmark(checkpoint, data, suite, run, settings or InferenceSettings(), options or SuiteOptions())
+    result = run_benchmark(checkpoint, data, suite, run, settings, options)
     publish_figures(run, result)
     if suite in VIDEO_SUITES:
         show_masks(data, suite, run)
@@ -55,7 +55,7 @@ def run_benchmark(
 ) -> Result:
     """Ask for everything in the suite."""
     opened = open_suite(suite, data, options)
-    with _counted(f"{run.name}", items_of(opened, 0)) as told:
+    with _counted(run.name, items_of(opened, 0)) as told:
         return measure(Candidate.load(checkpoint), opened, settings, run, progress=told)
 
 
@@ -64,7 +64,7 @@ def publish_figures(run: Path, result: Result) -> None:
     """Write the table beside the published one."""
     text = as_markdown(compare({run.name: result}))
     write_text(run / REPORT, text)
-    publish_markdown(f"{run.parent.parent.name} {run.name} figures", text)
+    publish_markdown(f"{run.parent.parent.name} {run.name} figures", text, "Figures beside the published ones")
 
 
 @task
@@ -75,8 +75,8 @@ def show_masks(data: Path, suite: str, run: Path) -> None:
 
 
 @contextmanager
-def _counted(title: str, total: int) -> Iterator[Callable[[int], None]]:
-    with bar(title, total, CONSOLE) as advance:
+def _counted(name: str, total: int) -> Iterator[Callable[[int], None]]:
+    with counted(name, f"items of {name} asked", total) as advance:
         shown = 0
 
         def told(done: int) -> None:

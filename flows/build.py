@@ -101,11 +101,11 @@ def take_up_failed(run: Path) -> None:
 
 @task
 def plan_bundles(source: Path, run: Path, config: BuildConfig) -> list[str]:
-    """Give new videos to bundles, open those with changed annotations, name all bundles."""
+    """Give new videos to bundles, open those with changed ones, name all bundles."""
     directory = RunDirectory(run)
     listing = list(discover(source, config.source))
     if changed := take_up_changed(directory, source, listing):
-        say(f"{changed} {plural(changed, 'video')} with changed annotations")
+        say(f"{changed} changed {plural(changed, 'video')}")
     unreadable = list(extend_plan(directory, source, listing, config.runner.bundle_videos))
     write_part(directory.unreadable / "listing.parquet", UNREADABLE, unreadable)
     return [path.stem for path in sorted(directory.bundles.glob("bundle-*.json"))]
@@ -136,7 +136,7 @@ def annotate_bundle(bundle: str, source: Path, run: Path, config: BuildConfig) -
     directory = RunDirectory(run)
     try:
         with json_lines(directory.logs / f"{bundle}.jsonl", bundle) if config.runner.json_logs else nullcontext():
-            annotate_to_parts(directory, source, bundle, config, progress_of(run))
+            annotate_to_parts(directory, source, bundle, config, progress_of(run), config.runner.bundle_timeout_s)
     except ServersDownError as error:
         if task_run.run_count <= len(TRIED_AGAIN_AFTER_S):
             wait_s = TRIED_AGAIN_AFTER_S[task_run.run_count - 1]
@@ -224,7 +224,7 @@ def publish_report(run: Path, config: BuildConfig) -> Statistics:
     directory = RunDirectory(run)
     statistics = write_statistics(directory, config)
     gallery_index.write_index(directory, run.name, config.report)
-    publish_summary(directory, statistics)
+    publish_summary(directory, statistics, config.report.address)
     return statistics
 
 

@@ -45,6 +45,9 @@ class RunnerConfig(Config):
     bundles_at_once: int = Field(
         2, ge=1, description="Bundles worked on at the same time: on this machine, or on all nodes of Ray together."
     )
+    bundle_timeout_s: float = Field(
+        21_600.0, gt=0, description="Seconds for one bundle, all retries of its requests included; then it fails."
+    )
     json_logs: bool = Field(
         False, description="Keep what became of every object as JSON lines, a file per bundle in logs/."
     )

@@ -16,7 +16,7 @@ from refsav.flows.artifacts import publish_markdown
 from refsav.flows.benchmark import benchmark_sa2va
 from refsav.flows.gates import Promoted, Score, reasons_not_to_promote, reasons_not_to_train
 from refsav.flows.nightly_config import NightlyConfig, NightlyRun, digest_of_dataset
-from refsav.flows.notices import BUSY, REFUSED, tell_outcome
+from refsav.flows.notices import BUSY, REFUSED, announced
 from refsav.flows.showing import say
 from refsav.flows.train import train_sa2va
 from refsav.flows.update import update_ref_sav
@@ -25,13 +25,8 @@ from refsav.lock import LockedError, exclusive
 SUITE = "ref-sav"
 
 
-@flow(
-    name="nightly",
-    on_completion=[tell_outcome],
-    on_failure=[tell_outcome],
-    on_crashed=[tell_outcome],
-    on_cancellation=[tell_outcome],
-)
+@announced
+@flow(name="nightly")
 def nightly(
     source: Path,
     dataset: Path,
@@ -101,7 +96,7 @@ def promote(dataset: Path, places: NightlyRun, checkpoint: Path, digest: str, sc
     )
     places.write_promoted(promoted)
     told = f"`{promoted.checkpoint}`: J&F {promoted.jf:.1f}, learnt from {promoted.expressions} expressions"
-    publish_markdown(f"{places.root.name} outcome", f"# Promoted\n\n{told}")
+    publish_markdown(f"{places.root.name} outcome", f"# Promoted\n\n{told}", "What came of the night")
     return promoted
 
 
@@ -112,5 +107,6 @@ def _score(result: Result) -> Score:
 def _refused(places: NightlyRun, what: str, reasons: list[str]) -> State[Any]:
     told = f"{what}: {'; '.join(reasons)}"
     say(told)
-    publish_markdown(f"{places.root.name} outcome", f"# {what.capitalize()}\n\n" + "\n".join(f"- {r}" for r in reasons))
+    page = f"# {what.capitalize()}\n\n" + "\n".join(f"- {reason}" for reason in reasons)
+    publish_markdown(f"{places.root.name} outcome", page, "What came of the night")
     return Completed(name=REFUSED, message=told)

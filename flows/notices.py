@@ -1,7 +1,7 @@
 """Who wants to know how a flow ended: a message to an address of one's own, such as a Slack or Mattermost webhook."""
 
 import os
-from typing import Any
+from typing import Any, TypeVar
 
 import httpx
 from prefect.client.schemas.objects import FlowRun, State
@@ -21,13 +21,28 @@ UNTOLD = frozenset((NOTHING_NEW, BUSY))
 """Nobody wants a message every hour that there was nothing to do."""
 
 
+AnyFlow = TypeVar("AnyFlow", bound=Flow[..., Any])
+
+
+def announced(flow: AnyFlow) -> AnyFlow:
+    """Have it told how runs of a flow end; of flows within flows, only the outermost is."""
+    for hooks in (
+        flow.on_completion_hooks,
+        flow.on_failure_hooks,
+        flow.on_crashed_hooks,
+        flow.on_cancellation_hooks,
+    ):
+        hooks.append(tell_outcome)
+    return flow
+
+
 def tell_outcome(flow: Flow[Any, Any], flow_run: FlowRun, state: State[Any]) -> None:
     """Post one line about a flow run that has ended, as {"text": …}; whoever does not answer stops nothing.
 
     A hook of Prefect: it is called in the flow's own process, or by the worker when that process is gone.
     """
     address = os.environ.get(ADDRESS, "")
-    if not address or state.name in UNTOLD:
+    if not address or state.name in UNTOLD or flow_run.parent_task_run_id:
         return
     text = f"{flow.name} {flow_run.name}: {state.name}"
     if state.message:

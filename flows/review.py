@@ -21,6 +21,7 @@ from refsav.flows.artifacts import publish_markdown
 from refsav.flows.build import export_official, publish_report, split_by_video, videos_of, write_shards
 from refsav.flows.build_config import BuildConfig, read_settings
 from refsav.flows.fan_out import fan_out
+from refsav.flows.notices import announced
 from refsav.flows.showing import counted
 from refsav.lock import exclusive
 
@@ -45,6 +46,7 @@ class Imported:
     """What was no answer, one line each."""
 
 
+@announced
 @flow(name="export-review")
 def export_review(run: Path, config: ReviewConfig | None = None, *, push_tasks: bool = False) -> Exported:
     """Make the queue of a run: which objects people are asked about, with a film and a strip of each.
@@ -68,6 +70,7 @@ def export_review(run: Path, config: ReviewConfig | None = None, *, push_tasks: 
     return exported
 
 
+@announced
 @flow(name="import-review")
 def import_review(run: Path, config: ReviewConfig | None = None, *, sheet: Path | None = None) -> Imported:
     """Take answers in, and make validation shards, exports, statistics and the report of a run anew.

@@ -16,6 +16,7 @@ from prefect import flow, task
 from refsav.errors import RefSavError
 from refsav.files import write_text
 from refsav.flows.artifacts import ProgressArtifact, publish_picture
+from refsav.flows.notices import announced
 from refsav.model.curve import draw_curve
 from refsav.model.step_file import StepFile
 from refsav.model.train_config import TrainConfig
@@ -27,6 +28,7 @@ LOOK_EVERY_S = 2.0
 ENDS_WITHIN_S = 30.0
 
 
+@announced
 @flow(name="train-sa2va")
 def train_sa2va(config: TrainConfig, run: Path, *, cpu: bool = False, launcher: str = "") -> Path:
     """Train Sa2VA, from the run's last checkpoint if it has one; give the directory of the trained model.

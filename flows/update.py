@@ -14,18 +14,13 @@ from refsav.datasets.statistics import Statistics
 from refsav.flows.artifacts import publish_markdown
 from refsav.flows.build import build_ref_sav
 from refsav.flows.build_config import BuildConfig, is_finished
-from refsav.flows.notices import BUSY, NOTHING_NEW, tell_outcome
+from refsav.flows.notices import BUSY, NOTHING_NEW, announced
 from refsav.flows.showing import say
 from refsav.lock import LockedError, exclusive
 
 
-@flow(
-    name="update-ref-sav",
-    on_completion=[tell_outcome],
-    on_failure=[tell_outcome],
-    on_crashed=[tell_outcome],
-    on_cancellation=[tell_outcome],
-)
+@announced
+@flow(name="update-ref-sav")
 def update_ref_sav(
     source: Path,
     run: Path,
@@ -44,14 +39,14 @@ def update_ref_sav(
     try:
         with exclusive(run):
             news = look_for_news(RunDirectory(run), source, discover(source, config.source))
+        told_news = f"{source}: {news}"
+        if not news and not _is_unfinished(RunDirectory(run), config):
+            return _nothing_done(run, NOTHING_NEW, told_news)
+        say(told_news)
+        publish_markdown(f"{run.name} news", told_news, "What was new")
+        return build_ref_sav(source, run, config)
     except LockedError as error:
         return _nothing_done(run, BUSY, str(error).partition("\n")[0])
-    told = f"{source}: {news}"
-    if not news and not _is_unfinished(RunDirectory(run), config):
-        return _nothing_done(run, NOTHING_NEW, told)
-    say(told)
-    publish_markdown(f"{run.name} news", told)
-    return build_ref_sav(source, run, config)
 
 
 def _is_unfinished(run: RunDirectory, config: BuildConfig) -> bool:
@@ -61,5 +56,5 @@ def _is_unfinished(run: RunDirectory, config: BuildConfig) -> bool:
 
 def _nothing_done(run: Path, name: str, reason: str) -> State[Any]:
     say(f"nothing done: {reason}")
-    publish_markdown(f"{run.name} news", f"Nothing done: {reason}")
+    publish_markdown(f"{run.name} news", f"Nothing done: {reason}", "What was new")
     return Completed(name=name, message=reason)

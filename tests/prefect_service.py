@@ -37,8 +37,25 @@ class Running:
         return refsav("down", home=self.folder, folder=self.folder)
 
     def process(self, name: str) -> psutil.Process:
-        (found,) = [part for part in json.loads(self.state.read_text())["parts"] if part["name"] == name]
-        return psutil.Process(found["process_id"])
+        return psutil.Process(json.loads(self.state.read_text())["processes"][name])
+
+    def deploy(self, deployment: Mapping[str, Any]) -> None:
+        """Write prefect.yaml with one deployment of the incremental build; `up` deploys it."""
+        shipped = {
+            "name": DEPLOYMENT,
+            "entrypoint": "refsav.flows.update:update_ref_sav",
+            "concurrency_limit": {"limit": 1, "collision_strategy": "CANCEL_NEW"},
+            "work_pool": {"name": "refsav"},
+        }
+        content = {"name": "refsav", "pull": [], "deployments": [{**shipped, **deployment}]}
+        (self.folder / "prefect.yaml").write_text(json.dumps(content))  # JSON is YAML
+
+    def answers_pages_of(self, origin: str) -> bool:
+        """Whether a browser lets a page of somebody's speak to Prefect's API."""
+        asked = {"Origin": origin, "Access-Control-Request-Method": "POST"}
+        with httpx.Client(trust_env=False, timeout=60.0) as client:
+            answer = client.options(f"http://127.0.0.1:{self.port}/api/flow_runs/filter", headers=asked)
+        return answer.headers.get("access-control-allow-origin") == origin
 
     def ask(self, path: str, **content: Any) -> Any:
         """POST to Prefect's API; a server that comes up just now is waited for."""
@@ -54,10 +71,14 @@ class Running:
                         raise
                     time.sleep(0.5)
 
+    def deployment(self) -> dict[str, Any]:
+        """The deployment as Prefect's server has it."""
+        (found,) = self.ask("deployments/filter", deployments={"name": {"any_": [DEPLOYMENT]}})
+        return dict(found)
+
     def fire(self) -> str:
         """Let the deployment fire now; give the flow run's id."""
-        (deployment,) = self.ask("deployments/filter", deployments={"name": {"any_": [DEPLOYMENT]}})
-        return str(self.ask(f"deployments/{deployment['id']}/create_flow_run")["id"])
+        return str(self.ask(f"deployments/{self.deployment()['id']}/create_flow_run")["id"])
 
     def runs(self) -> list[dict[str, Any]]:
         """Runs of the deployment that have begun, the oldest first."""
@@ -83,14 +104,7 @@ def service(folder: Path, deployment: Mapping[str, Any], **environment: str) -> 
     """Start a service with one deployment of the incremental build; end it whatever happens."""
     with socket.create_server(("127.0.0.1", 0)) as taken:
         running = Running(folder, int(taken.getsockname()[1]))
-    shipped = {
-        "name": DEPLOYMENT,
-        "entrypoint": "refsav.flows.update:update_ref_sav",
-        "concurrency_limit": {"limit": 1, "collision_strategy": "CANCEL_NEW"},
-        "work_pool": {"name": "refsav"},
-    }
-    content = {"name": "refsav", "pull": [], "deployments": [{**shipped, **deployment}]}
-    (folder / "prefect.yaml").write_text(json.dumps(content))  # JSON is YAML
+    running.deploy(deployment)
     try:
         started = running.up(PREFECT_WORKER_QUERY_SECONDS="2", **environment)
         assert started.code == 0, started.err

@@ -8,7 +8,7 @@ from contextvars import copy_context
 import pytest
 
 from refsav import stopping
-from refsav.stopping import StoppedError, stopping_others, until_stopped
+from refsav.stopping import LateError, StoppedError, stopping_others, until_stopped
 
 
 async def endless(ended: list[str]) -> None:
@@ -34,6 +34,13 @@ def test_awaited_work_in_another_thread_is_cancelled_when_the_main_one_is_interr
         raise KeyboardInterrupt
     thread.join(30)
     assert ended == ["cleaned up", "stopped before it was done"]
+
+
+def test_work_that_is_late_is_cancelled() -> None:
+    ended: list[str] = []
+    with pytest.raises(LateError, match="not done after 0 s"):
+        asyncio.run(until_stopped(endless(ended), 0.1))
+    assert ended == ["cleaned up"]
 
 
 def test_who_looks_goes_on_until_then_and_again_afterwards() -> None:

@@ -22,8 +22,12 @@ def up(
     port: Annotated[int, typer.Option(help="Port of Prefect's page on 127.0.0.1.", min=1, max=65535)] = 4200,
     folder: Folder = FOLDER,
 ) -> None:
-    """Start a Prefect server, a worker and the deployments on this machine; what runs already is left alone."""
-    from refsav.service import ServiceFolder, start
+    """Start a Prefect server, a worker and the deployments on this machine; what runs already is left alone.
+
+    Deployments that were edited since are deployed again.
+    """
+    from refsav.service import start
+    from refsav.service_folder import ServiceFolder
 
     service = start(ServiceFolder(folder), deployments, port, tell=lambda line: err.print(line, style="dim"))
     out.print(f"Prefect: {service.address}   logs: {escape(str(folder))}")
@@ -37,7 +41,8 @@ def up(
 @app.command()
 def down(folder: Folder = FOLDER) -> None:
     """End what `refsav up` has started on this machine, and nothing else."""
-    from refsav.service import ServiceFolder, stop
+    from refsav.service import stop
+    from refsav.service_folder import ServiceFolder
 
     ended = stop(ServiceFolder(folder))
     out.print(f"ended: {', '.join(ended)}" if ended else "nothing runs")

@@ -33,8 +33,12 @@ def lock(stream: IO[Any], within_s: float = 0.0) -> bool:
 
 
 @contextmanager
-def exclusive(folder: Path) -> Iterator[None]:
+def exclusive(folder: Path, what: str = "run") -> Iterator[None]:
     """Hold `folder` for this process alone.
+
+    Args:
+        folder: Made if it is new.
+        what: What it holds, for the message.
 
     Raises:
         LockedError: If another process holds it; the message names it.
@@ -54,8 +58,8 @@ def exclusive(folder: Path) -> Iterator[None]:
         if not lock(stream):
             stream.seek(0)
             holder = stream.read().strip() or "another process"
-            fix = "wait until it has ended, or build into another run directory"
-            raise LockedError(f"{folder}: {holder} is working on this run\n  fix: {fix}")
+            fix = "wait until it has ended, or name another folder"
+            raise LockedError(f"{folder}: {holder} is working on this {what}\n  fix: {fix}")
         stream.truncate(0)
         stream.write(f"process {os.getpid()} on {os.uname().nodename}\n")
         stream.flush()

@@ -1,9 +1,6 @@
-"""RefSAV as a service on one machine: Prefect's server, a worker, the deployments; started and ended, nothing else.
+"""RefSAV as a service on one machine: Prefect's server, a worker, the deployments; started and ended, nothing else."""
 
-What was started is written down with its process id and the time of its start, so that an id that the system has given
-to somebody else meanwhile is never ended.
-"""
-
+import hashlib
 import os
 import socket
 import subprocess
@@ -11,30 +8,30 @@ import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 import httpx
-import psutil
-from pydantic import TypeAdapter, ValidationError
 
-from refsav.errors import ConfigError, RecordError, RefSavError
-from refsav.files import DiskError, write_bytes
+from refsav.errors import ConfigError, RefSavError
+from refsav.files import DiskError
 from refsav.lock import exclusive
+from refsav.marked_processes import MARK, end, values_of
+from refsav.prefect_api import PrefectApi
+from refsav.service_folder import Service, ServiceFolder
 
 POOL = "refsav"
 """The work pool of prefect.yaml."""
 
 READY_WITHIN_S = 180.0
 DEPLOYED_WITHIN_S = 300.0
-ENDS_WITHIN_S = 30.0
-"""Seconds for a build to end in good order; nothing is lost when it is cut off."""
 LOOK_EVERY_S = 0.2
-SAME_START_WITHIN_S = 2.0
-"""The system tells a start in ticks since it was booted; a clock that is set moves it a little."""
-TOLD_CHARACTERS = 2000
 
 PARTS = ("server", "worker")
+"""In the order in which they are started."""
+
+FLOW_RUN = "PREFECT__FLOW_RUN_ID"
+"""What Prefect tells the process of a flow run."""
 
 DEFAULTS = {
     "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
@@ -50,82 +47,8 @@ class ServiceError(RefSavError):
     """A part of the service did not come up."""
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Part:
-    """A process that was started."""
-
-    name: str
-    """server or worker."""
-    process_id: int
-    started_s: float
-    """When it was started, in seconds since 1970."""
-
-    @classmethod
-    def of(cls, name: str, process_id: int) -> "Part":
-        """Describe a process that runs."""
-        return cls(name=name, process_id=process_id, started_s=psutil.Process(process_id).create_time())
-
-    def process(self) -> psutil.Process | None:
-        """Give the process, or None if it has ended, whoever has its id now."""
-        with suppress(psutil.Error):
-            found = psutil.Process(self.process_id)
-            same = abs(found.create_time() - self.started_s) < SAME_START_WITHIN_S
-            if same and found.status() != psutil.STATUS_ZOMBIE:
-                return found
-        return None
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Service:
-    """What runs; kept in the service's folder."""
-
-    address: str
-    """Of the page that a browser opens; its API is below /api."""
-    parts: tuple[Part, ...]
-
-    @property
-    def api(self) -> str:
-        """For PREFECT_API_URL."""
-        return f"{self.address}/api"
-
-
-@dataclass(frozen=True, slots=True)
-class ServiceFolder:
-    """Where a service keeps its state, its logs and Prefect's database."""
-
-    root: Path
-
-    @property
-    def state(self) -> Path:
-        """What runs."""
-        return self.root / "service.json"
-
-    @property
-    def prefect(self) -> Path:
-        """Prefect's own folder: its database."""
-        return self.root / "prefect"
-
-    def log(self, name: str) -> Path:
-        """What a part of the service says."""
-        return self.root / f"{name}.log"
-
-    def read(self) -> Service | None:
-        """Read what was started; None if that is nothing. Raises RecordError."""
-        try:
-            return _SERVICE.validate_json(self.state.read_bytes())
-        except FileNotFoundError:
-            return None
-        except (OSError, ValidationError) as error:
-            fix = "end what is left of the service by hand (ps), and delete this file"
-            raise RecordError(self.state, "", f"cannot be read: {error}", fix) from None
-
-    def write(self, service: Service) -> None:
-        """Write down what was started. Raises DiskError."""
-        write_bytes(self.state, _SERVICE.dump_json(service, indent=1) + b"\n")
-
-
 def start(folder: ServiceFolder, deployments: Path, port: int, *, tell: Callable[[str], None]) -> Service:
-    """Start what does not run yet, and deploy; a service that runs is left alone.
+    """Start what does not run yet, and deploy what its server does not have yet.
 
     Args:
         folder: Where the service keeps its state.
@@ -134,31 +57,33 @@ def start(folder: ServiceFolder, deployments: Path, port: int, *, tell: Callable
         tell: Gets a line for each step.
 
     Raises:
-        ConfigError: If there is no such file, or the port is taken.
+        ConfigError: If there is no such file, the port is taken, or a server that runs asks for a password.
+        RecordError: If the folder's state cannot be read.
         ServiceError: If a part does not come up, or the deployments are refused; what runs then, `stop` ends.
         LockedError: If somebody else starts or stops it just now.
+        DiskError: If the folder cannot be written.
     """
-    with exclusive(folder.root):
-        service = folder.read() or Service(address="", parts=())
-        running = {part.name: part for part in service.parts if part.process()}
-        if running.keys() == set(PARTS):
-            return service
-        if not deployments.is_file():
-            fix = "run this in a clone of RefSAV, or name a file with --deployments"
-            raise ConfigError(f"{deployments}: there is no such file\n  fix: {fix}")
+    with exclusive(folder.root, "service"):
+        wanted = _digest_of(deployments)
+        service = folder.read()
+        running = {name: service.processes[name] for name in PARTS if folder.runs(service, name)}
         # What is left of it stays where it is: a worker goes on with its build, and finds the server where it was.
         address = service.address if running else f"http://127.0.0.1:{port}"
-        service = Service(address=address, parts=tuple(running.values()))
+        service = replace(service, address=address, processes=running)
         if "server" not in running:
             tell("starting Prefect's server; the first time this takes half a minute")
             service = _begin_server(folder, service)
         _wait_for(folder, service, "server", "health")
         if "worker" not in running:
+            _free_places(service, tell)
             tell("starting a worker")
             service = _begin(folder, service, "worker", ("worker", "start", "--pool", POOL, "--type", "process"))
         _wait_for(folder, service, "worker", f"work_pools/{POOL}")
-        tell(f"deploying {deployments}")
-        _deploy(folder, service, deployments)
+        if service.deployed != wanted:
+            tell(f"deploying {deployments}")
+            _deploy(folder, service, deployments)
+            service = replace(service, deployed=wanted)
+            folder.write(service)
         return service
 
 
@@ -166,32 +91,49 @@ def stop(folder: ServiceFolder) -> list[str]:
     """End what `start` has started, the worker with its flows first; name what was ended.
 
     Raises:
-        RecordError: If the folder's state cannot be read.
         LockedError: If somebody else starts or stops it just now.
+        DiskError: If the folder cannot be written.
     """
-    if not folder.state.exists():
+    if not folder.root.is_dir():
         return []
-    with exclusive(folder.root):
-        service = folder.read()
-        parts = sorted(service.parts, key=lambda part: part.name, reverse=True) if service else []
-        ended = [part.name for part in parts if _end(part)]
+    with exclusive(folder.root, "service"):
+        try:
+            processes = folder.read().processes
+        except RefSavError:  # the marks tell as much, but for who goes first
+            processes = {}
+        ended = [name for name in reversed(PARTS) if end(processes.get(name), folder.mark(name))]
         folder.state.unlink(missing_ok=True)
         return ended
 
 
+def _digest_of(deployments: Path) -> str:
+    """Digest what is deployed, and from where: its paths start there."""
+    try:
+        content = deployments.read_bytes()
+    except OSError as error:
+        problem = "there is no such file" if isinstance(error, FileNotFoundError) else f"cannot be read: {error}"
+        fix = "run this in a clone of RefSAV, or name a file with --deployments"
+        raise ConfigError(f"{deployments}: {problem}\n  fix: {fix}") from None
+    return hashlib.sha256(os.fsencode(f"{Path.cwd()}\0{deployments}\0") + content).hexdigest()
+
+
 def _environment(folder: ServiceFolder, service: Service) -> Mapping[str, str]:
+    # A page of somebody else that is open in the same browser must not speak to the API, which can start anything.
+    own_pages = f"{service.address},http://localhost:{service.port}"
     home = {"PREFECT_HOME": str(folder.prefect.resolve()), "PREFECT_API_URL": service.api}
-    return {**DEFAULTS, **os.environ, **home}
+    return {**DEFAULTS, "PREFECT_SERVER_CORS_ALLOWED_ORIGINS": own_pages, **os.environ, **home}
 
 
 def _begin_server(folder: ServiceFolder, service: Service) -> Service:
-    port = service.address.rpartition(":")[2]
-    _refuse_taken_port(int(port))
-    return _begin(folder, service, "server", ("server", "start", "--host", "127.0.0.1", "--port", port))
+    _refuse_taken_port(service.port)
+    # Who was deployed to is the database in the folder; it may have been deleted meanwhile.
+    service = replace(service, deployed="")
+    arguments = ("server", "start", "--host", "127.0.0.1", "--port", str(service.port))
+    return _begin(folder, service, "server", arguments)
 
 
 def _begin(folder: ServiceFolder, service: Service, name: str, arguments: Sequence[str]) -> Service:
-    """Start one part and write it down at once: whatever happens next, `stop` finds it."""
+    """Start one part and write it down; killed in between, `stop` finds it all the same, by its mark."""
     try:
         with folder.log(name).open("ab") as log:
             process = subprocess.Popen(
@@ -199,28 +141,35 @@ def _begin(folder: ServiceFolder, service: Service, name: str, arguments: Sequen
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,
-                env=_environment(folder, service),
+                env={**_environment(folder, service), MARK: folder.mark(name)},
                 start_new_session=True,  # Ctrl-C in this terminal is not meant for it
             )
     except OSError as error:
         raise DiskError(folder.log(name), error) from error
-    service = replace(service, parts=(*service.parts, Part.of(name, process.pid)))
+    service = replace(service, processes={**service.processes, name: process.pid})
     folder.write(service)
     return service
 
 
 def _wait_for(folder: ServiceFolder, service: Service, name: str, path: str) -> None:
     """Wait until the server answers a question well."""
-    end = time.monotonic() + READY_WITHIN_S
-    with httpx.Client(trust_env=False, timeout=5.0) as client:
-        while any(part.name == name and part.process() for part in service.parts):
-            with suppress(httpx.TransportError):
-                if client.get(f"{service.api}/{path}").is_success:
-                    return
-            if time.monotonic() > end:
-                raise ServiceError(f"the {name} is not ready after {READY_WITHIN_S:.0f} s\n{_last_words(folder, name)}")
+    end_s = time.monotonic() + READY_WITHIN_S
+    with PrefectApi(service.api) as api:
+        while folder.runs(service, name):
+            if api.answers(path):
+                return
+            if time.monotonic() > end_s:
+                problem = f"the {name} is not ready after {READY_WITHIN_S:.0f} s"
+                raise ServiceError(f"{problem}\n{folder.last_words(name)}")
             time.sleep(LOOK_EVERY_S)
-    raise ServiceError(f"the {name} has ended\n{_last_words(folder, name)}")
+    raise ServiceError(f"the {name} has ended\n{folder.last_words(name)}")
+
+
+def _free_places(service: Service, tell: Callable[[str], None]) -> None:
+    """Let new runs begin in place of those that have died with their worker: Prefect would wait for five minutes."""
+    with PrefectApi(service.api) as api, suppress(httpx.HTTPError):
+        if dead := api.crash_runs(POOL, values_of(FLOW_RUN)):
+            tell(f"noting {dead} {'run' if dead == 1 else 'runs'} as crashed, which died with the worker")
 
 
 def _deploy(folder: ServiceFolder, service: Service, deployments: Path) -> None:
@@ -241,7 +190,7 @@ def _deploy(folder: ServiceFolder, service: Service, deployments: Path) -> None:
         except subprocess.TimeoutExpired:
             problem = f"was not done after {DEPLOYED_WITHIN_S:.0f} s"
     if problem:
-        raise ServiceError(f"prefect deploy of {deployments} {problem}\n{_last_words(folder, 'deploy')}")
+        raise ServiceError(f"prefect deploy of {deployments} {problem}\n{folder.last_words('deploy')}")
 
 
 def _refuse_taken_port(port: int) -> None:
@@ -249,32 +198,5 @@ def _refuse_taken_port(port: int) -> None:
         socket.create_server(("127.0.0.1", port)).close()
     except OSError as error:
         problem = f"127.0.0.1:{port} cannot be listened on: {os.strerror(error.errno or 0)}"
-        raise ConfigError(f"{problem}\n  fix: end what listens there, or choose another --port") from None
-
-
-def _end(part: Part) -> bool:
-    """End a process and all that it has started; tell whether it ran."""
-    process = part.process()
-    if process is None:
-        return False
-    left = [process]
-    with suppress(psutil.Error):
-        left += process.children(recursive=True)
-        process.terminate()
-        process.wait(ENDS_WITHIN_S)
-    for last_resort in (psutil.Process.terminate, psutil.Process.kill):
-        _, left = psutil.wait_procs(left, timeout=0)
-        for one in left:
-            with suppress(psutil.Error):
-                last_resort(one)
-        _, left = psutil.wait_procs(left, timeout=ENDS_WITHIN_S)
-    return True
-
-
-def _last_words(folder: ServiceFolder, name: str) -> str:
-    path = folder.log(name)
-    text = path.read_text(encoding="utf-8", errors="replace")[-TOLD_CHARACTERS:]
-    return "".join(f"  | {line}\n" for line in text.splitlines()) + f"  fix: see above; the whole log is {path}"
-
-
-_SERVICE = TypeAdapter(Service)
+        fix = "end what listens there, or choose another --port (after refsav down, if a part of this service runs)"
+        raise ConfigError(f"{problem}\n  fix: {fix}") from None

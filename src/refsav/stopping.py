@@ -1,9 +1,11 @@
 """Ending early: Ctrl-C reaches the main thread alone, so threads that work for long look here whether to go on."""
 
 import asyncio
+import math
 import os
 import signal
 import threading
+import time
 from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -29,6 +31,10 @@ class StoppedError(RefSavError):
 
     def __init__(self) -> None:
         super().__init__("stopped before it was done\n  fix: run the same command again, it goes on from here")
+
+
+class LateError(RefSavError):
+    """Work has taken longer than it may; what is on disk is whole."""
 
 
 @contextmanager
@@ -69,15 +75,17 @@ def _is_ended() -> bool:
     return ended is not None and ended.is_set()
 
 
-async def until_stopped(work: Coroutine[Any, Any, Result]) -> Result:
-    """Await some work, or cancel it when it is to end. Raises StoppedError, and what the work raises."""
+async def until_stopped(work: Coroutine[Any, Any, Result], within_s: float = math.inf) -> Result:
+    """Await some work, or cancel it when it is to end. Raises StoppedError, LateError, and what the work raises."""
+    end_s = time.monotonic() + within_s
     task = asyncio.ensure_future(work)
     while not task.done():
         await asyncio.wait({task}, timeout=LOOK_EVERY_S)
-        if _is_ended() and not task.done():
+        is_late = time.monotonic() > end_s
+        if (_is_ended() or is_late) and not task.done():
             task.cancel()
             await asyncio.wait({task})
-            raise StoppedError
+            raise LateError(f"not done after {within_s:.0f} s") if is_late else StoppedError
     return task.result()
 
 

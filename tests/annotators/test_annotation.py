@@ -21,6 +21,7 @@ from refsav.datasets.records import Stage
 from refsav.datasets.run import RunDirectory
 from refsav.datasets.sav import SourceConfig, discover
 from refsav.files import DiskError
+from refsav.stopping import LateError
 
 BUNDLE = "bundle-000000"
 CopyClips = Callable[..., Path]
@@ -142,6 +143,17 @@ def test_a_done_bundle_is_left_alone(source: Path, config: AnnotationConfig, tmp
     annotate_to_parts(run, source, BUNDLE, config, told)
     assert parts(run) == before
     assert told.videos == []
+
+
+def test_a_bundle_that_is_late_fails_and_is_gone_on_with(
+    source: Path, config: AnnotationConfig, tmp_path: Path
+) -> None:
+    run = planned(tmp_path / "run", source)
+    with pytest.raises(LateError, match=rf"{BUNDLE}: not done after 0 s\n  fix: .* runner.bundle_timeout_s"):
+        annotate_to_parts(run, source, BUNDLE, config, Told(), within_s=0.01)
+    assert not is_done(run, BUNDLE)
+    annotate_to_parts(run, source, BUNDLE, config, Told())
+    assert is_done(run, BUNDLE)
 
 
 def test_parts_that_were_lost_come_back_from_the_journal(

@@ -28,6 +28,10 @@ def source(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def run(source: Path, tmp_path: Path) -> RunDirectory:
+    return described_run(source, tmp_path)
+
+
+def described_run(source: Path, tmp_path: Path) -> RunDirectory:
     """A run in which all of it is described, in one bundle."""
     directory = RunDirectory(tmp_path / "run")
     take_up_changed(directory, source, listed(source))
@@ -62,7 +66,7 @@ def test_a_described_source_is_no_news_and_nothing_is_written_to_find_that_out(r
     before = {path: path.stat().st_mtime_ns for path in run.root.rglob("*")}
     found = news(run, source)
     assert not found
-    assert str(found) == "no new video, no changed annotation"
+    assert str(found) == "no new video, none changed"
     assert {path: path.stat().st_mtime_ns for path in run.root.rglob("*")} == before
 
 
@@ -70,7 +74,7 @@ def test_new_changed_and_begun_are_told_apart(run: RunDirectory, source: Path) -
     changed = change(source)
     found = News(new=("x",), changed=news(run, source).changed, begun=(BUNDLE,))
     assert found.changed == (changed,)
-    assert str(found) == "new videos: 1, videos with changed annotations: 1, open bundles: 1"
+    assert str(found) == "new videos: 1, changed videos: 1, open bundles: 1"
 
 
 def test_a_changed_video_leaves_the_parts_and_comes_back_and_the_others_stay(run: RunDirectory, source: Path) -> None:
@@ -108,5 +112,39 @@ def test_an_annotation_that_is_gone_is_no_change_and_one_that_comes_is(run: RunD
 
 def test_a_run_of_an_older_version_takes_annotations_as_they_are(run: RunDirectory, source: Path) -> None:
     run.seen.unlink()
+    run.seen_media.unlink()
     change(source)
+    assert not news(run, source)
+
+
+def test_a_video_that_comes_after_its_annotations_is_a_change_and_one_that_goes_is_none(
+    source: Path, tmp_path: Path
+) -> None:
+    media = sorted(source.rglob("*.mp4"))[0]
+    aside = media.rename(tmp_path / "aside")
+    run = described_run(source, tmp_path)
+    assert media.stem not in described(run)
+    assert not news(run, source)
+    aside.rename(media)
+    assert news(run, source).changed == (media.stem,)
+    assert take_up_changed(run, source, listed(source)) == 1
+    annotate_to_parts(run, source, BUNDLE, CONFIG, Silent())
+    assert media.stem in described(run)
+    media.rename(aside)
+    assert take_up_changed(run, source, listed(source)) == 0
+    assert not news(run, source)
+    aside.rename(media)
+    assert not news(run, source), "the same is back"
+
+
+def test_a_video_that_was_looked_at_half_copied_is_a_change_when_it_is_whole(source: Path, tmp_path: Path) -> None:
+    media = sorted(source.rglob("*.mp4"))[0]
+    whole = media.read_bytes()
+    media.write_bytes(whole[: len(whole) // 2])
+    run = described_run(source, tmp_path)
+    media.write_bytes(whole)
+    assert news(run, source).changed == (media.stem,)
+    take_up_changed(run, source, listed(source))
+    annotate_to_parts(run, source, BUNDLE, CONFIG, Silent())
+    assert media.stem in described(run)
     assert not news(run, source)

@@ -8,9 +8,14 @@ from zoneinfo import ZoneInfo
 import pytest
 import yaml
 from prefect import Flow
+from prefect.automations import Automation
 from prefect.utilities.callables import parameter_schema
 
-CONTENT = yaml.safe_load((Path(__file__).parents[2] / "prefect.yaml").read_text())
+from refsav.flows.notices import tell_outcome
+
+ROOT = Path(__file__).parents[2]
+CONTENT = yaml.safe_load((ROOT / "prefect.yaml").read_text())
+AUTOMATIONS = yaml.safe_load((ROOT / "configs/automations.yaml").read_text())["automations"]
 
 
 @pytest.fixture(params=CONTENT["deployments"], ids=lambda one: one["name"])
@@ -32,8 +37,16 @@ def test_its_parameters_are_the_flow_s_and_a_form_can_be_made_of_them(deployment
     assert isinstance(flow, Flow)
     schema = parameter_schema(flow)
     assert deployment["parameters"].keys() <= schema.properties.keys()
+    assert set(schema.required) <= deployment["parameters"].keys(), "it can be fired as it is"
+    flow.validate_parameters(deployment["parameters"])
     config = schema.properties.get("config")
     assert config is None or "$ref" in str(config), "its keys are fields of the form"
+
+
+def test_it_is_told_how_its_runs_end(deployment: dict[str, Any]) -> None:
+    flow = flow_of(deployment)
+    hooks = (flow.on_completion_hooks, flow.on_failure_hooks, flow.on_crashed_hooks, flow.on_cancellation_hooks)
+    assert all(tell_outcome in one for one in hooks)
 
 
 def test_one_run_at_a_time_in_the_pool_that_up_makes(deployment: dict[str, Any]) -> None:
@@ -45,3 +58,17 @@ def test_one_run_at_a_time_in_the_pool_that_up_makes(deployment: dict[str, Any])
 def test_a_schedule_says_where_its_hours_are(deployment: dict[str, Any]) -> None:
     for schedule in deployment.get("schedules", ()):
         ZoneInfo(schedule["timezone"])
+
+
+def test_both_builds_are_told_the_same() -> None:
+    """They share a run: of two configurations each would make anew what the other has made."""
+    parameters = {one["name"]: one["parameters"] for one in CONTENT["deployments"]}
+    assert parameters["build-ref-sav"]["config"] is parameters["nightly"]["config"]["build"]
+    assert parameters["build-ref-sav"]["run"] == parameters["nightly"]["dataset"]
+
+
+@pytest.mark.parametrize("automation", AUTOMATIONS, ids=lambda one: one["name"])
+def test_an_automation_is_one_and_of_a_deployment(automation: dict[str, Any]) -> None:
+    Automation.model_validate(automation)
+    related = automation["trigger"]["match_related"]
+    assert related["prefect.resource.name"] in {one["name"] for one in CONTENT["deployments"]}

@@ -11,7 +11,7 @@ from prefect.client.schemas.objects import State
 from prefect.states import Completed
 
 from refsav.errors import RefSavError
-from refsav.flows.notices import NOTHING_NEW, tell_outcome
+from refsav.flows.notices import NOTHING_NEW, announced
 
 pytestmark = pytest.mark.usefixtures("prefect_server")
 
@@ -39,7 +39,8 @@ def told(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
     server.server_close()
 
 
-@flow(name="work", on_completion=[tell_outcome], on_failure=[tell_outcome])
+@announced
+@flow(name="work")
 def work(outcome: str) -> State[None] | None:
     if outcome == "fails":
         raise RefSavError("a video is missing\n  fix: bring it back")
@@ -53,6 +54,17 @@ def test_completion_and_failure_are_told_in_one_line_each(told: list[str]) -> No
     assert told[0].endswith(": Completed")
     assert told[1].endswith("RefSavError: a video is missing")
     assert ": Failed: " in told[1]
+
+
+@announced
+@flow(name="outer")
+def outer() -> None:
+    work("is done")
+
+
+def test_of_a_flow_within_a_flow_only_the_outer_one_is_told(told: list[str]) -> None:
+    outer()
+    assert [text.split(" ")[0] for text in told] == ["outer"]
 
 
 def test_that_there_was_nothing_to_do_is_not_told(told: list[str]) -> None:

@@ -75,7 +75,7 @@ def test_nothing_new_is_nothing_done_and_a_new_video_is_described_alone(
     first, before = described(run), times(run)
     again = update()
     assert (again.type.value, again.name) == ("COMPLETED", "NothingNew")
-    assert again.message == f"{scenes}: no new video, no changed annotation"
+    assert again.message == f"{scenes}: no new video, none changed"
     assert times(run) == before
 
     shutil.copytree(scenes.parent / "all", scenes, dirs_exist_ok=True)

@@ -49,6 +49,7 @@ def test_the_server_gets_the_flow_run_its_tasks_and_the_artifacts(
     assert by_type.keys() == {"progress", "table", "markdown"}
     assert {artifact["data"] for artifact in artifacts if artifact["type"] == "progress"} == {100}
     assert "3 objects = 3 expressions + 0 dropped + 0 failed" in by_type["markdown"]["data"]
+    assert by_type["markdown"]["data"].count("](data:image/jpeg;base64,") == 2, "a strip of each video"
     table = json.loads(by_type["table"]["data"])
     assert table[0]["outcome"] == "expressions"
     assert table[0]["objects"] == 3

@@ -6,6 +6,7 @@ from datetime import datetime
 from pathlib import Path
 
 import pytest
+from psutil import STATUS_ZOMBIE
 
 from refsav.datasets.parts import read_expressions
 from refsav.datasets.run import RunDirectory
@@ -54,11 +55,17 @@ def test_up_builds_by_itself_what_is_new_and_down_ends_exactly_that(tmp_path: Pa
         assert len(list(run.expressions.glob("*"))) == 2
 
         again = running.up()
-        assert (again.code, "starting" in again.err) == (0, False)
+        assert (again.code, again.err) == (0, ""), "nothing to start, nothing to deploy"
+        assert running.answers_pages_of(f"http://localhost:{running.port}")
+        assert not running.answers_pages_of("http://somewhere.example"), "who could start anything here"
+        running.deploy({**deployment, "tags": ["edited"]})
+        edited = running.up()
+        assert ("starting" in edited.err, "deploying" in edited.err) == (False, True)
+        assert running.deployment()["tags"] == ["edited"]
         assert [running.process(name) for name in ("server", "worker")] == processes
         down = running.down()
         assert "ended: worker, server" in down.out
-        assert not any(process.is_running() for process in processes)
+        assert not any(process.is_running() and process.status() != STATUS_ZOMBIE for process in processes)
         assert running.down().out == "nothing runs\n"
 
 
