@@ -16,7 +16,7 @@ Judgement = Literal["accept", "fix", "reject", "none"]
 """Of the long expression; "none" where an annotator has written a short one only."""
 
 Outcome = Literal["candidate", "accepted", "edited", "rejected"]
-"""What holds for a long expression; it stays a candidate until enough annotators agree."""
+"""What holds for a long expression; it is a candidate until somebody has judged it, and while annotators are tied."""
 
 Rule = Literal["majority", "latest"]
 """How several annotators become one decision."""
@@ -98,8 +98,8 @@ class Decision:
 
 
 def one_line(text: str) -> str:
-    """Take line breaks and doubled spaces out of what somebody has typed."""
-    return " ".join(text.split())
+    """Take line breaks and doubled spaces out of what somebody has typed; a dash, or what cannot be seen, is nothing."""
+    return " ".join(text.split()) if any(map(str.isalnum, text)) else ""
 
 
 def timestamp(moment: datetime) -> str:

@@ -59,6 +59,16 @@ def test_an_annotation_becomes_an_answer_with_who_and_when():
     )
 
 
+def test_one_annotation_that_cannot_be_used_leaves_the_others_of_its_task():
+    said = list(answers_of(exported(annotation(who=None), {"result": None}, annotation("reject", who=2)), {2: "bob"}))
+    assert [one.judgement for one in said if isinstance(one, Answer)] == ["reject"] and len(said) == 3
+
+
+def test_an_annotation_that_somebody_else_has_changed_says_what_that_one_says():
+    (answer,) = answers_of(exported(annotation() | {"updated_by": 2}), {1: "ann", 2: "bob"})
+    assert answer.annotator == "bob"
+
+
 def test_a_skipped_task_is_no_answer_and_one_who_has_left_keeps_a_number():
     said = list(answers_of(exported(annotation(cancelled=True), annotation(who=9)), {1: "ann"}))
     assert [answer.annotator for answer in said] == ["user 9"]
@@ -74,7 +84,9 @@ def test_a_skipped_task_is_no_answer_and_one_who_has_left_keeps_a_number():
         (exported(annotation("what")), "task 5 (sav_000001/manual/0), ann: has neither a verdict nor"),
         (exported(annotation(), task="../../etc"), "task 5: '../../etc' names no task of refsav; fix:"),
         ({"id": 5, "data": {"image": "x.jpg"}, "annotations": []}, "task 5: is no task of refsav; fix:"),
-        (exported({"completed_by": {}, "result": 3}), "task 5: is no task of refsav; fix:"),
+        (exported({"id": 8, "result": 3}), "task 5 (sav_000001/manual/0): annotation 8 is none of this page; fix:"),
+        (exported(annotation(who=None)), "task 5 (sav_000001/manual/0): whoever said this has no account any more"),
+        (exported(annotation(), text="Other words."), "task 5 (sav_000001/manual/0), ann: the words of the task were"),
     ],
 )
 def test_what_is_no_answer_is_one_line(told, problem):

@@ -93,6 +93,8 @@ def test_an_accepted_text_that_was_changed_is_a_correction():
     ("said", "problem"),
     [
         (answer("fix", long=" \n "), "the corrected text is empty\n  fix: write it, or reject"),
+        (answer("fix", long="\u200b \u2026"), "the corrected text is empty"),
+        (answer("none", short="-"), "has neither a verdict nor a short expression"),
         (answer("fix", long=TEXT), "says fix and changes nothing\n  fix: correct the text, or accept"),
         (answer("none"), "has neither a verdict nor a short expression"),
         (answer("none", long="Other words."), "has a corrected text and no verdict\n  fix: say fix"),
