@@ -98,7 +98,7 @@ class Decision:
 
 
 def one_line(text: str) -> str:
-    """Take line breaks and doubled spaces out of what somebody has typed; a dash, or what cannot be seen, is nothing."""
+    """Take line breaks and doubled spaces out of what somebody has typed; a dash, or what nobody sees, is nothing."""
     return " ".join(text.split()) if any(map(str.isalnum, text)) else ""
 
 
