@@ -6,7 +6,7 @@ from typing import Any, cast, get_args
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from refsav.annotators.label_studio import LabelStudio
+from refsav.annotators.label_studio import NO_PROJECT, LabelStudio, NoProjectError
 from refsav.annotators.review_project import ProjectPlace, read_place
 from refsav.datasets.review import Answer, Gathered, Judgement, TaskName, UnusableAnswerError, checked_answer, timestamp
 from refsav.datasets.run import RunDirectory
@@ -23,6 +23,8 @@ def pull(run: RunDirectory) -> Gathered:
     """
     place = place_of(run)
     with LabelStudio(place.address) as server:
+        if not server.has_project(place.project, place.mark):
+            raise NoProjectError(f"{place.address}/projects/{place.project}: {NO_PROJECT}")
         names = server.annotators()
         exported = server.annotated_tasks(place.project)
     found = [one for content in exported for one in answers_of(content, names)]

@@ -133,7 +133,8 @@ def push_review(run: Path, overrides: Mapping[str, Any]) -> None:
         pushed = push(directory, config)
     if pushed.made_anew:
         out.print("the project of before is gone, so there is a new one")
-    out.print(f"[bold]{pushed.added} tasks[/] sent, {pushed.there} were there already")
+    changed = f"; {pushed.changed} of them showed something else and are put right" if pushed.changed else ""
+    out.print(f"[bold]{pushed.added} tasks[/] sent, {pushed.there} were there already{changed}")
     out.print(f"  label them: {escape(pushed.place.address)}/projects/{pushed.place.project}/data")
 
 

@@ -1,7 +1,9 @@
 """What Label Studio is sent and what it says, without a server: the page, the tasks, annotations of every kind."""
 
 import socket
+import threading
 import xml.etree.ElementTree as ElementTree
+from http.server import BaseHTTPRequestHandler, HTTPServer
 
 import pytest
 
@@ -114,6 +116,22 @@ def test_a_server_that_is_down_is_one_clear_line(monkeypatch):
     with pytest.raises(LabelStudioError, match=r"does not answer: .*\n  fix: start it \(make label-studio\)") as told:
         LabelStudio(address)
     assert "secret-token" not in str(told.value)
+
+
+@pytest.mark.parametrize("status", [200, 404])
+def test_another_server_than_label_studio_is_told(monkeypatch, status):
+    class Other(BaseHTTPRequestHandler):
+        def do_POST(self):
+            self.send_response(status)
+            self.end_headers()
+            self.wfile.write(b"[]")
+
+    monkeypatch.setenv(TOKEN_VARIABLE, "secret-token")
+    with HTTPServer(("127.0.0.1", 0), Other) as server:
+        threading.Thread(target=server.handle_request, daemon=True).start()
+        address = f"http://127.0.0.1:{server.server_port}"
+        with pytest.raises(LabelStudioError, match=f"^{address}: is no Label Studio\n  fix: see whether this is the"):
+            LabelStudio(address)
 
 
 def test_a_run_outside_of_what_label_studio_serves_is_refused_before_anything_is_sent(run, tmp_path):
