@@ -10,6 +10,8 @@ from refsav.datasets.frames import decode
 from refsav.datasets.run import RunDirectory
 from refsav.datasets.samples import iterate
 from refsav.datasets.statistics import read_statistics
+from refsav.flows.review import export_review, import_review
+from refsav.lock import exclusive
 from tests.command import Finished
 
 CopyClips = Callable[..., Path]
@@ -99,6 +101,15 @@ def test_what_cannot_be_reviewed_is_one_clear_line(
     assert "name a file that ends in .csv or .jsonl" in command("review", "import", run, tmp_path / "x.ods").err
     (run / "splits.parquet").unlink()
     assert "let the build of this run come to its end first" in command("review", "export", run).err
+
+
+def test_while_another_process_works_on_the_run_nothing_is_done(command: Command, built: tuple[Path, Path]) -> None:
+    _, run = built
+    with exclusive(run):
+        exported, imported = (flow(run, return_state=True) for flow in (export_review, import_review))
+        told = command("review", "export", run)
+    assert (exported.name, imported.name) == ("Busy", "Busy")
+    assert told.code == 1 and "is working on this run" in told.err and "Traceback" not in told.err
 
 
 def test_a_lost_video_is_told_and_the_others_are_asked_about(command: Command, built: tuple[Path, Path]) -> None:

@@ -13,6 +13,7 @@ from refsav.annotators.review_project import push, read_place
 from refsav.annotators.review_pull import pull
 from refsav.annotators.review_queue import read_queue
 from refsav.datasets.official_evaluation import EVALUATION_FOLDER, EXPRESSIONS_FILE
+from refsav.datasets.records import ObjectKey
 from refsav.datasets.review import TaskName
 from refsav.datasets.review_answers import read_answers
 from refsav.datasets.review_config import ReviewConfig
@@ -205,7 +206,7 @@ def test_what_cannot_be_used_is_told_and_the_rest_counts(
         json=[{"data": {"task": "mine", "text": "", "film": "", "strip": "", "asked": ""}}],
     )
     ann.annotate(ann.tasks(project)["mine"], "accept")
-    gone = "vos_000009/manual/7#0123456789ab"
+    gone = str(TaskName.of(ObjectKey("vos_000009", "manual", 7), "A ghost."))
     owner.ask(
         "POST",
         f"/api/projects/{project}/import",
