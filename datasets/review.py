@@ -163,6 +163,16 @@ def votes(answers: Iterable[Answer], texts: Mapping[ObjectKey, str]) -> dict[Obj
     return cast_by
 
 
+def count_reasons(answers: Iterable[Answer], texts: Mapping[ObjectKey, str]) -> dict[str, int]:
+    """Count why long expressions as they are now were not right, by each annotator's last word; most frequent first."""
+    given: dict[tuple[ObjectKey, str], tuple[str, ...]] = {}
+    for answer in answers:
+        if _judges(answer, texts.get(answer.task.key)):
+            given[answer.task.key, answer.annotator] = answer.reasons
+    counts = Counter(reason for reasons in given.values() for reason in reasons)
+    return dict(sorted(counts.items(), key=lambda told: (-told[1], told[0])))
+
+
 def _judges(answer: Answer, text: str | None) -> bool:
     return text is not None and answer.judgement != "none" and answer.task == TaskName.of(answer.task.key, text)
 

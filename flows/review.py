@@ -24,7 +24,7 @@ from refsav.flows.artifacts import publish_markdown
 from refsav.flows.build import export_official, publish_report, split_by_video, videos_of, write_shards
 from refsav.flows.build_config import BuildConfig, read_settings
 from refsav.flows.fan_out import fan_out
-from refsav.flows.notices import BUSY, tell_outcome
+from refsav.flows.notices import BUSY
 from refsav.flows.showing import counted
 from refsav.lock import LockedError, exclusive
 
@@ -49,13 +49,7 @@ class Imported:
     """What was no answer, one line each."""
 
 
-@flow(
-    name="export-review",
-    on_completion=[tell_outcome],
-    on_failure=[tell_outcome],
-    on_crashed=[tell_outcome],
-    on_cancellation=[tell_outcome],
-)
+@flow(name="export-review")
 def export_review(run: Path, config: ReviewConfig | None = None, *, push_tasks: bool = False) -> Exported | State[Any]:
     """Make the queue of a run: which objects people are asked about, with a film and a strip of each.
 
@@ -83,13 +77,7 @@ def export_review(run: Path, config: ReviewConfig | None = None, *, push_tasks: 
     return exported
 
 
-@flow(
-    name="import-review",
-    on_completion=[tell_outcome],
-    on_failure=[tell_outcome],
-    on_crashed=[tell_outcome],
-    on_cancellation=[tell_outcome],
-)
+@flow(name="import-review")
 def import_review(run: Path, config: ReviewConfig | None = None, *, sheet: Path | None = None) -> Imported | State[Any]:
     """Take answers in, and make validation shards, exports, statistics and the report of a run anew.
 
@@ -208,6 +196,8 @@ def as_markdown(summary: ReviewSummary, problems: tuple[str, ...]) -> str:
         f"{agreed.annotators} annotators, {agreed.objects} objects judged by several of them: "
         f"{100 * agreed.share:.0f} % agree, {agreed.measure.capitalize()}'s kappa {kappa}",
     ]
+    if summary.reasons:
+        lines += ["", "reasons: " + ", ".join(f"{reason} {count}" for reason, count in summary.reasons.items())]
     told = {"contested": summary.contested, "expression has changed": summary.outdated, "no longer here": summary.gone}
     lines += [f"\n{what}: {', '.join(names)}" for what, names in told.items() if names]
     return "\n".join([*lines, *(f"\n- {problem}" for problem in problems)])

@@ -13,6 +13,7 @@ from refsav.datasets.review import (
     TaskName,
     UnusableAnswerError,
     checked_answer,
+    count_reasons,
     decide,
     votes,
 )
@@ -71,6 +72,19 @@ def test_a_judgement_counts_for_the_words_that_were_judged_and_a_short_text_for_
     assert (decision.outcome, decision.annotators, decision.short) == ("candidate", 0, "the red box")
     assert outcome(old, answer("accept", "bob")).outcome == "accepted"
     assert outcome(answer("accept", "bob"), old).outcome == "accepted"
+
+
+def test_reasons_are_those_of_everybodys_last_word_on_the_words_of_now():
+    def rejects(who, *reasons, of=TEXT):
+        return replace(answer("reject", who, of=of), reasons=reasons)
+
+    said = [
+        rejects("ann", "bad mask", of="Before."),
+        rejects("ann", "wrong object", "bad mask"),
+        rejects("ann", "bad mask"),
+        rejects("bob", "ambiguous", "bad mask"),
+    ]
+    assert list(count_reasons(said, TEXTS).items()) == [("bad mask", 2), ("ambiguous", 1)]
 
 
 def test_a_short_text_alone_leaves_the_judgement_and_is_replaced_by_the_same_persons_next():

@@ -73,6 +73,7 @@ def test_a_sheet_goes_out_and_comes_back(command: Command, built: tuple[Path, Pa
     assert imported.code == 0, imported.err
     assert "2 new answers" in imported.out
     assert "1 accepted, 0 edited, 1 rejected, 1 waiting; 1 short expressions" in imported.out
+    assert "reasons: wrong object 1" in imported.out
     assert f"problem    {sheet}:row 4: the corrected text is empty; fix:" in imported.out
     assert sorted(status_of(run, "val-long")) == ["accepted", "candidate"]
     assert status_of(run, "val-short") == ["accepted"]
