@@ -16,6 +16,16 @@ CONNECT_TRIES = 3
 PAGE_TASKS = 500
 TOLD_CHARACTERS = 300
 
+ADDRESS_FIX = "see whether this is the address of a Label Studio, and what its log says"
+NO_PROJECT = (
+    "there is no such project of this run any more\n"
+    "  fix: push again, which makes a new one; answers that were pulled before are kept"
+)
+MEDIA_FIX = (
+    "give the folder that it serves local files from as --document_root, or serve the review folder and give its "
+    "--media_url (docs/review.md, Media)"
+)
+
 
 class LabelStudioError(RefSavError):
     """Label Studio does not answer, refuses, or says what cannot be understood."""
@@ -70,13 +80,12 @@ class LabelStudio:
                 return None
             page += 1
 
-    def has_project(self, project: int) -> bool:
-        """Tell whether a project is there."""
+    def has_project(self, project: int, mark: str) -> bool:
+        """Tell whether a project is there and its description holds `mark`: numbers begin anew with a new database."""
         try:
-            self._ask("GET", f"/api/projects/{project}/")
+            return mark in (self._ask("GET", f"/api/projects/{project}/")["description"] or "")
         except NoProjectError:
             return False
-        return True
 
     def create_project(self, title: str, description: str, label_config: str, annotators: int) -> int:
         """Create a project in which every task is given to so many annotators; give its id."""
@@ -89,25 +98,50 @@ class LabelStudio:
         }
         return int(self._ask("POST", "/api/projects/", json=settings)["id"])
 
-    def serve_folder(self, project: int, folder: Path) -> None:
-        """Let Label Studio show the files of a folder, on its own machine, to those who see the project."""
+    def give_to(self, project: int, annotators: int) -> None:
+        """Give every task of a project to so many annotators."""
+        settings = {"maximum_annotations": annotators}
+        if self._ask("GET", f"/api/projects/{project}/")["maximum_annotations"] != annotators:
+            self._ask("PATCH", f"/api/projects/{project}/", json=settings)
+
+    def serve_folder(self, project: int, folder: Path, file: str) -> None:
+        """Let Label Studio show the files of a folder, on its own machine, to those who see the project.
+
+        Args:
+            project: Its number.
+            folder: Where the files lie.
+            file: Address of one of them below that of the server.
+
+        Raises:
+            LabelStudioError: If it does not show that file.
+        """
         storages = self._ask("GET", "/api/storages/localfiles", params={"project": project})
         if not any(storage["path"] == str(folder) for storage in storages):
             storage = {"project": project, "path": str(folder), "title": "RefSAV media", "use_blob_urls": False}
-            self._ask("POST", "/api/storages/localfiles", json=storage)
+            self._ask("POST", "/api/storages/localfiles", json=storage, fix=MEDIA_FIX)
+        answer = self._send("GET", file)
+        if not answer.is_success:
+            raise LabelStudioError(
+                f"{self._address}{file}: Label Studio does not show this file: HTTP {answer.status_code}\n"
+                f"  fix: {MEDIA_FIX}"
+            )
 
     def add_tasks(self, project: int, tasks: Sequence[dict[str, str]]) -> None:
         """Add tasks, each with its data."""
         self._ask("POST", f"/api/projects/{project}/import", json=[{"data": data} for data in tasks])
 
-    def task_data(self, project: int) -> Iterator[dict[str, Any]]:
-        """Yield the data of every task of a project."""
+    def tasks(self, project: int) -> Iterator[tuple[int, dict[str, Any]]]:
+        """Yield number and data of every task of a project."""
         page, total = 1, 1
         while (page - 1) * PAGE_TASKS < total:
-            params = {"project": project, "page": page, "page_size": PAGE_TASKS, "fields": "task_only"}
-            found = self._ask("GET", "/api/tasks", params=params)
-            yield from (task["data"] for task in found["tasks"])
+            params = {"project": project, "page": page, "page_size": PAGE_TASKS, "resolve_uri": False}
+            found = self._ask("GET", "/api/tasks", params=params | {"fields": "task_only"})
+            yield from ((int(task["id"]), task["data"]) for task in found["tasks"])
             total, page = int(found["total"]), page + 1
+
+    def change_task(self, task: int, data: dict[str, Any]) -> None:
+        """Give a task other data; its annotations stay."""
+        self._ask("PATCH", f"/api/tasks/{task}/", json={"data": data})
 
     def annotated_tasks(self, project: int) -> list[dict[str, Any]]:
         """Give every task that somebody has annotated, as Label Studio exports it."""
@@ -125,14 +159,17 @@ class LabelStudio:
                 f"{self._address}: Label Studio refuses the token in {TOKEN_VARIABLE}\n"
                 "  fix: make a new personal access token there (Account & Settings) and set the variable to it"
             )
-        self._client.headers["Authorization"] = f"Bearer {self._understood(answer)['access']}"
+        told = None if answer.status_code == httpx.codes.NOT_FOUND else self._understood(answer, ADDRESS_FIX)
+        if not isinstance(told, dict) or "access" not in told:
+            raise LabelStudioError(f"{self._address}: is no Label Studio\n  fix: {ADDRESS_FIX}")
+        self._client.headers["Authorization"] = f"Bearer {told['access']}"
 
-    def _ask(self, method: str, path: str, **content: Any) -> Any:  # noqa: ANN401 - JSON, and what httpx takes
+    def _ask(self, method: str, path: str, *, fix: str = ADDRESS_FIX, **content: Any) -> Any:  # noqa: ANN401 - JSON, and what httpx takes
         answer = self._send(method, path, **content)
         if answer.status_code == httpx.codes.UNAUTHORIZED:
             self._log_in()
             answer = self._send(method, path, **content)
-        return self._understood(answer)
+        return self._understood(answer, fix)
 
     def _send(self, method: str, path: str, **content: Any) -> httpx.Response:  # noqa: ANN401 - what httpx takes
         try:
@@ -144,21 +181,15 @@ class LabelStudio:
                 "it goes on from there"
             ) from None
 
-    def _understood(self, answer: httpx.Response) -> Any:  # noqa: ANN401 - whatever JSON holds
+    def _understood(self, answer: httpx.Response, fix: str) -> Any:  # noqa: ANN401 - whatever JSON holds
         path = answer.request.url.path
         if answer.status_code == httpx.codes.NOT_FOUND:
-            raise NoProjectError(
-                f"{self._address}{path}: there is no such project any more\n"
-                "  fix: push again, which makes a new one; answers that were pulled before are kept"
-            )
+            raise NoProjectError(f"{self._address}{path}: {NO_PROJECT}")
         try:
             told = answer.json()
         except ValueError:
             told = None
         if answer.is_error or told is None:
             reason = " ".join(answer.text.split())[:TOLD_CHARACTERS]
-            raise LabelStudioError(
-                f"{self._address}{path}: HTTP {answer.status_code}: {reason}\n"
-                "  fix: see whether this is the address of a Label Studio, and what its log says"
-            )
+            raise LabelStudioError(f"{self._address}{path}: HTTP {answer.status_code}: {reason}\n  fix: {fix}")
         return told

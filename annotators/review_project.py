@@ -21,7 +21,7 @@ from refsav.files import write_bytes
 ASKED = {
     ("long", "short"): "Judge the long expression, and write a short one.",
     ("long",): "Judge the long expression. No short one is needed.",
-    ("short",): "Write a short expression; judge the long one too if you like to help.",
+    ("short",): "Write a short expression, and judge the long one on the way.",
 }
 """What stands above a task."""
 
@@ -32,6 +32,8 @@ class ProjectPlace:
 
     address: str
     project: int
+    mark: str
+    """Stands in the project's description, and in no other one's."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -42,6 +44,8 @@ class Pushed:
     added: int
     there: int
     """Tasks of the queue that the project had already."""
+    changed: int
+    """Those of them that showed something else: their media lay elsewhere, or other things were asked."""
     made_anew: bool
     """The project of an earlier push is gone from the server, so there is another one."""
 
@@ -49,7 +53,7 @@ class Pushed:
 def push(run: RunDirectory, config: ReviewConfig) -> Pushed:
     """Send the tasks that are not in Label Studio yet, in batches; pushing twice adds nothing.
 
-    Stopped in the middle, the next push sends the rest.
+    Those that are there and show something else are put right. Stopped in the middle, the next push sends the rest.
 
     Raises:
         ConfigError: If there is no token, or the run lies outside of what Label Studio serves.
@@ -62,15 +66,27 @@ def push(run: RunDirectory, config: ReviewConfig) -> Pushed:
     with LabelStudio(config.address) as server:
         before = read_place(run)
         place, made = _project(server, run, config, before)
-        if prefix:
-            server.serve_folder(place.project, run.review.resolve() / "media")
-        there = {data.get("task") for data in server.task_data(place.project)}
-        missing = [task for task in tasks if str(task.name) not in there]
+        server.give_to(place.project, config.annotators)
+        wanted = {str(task.name): _data(task, config.media_url or prefix) for task in tasks}
+        if prefix and tasks:
+            server.serve_folder(place.project, run.review.resolve() / "media", next(iter(wanted.values()))["strip"])
+        there = {data.get("task"): (number, data) for number, data in server.tasks(place.project)}
+        outdated = [
+            name for name, data in wanted.items() if name in there and not data.items() <= there[name][1].items()
+        ]
+        for name in outdated:
+            number, data = there[name]
+            server.change_task(number, data | wanted[name])
+        missing = [data for name, data in wanted.items() if name not in there]
         for start in range(0, len(missing), config.batch_tasks):
-            batch = missing[start : start + config.batch_tasks]
-            server.add_tasks(place.project, [_data(task, config.media_url or prefix) for task in batch])
-    made_anew = made and before is not None and before.address == config.address
-    return Pushed(place=place, added=len(missing), there=len(tasks) - len(missing), made_anew=made_anew)
+            server.add_tasks(place.project, missing[start : start + config.batch_tasks])
+    return Pushed(
+        place=place,
+        added=len(missing),
+        there=len(tasks) - len(missing),
+        changed=len(outdated),
+        made_anew=made and before is not None and before.address == config.address,
+    )
 
 
 def label_config() -> str:
@@ -94,16 +110,17 @@ def _project(
     server: LabelStudio, run: RunDirectory, config: ReviewConfig, before: ProjectPlace | None
 ) -> tuple[ProjectPlace, bool]:
     """Find the run's project, or make one; True if it was made."""
-    if before and before.address == config.address and server.has_project(before.project):
+    path_digest = hashlib.sha256(str(run.root.resolve()).encode()).hexdigest()
+    mark = before.mark if before else f"refsav {path_digest[:16]}"
+    if before and before.address == config.address and server.has_project(before.project, mark):
         return before, False
     # A push that was killed before it could keep the number is known by the mark.
-    mark = f"refsav {hashlib.sha256(str(run.root.resolve()).encode()).hexdigest()[:16]}"
     project = server.find_project(mark)
     made = project is None
     if project is None:
-        title, description = f"RefSAV {run.root.resolve().name}", f"Validation of Ref-SAV ({mark})"
+        title, description = f"RefSAV {run.root.resolve().name}", f"Validation of Ref-SAV (keep this mark: {mark})"
         project = server.create_project(title, description, label_config(), config.annotators)
-    place = ProjectPlace(config.address, project)
+    place = ProjectPlace(config.address, project, mark)
     write_bytes(run.review_project, _PLACE.dump_json(place) + b"\n")
     return place, made
 

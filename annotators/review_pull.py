@@ -6,7 +6,7 @@ from typing import Any, cast, get_args
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from refsav.annotators.label_studio import LabelStudio
+from refsav.annotators.label_studio import NO_PROJECT, LabelStudio, NoProjectError
 from refsav.annotators.review_project import ProjectPlace, read_place
 from refsav.datasets.review import Answer, Gathered, Judgement, TaskName, UnusableAnswerError, checked_answer, timestamp
 from refsav.datasets.run import RunDirectory
@@ -23,6 +23,8 @@ def pull(run: RunDirectory) -> Gathered:
     """
     place = place_of(run)
     with LabelStudio(place.address) as server:
+        if not server.has_project(place.project, place.mark):
+            raise NoProjectError(f"{place.address}/projects/{place.project}: {NO_PROJECT}")
         names = server.annotators()
         exported = server.annotated_tasks(place.project)
     found = [one for content in exported for one in answers_of(content, names)]
@@ -58,13 +60,25 @@ def answers_of(exported: Mapping[str, Any], names: Mapping[int, str]) -> Iterato
         yield f"task {exported.get('id')}: {error}".replace("\n  fix:", "; fix:")
         return
     for annotation in task.annotations:
-        if annotation.was_cancelled:  # skipped by the annotator
-            continue
-        who = names.get(annotation.completed_by, f"user {annotation.completed_by}")
+        place = f"task {task.id} ({name.key})"
         try:
-            yield checked_answer(task.data.text, _typed(name, annotation, who))
+            typed = _Annotation.model_validate(annotation)
+            if typed.was_cancelled:  # skipped by the annotator
+                continue
+            who = _who(typed, names)
+            place += f", {who}"
+            yield checked_answer(_shown(name, task.data.text), _typed(name, typed, who))
+        except ValidationError:
+            yield f"{place}: annotation {annotation.get('id')} is none of this page; fix: delete it and annotate anew"
         except UnusableAnswerError as error:
-            yield f"task {task.id} ({name.key}), {who}: {error}".replace("\n  fix:", "; fix:")
+            yield f"{place}: {error}".replace("\n  fix:", "; fix:")
+
+
+def _shown(name: TaskName, text: str) -> str:
+    if TaskName.of(name.key, text) != name:
+        fix = "push again, which puts them back, then annotate anew"
+        raise UnusableAnswerError(f"the words of the task were changed in Label Studio\n  fix: {fix}")
+    return text
 
 
 class _Exported(BaseModel):
@@ -93,7 +107,9 @@ class _Result(_Exported):
 
 
 class _Annotation(_Exported):
-    completed_by: int
+    completed_by: int | None
+    """None once the account was deleted."""
+    updated_by: int | None = None
     was_cancelled: bool
     updated_at: datetime
     result: tuple[_Result, ...]
@@ -102,7 +118,15 @@ class _Annotation(_Exported):
 class _Task(_Exported):
     id: int
     data: _Shown
-    annotations: tuple[_Annotation, ...]
+    annotations: tuple[dict[str, Any], ...]
+
+
+def _who(annotation: _Annotation, names: Mapping[int, str]) -> str:
+    """Whose words these are: an annotation that somebody else has changed says what that one says."""
+    number = annotation.updated_by or annotation.completed_by
+    if not number:  # under another name it would count twice, if it was pulled while the account was there
+        raise UnusableAnswerError("whoever said this has no account any more\n  fix: ask somebody else")
+    return names.get(number, f"user {number}")
 
 
 def _typed(name: TaskName, annotation: _Annotation, who: str) -> Answer:

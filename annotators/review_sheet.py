@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import re
 from collections.abc import Iterator, Mapping
 from datetime import datetime
 from pathlib import Path
@@ -28,6 +29,11 @@ FILLED_IN = ("verdict", "reasons", "corrected_text", "short_text", "annotator", 
 """What annotators write. Reasons are separated by semicolons; answered_at may stay empty."""
 FORMATS = (".csv", ".jsonl")
 EXPORT_FIX = "make one: refsav review export RUN --sheet FILE"
+DELIMITERS = ",;\t"
+"""Spreadsheets write what is usual in the country of whoever uses them."""
+
+_FORMULA = re.compile(r"'*[=+\-@]")
+"""A cell that a spreadsheet would take for a formula; an apostrophe before it makes it text."""
 
 
 def write_sheet(run: RunDirectory, path: Path) -> int:
@@ -62,7 +68,7 @@ def write_sheet(run: RunDirectory, path: Path) -> int:
             with temporary.open("w", encoding="utf-8-sig", newline="") as stream:  # spreadsheets want the mark
                 writer = csv.DictWriter(stream, (*SHOWN, *FILLED_IN))
                 writer.writeheader()
-                writer.writerows(rows)
+                writer.writerows({name: _as_cell(text) for name, text in row.items()} for row in rows)
     return len(rows)
 
 
@@ -74,7 +80,16 @@ def read_sheet(path: Path) -> Gathered:
         RecordError: If it cannot be read, or lacks a column.
     """
     _refuse_other_format(path)
-    found = [one for number, row in _rows(path) for one in _answers_of(row, f"{path}:row {number}")]
+    found: list[Answer | str] = []
+    said: dict[tuple[TaskName, str, str], tuple[int, Answer]] = {}
+    for number, row in _rows(path):
+        for one in _answers_of(row, f"{path}:row {number}"):
+            if isinstance(one, Answer):
+                first, before = said.setdefault((one.task, one.annotator, one.answered_at), (number, one))
+                if one != before:
+                    problem = f"says something else than row {first}, of the same annotator; fix: keep one of them"
+                    one = f"{path}:row {number}: {problem}"
+            found.append(one)
     return Gathered(
         answers=tuple(one for one in found if isinstance(one, Answer)),
         problems=tuple(one for one in found if isinstance(one, str)),
@@ -87,28 +102,40 @@ def _refuse_other_format(path: Path) -> None:
 
 
 def _rows(path: Path) -> Iterator[tuple[int, Mapping[str, str]]]:
-    """Yield (number, row); rows of a CSV file count without its head."""
+    """Yield (number, row), numbered as a spreadsheet or an editor shows them."""
     try:
         content = path.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "is not UTF-8; save it as such"
         raise RecordError(path, "", f"cannot be read: {reason}", EXPORT_FIX) from None
-    rows = _json_rows(content, path) if path.suffix == ".jsonl" else _csv_rows(content, path)
-    for number, row in enumerate(rows, 1):
+    for number, row in _json_rows(content, path) if path.suffix == ".jsonl" else _csv_rows(content, path):
         if missing := [name for name in ("task", "text", *FILLED_IN) if not isinstance(row.get(name), str)]:
             raise RecordError(path, f"row {number}", f"has no {', '.join(missing)}", EXPORT_FIX)
         yield number, row
 
 
-def _csv_rows(content: str, path: Path) -> list[dict[str, Any]]:
+def _csv_rows(content: str, path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
+    delimiter = max(DELIMITERS, key=content.partition("\n")[0].count)
+    rows = csv.DictReader(io.StringIO(content, newline=""), restval="", restkey="more", delimiter=delimiter)
     try:
-        return list(csv.DictReader(io.StringIO(content, newline=""), restval="", restkey="more"))
+        for number, row in enumerate(rows, 2):  # the head is the first
+            yield number, {name: _from_cell(text) if isinstance(text, str) else text for name, text in row.items()}
     except csv.Error as error:
         raise RecordError(path, "", f"is not CSV: {error}", EXPORT_FIX) from None
 
 
-def _json_rows(content: str, path: Path) -> list[dict[str, Any]]:
-    return [_json_row(line, path, number) for number, line in enumerate(content.split("\n"), 1) if line.strip()]
+def _as_cell(text: str) -> str:
+    return f"'{text}" if _FORMULA.match(text) else text
+
+
+def _from_cell(text: str) -> str:
+    return text[1:] if text.startswith("'") and _FORMULA.match(text) else text
+
+
+def _json_rows(content: str, path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
+    for number, line in enumerate(content.split("\n"), 1):
+        if line.strip():
+            yield number, _json_row(line, path, number)
 
 
 def _json_row(line: str, path: Path, number: int) -> dict[str, Any]:
@@ -143,15 +170,16 @@ def _answer(row: Mapping[str, str]) -> Answer:
     verdict = row["verdict"].strip().lower() or "none"
     if verdict not in get_args(Judgement):
         raise UnusableAnswerError(f"{verdict[:40]!r} is no verdict\n  fix: write accept, fix or reject")
-    if not row["annotator"].strip():
+    annotator = one_line(row["annotator"])
+    if not annotator:
         raise UnusableAnswerError("does not say who has answered\n  fix: fill in annotator")
     answer = Answer(
         task=name,
         judgement=cast(Judgement, verdict),
-        reasons=tuple(reason.strip() for reason in row["reasons"].split(";") if reason.strip()),
+        reasons=tuple(reason for told in row["reasons"].split(";") if (reason := one_line(told).lower())),
         long=row["corrected_text"],
         short=row["short_text"],
-        annotator=one_line(row["annotator"]),
+        annotator=annotator,
         answered_at=_moment(row["answered_at"].strip()),
     )
     return checked_answer(row["text"], answer)

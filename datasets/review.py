@@ -16,7 +16,7 @@ Judgement = Literal["accept", "fix", "reject", "none"]
 """Of the long expression; "none" where an annotator has written a short one only."""
 
 Outcome = Literal["candidate", "accepted", "edited", "rejected"]
-"""What holds for a long expression; it stays a candidate until enough annotators agree."""
+"""What holds for a long expression; it is a candidate until somebody has judged it, and while annotators are tied."""
 
 Rule = Literal["majority", "latest"]
 """How several annotators become one decision."""
@@ -98,8 +98,8 @@ class Decision:
 
 
 def one_line(text: str) -> str:
-    """Take line breaks and doubled spaces out of what somebody has typed."""
-    return " ".join(text.split())
+    """Take line breaks and doubled spaces out of what somebody has typed; a dash, or what nobody sees, is nothing."""
+    return " ".join(text.split()) if any(map(str.isalnum, text)) else ""
 
 
 def timestamp(moment: datetime) -> str:
@@ -161,6 +161,16 @@ def votes(answers: Iterable[Answer], texts: Mapping[ObjectKey, str]) -> dict[Obj
         if _judges(answer, texts.get(answer.task.key)):
             cast_by.setdefault(answer.task.key, {})[answer.annotator] = answer.judgement
     return cast_by
+
+
+def count_reasons(answers: Iterable[Answer], texts: Mapping[ObjectKey, str]) -> dict[str, int]:
+    """Count why long expressions as they are now were not right, by each annotator's last word; most frequent first."""
+    given: dict[tuple[ObjectKey, str], tuple[str, ...]] = {}
+    for answer in answers:
+        if _judges(answer, texts.get(answer.task.key)):
+            given[answer.task.key, answer.annotator] = answer.reasons
+    counts = Counter(reason for reasons in given.values() for reason in reasons)
+    return dict(sorted(counts.items(), key=lambda told: (-told[1], told[0])))
 
 
 def _judges(answer: Answer, text: str | None) -> bool:

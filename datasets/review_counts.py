@@ -1,13 +1,13 @@
 """What came of a review: how many expressions people accept, and how far they agree."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from pydantic import TypeAdapter
 
 from refsav.datasets.agreement import Agreement, agreement
 from refsav.datasets.records import ObjectKey
-from refsav.datasets.review import votes
+from refsav.datasets.review import count_reasons, votes
 from refsav.datasets.review_answers import read_decisions, read_review
 from refsav.datasets.run import RunDirectory
 from refsav.datasets.splits import read_splits
@@ -39,6 +39,8 @@ class ReviewSummary:
 
     counts: ReviewCounts
     agreement: Agreement
+    reasons: Mapping[str, int]
+    """How many judgements gave each reason, most frequent first."""
     contested: tuple[str, ...]
     """Objects that need one more annotator."""
     outdated: tuple[str, ...]
@@ -81,6 +83,7 @@ def write_summary(run: RunDirectory, counts: ReviewCounts) -> ReviewSummary:
     summary = ReviewSummary(
         counts=counts,
         agreement=agreement([by_object[key] for key in sorted(by_object)]),
+        reasons=count_reasons(review.answers, review.texts),
         contested=_names([key for key, decision in review.decisions.items() if decision.contested]),
         outdated=_names(review.outdated()),
         gone=_names(review.gone()),

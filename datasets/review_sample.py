@@ -1,14 +1,19 @@
 """Which validation objects people are asked about: all, or a sample that is like all of them."""
 
 import hashlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import TypeAlias
 
 from refsav.datasets.measures import occlusion, word_count
 from refsav.datasets.records import Expression, ObjectKey
 
 LEVELS = 3
 """Length and size are cut into so many levels with equally many objects."""
+
+
+_Stratum: TypeAlias = tuple[bool, int, int]
+"""Whether it is occluded, level of its size, level of its length."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -41,7 +46,8 @@ def stratified(
 ) -> frozenset[ObjectKey]:
     """Draw a sample in which each stratum of length, size and occlusion has its share, to within one object.
 
-    Objects are put in the order of their strata, shuffled inside of each, and taken at equal distances.
+    Every object has a place in its stratum that nothing else changes, and the first ones are drawn: a dataset that has
+    grown a little gives nearly the same sample, and nearly all of a smaller sample is in a larger one.
 
     Args:
         objects: All of them, in any order.
@@ -53,13 +59,22 @@ def stratified(
     if not 0 < count < len(ordered):
         return frozenset(one.key for one in ordered)
     lengths, sizes = _limits([one.words for one in ordered]), _limits([one.area_share for one in ordered])
+    strata: dict[_Stratum, list[ObjectKey]] = {}
+    for one in ordered:
+        stratum = one.occluded_share >= occluded_share, _level(one.area_share, sizes), _level(one.words, lengths)
+        strata.setdefault(stratum, []).append(one.key)
+    shares = _shares({stratum: len(keys) for stratum, keys in strata.items()}, count)
+    return frozenset(key for stratum, keys in strata.items() for key in keys[: shares[stratum]])
 
-    def stratum(one: ReviewedObject) -> tuple[bool, int, int]:
-        return one.occluded_share >= occluded_share, _level(one.area_share, sizes), _level(one.words, lengths)
 
-    ordered.sort(key=stratum)  # keeps the shuffled order inside of a stratum
-    step = len(ordered) / count
-    return frozenset(ordered[int((place + 0.5) * step)].key for place in range(count))
+def _shares(sizes: Mapping[_Stratum, int], count: int) -> dict[_Stratum, int]:
+    """Share `count` out in proportion to sizes, to whole numbers: those that lose most by rounding get one more."""
+    total = sum(sizes.values())
+    shares = {name: count * size // total for name, size in sizes.items()}
+    by_loss = sorted(sizes, key=lambda name: (-(count * sizes[name] % total), name))
+    for name in by_loss[: count - sum(shares.values())]:
+        shares[name] += 1
+    return shares
 
 
 def _shuffled(key: ObjectKey, seed: int) -> bytes:

@@ -3,8 +3,11 @@
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 from prefect import flow, task
+from prefect.client.schemas.objects import State
+from prefect.states import Completed
 
 from refsav.annotators.label_studio import LabelStudio
 from refsav.annotators.review_project import Pushed, push
@@ -21,9 +24,9 @@ from refsav.flows.artifacts import publish_markdown
 from refsav.flows.build import export_official, publish_report, split_by_video, videos_of, write_shards
 from refsav.flows.build_config import BuildConfig, read_settings
 from refsav.flows.fan_out import fan_out
-from refsav.flows.notices import announced
+from refsav.flows.notices import BUSY, announced
 from refsav.flows.showing import counted
-from refsav.lock import exclusive
+from refsav.lock import LockedError, exclusive
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -48,8 +51,10 @@ class Imported:
 
 @announced
 @flow(name="export-review")
-def export_review(run: Path, config: ReviewConfig | None = None, *, push_tasks: bool = False) -> Exported:
+def export_review(run: Path, config: ReviewConfig | None = None, *, push_tasks: bool = False) -> Exported | State[Any]:
     """Make the queue of a run: which objects people are asked about, with a film and a strip of each.
+
+    While another process works on the run it ends as Busy.
 
     Args:
         run: A run that was built to its end.
@@ -58,12 +63,15 @@ def export_review(run: Path, config: ReviewConfig | None = None, *, push_tasks: 
     """
     directory = RunDirectory(run)
     source, build = read_settings(directory)
-    with exclusive(run):
-        config = settle(run, config)
-        asked = choose(run, config, build.measures.occluded_share)
-        drawn = draw_media(asked, run, config, build, videos_of(directory, source))
-        write_queue(directory, [one for video in drawn for one in video.tasks])
-        pushed = push_queue(run, config) if push_tasks else None
+    try:
+        with exclusive(run):
+            config = settle(run, config)
+            asked = choose(run, config, build.measures.occluded_share)
+            drawn = draw_media(asked, run, config, build, videos_of(directory, source))
+            write_queue(directory, [one for video in drawn for one in video.tasks])
+            pushed = push_queue(run, config) if push_tasks else None
+    except LockedError as error:
+        return Completed(name=BUSY, message=str(error).partition("\n")[0])
     problems = tuple(video.problem for video in drawn if video.problem)
     exported = Exported(tasks=sum(len(video.tasks) for video in drawn), problems=problems)
     publish_markdown(f"{run.name} review queue", queue_as_markdown(exported, pushed))
@@ -72,8 +80,10 @@ def export_review(run: Path, config: ReviewConfig | None = None, *, push_tasks: 
 
 @announced
 @flow(name="import-review")
-def import_review(run: Path, config: ReviewConfig | None = None, *, sheet: Path | None = None) -> Imported:
+def import_review(run: Path, config: ReviewConfig | None = None, *, sheet: Path | None = None) -> Imported | State[Any]:
     """Take answers in, and make validation shards, exports, statistics and the report of a run anew.
+
+    While another process works on the run it ends as Busy.
 
     Args:
         run: A run whose queue was exported.
@@ -81,11 +91,14 @@ def import_review(run: Path, config: ReviewConfig | None = None, *, sheet: Path 
         sheet: CSV or JSONL file with answers; without one they are pulled from Label Studio.
     """
     source, build = read_settings(RunDirectory(run))
-    with exclusive(run):
-        settle(run, config)
-        gathered = gather(run, sheet)
-        added = keep_answers(RunDirectory(run), gathered.answers, timestamp(datetime.now(UTC)))
-        summary = remake(source, run, build)
+    try:
+        with exclusive(run):
+            settle(run, config)
+            gathered = gather(run, sheet)
+            added = keep_answers(RunDirectory(run), gathered.answers, timestamp(datetime.now(UTC)))
+            summary = remake(source, run, build)
+    except LockedError as error:
+        return Completed(name=BUSY, message=str(error).partition("\n")[0])
     publish_markdown(f"{run.name} review", as_markdown(summary, gathered.problems))
     return Imported(added=added, summary=summary, problems=gathered.problems)
 
@@ -185,6 +198,8 @@ def as_markdown(summary: ReviewSummary, problems: tuple[str, ...]) -> str:
         f"{agreed.annotators} annotators, {agreed.objects} objects judged by several of them: "
         f"{100 * agreed.share:.0f} % agree, {agreed.measure.capitalize()}'s kappa {kappa}",
     ]
+    if summary.reasons:
+        lines += ["", "reasons: " + ", ".join(f"{reason} {count}" for reason, count in summary.reasons.items())]
     told = {"contested": summary.contested, "expression has changed": summary.outdated, "no longer here": summary.gone}
     lines += [f"\n{what}: {', '.join(names)}" for what, names in told.items() if names]
     return "\n".join([*lines, *(f"\n- {problem}" for problem in problems)])

@@ -17,6 +17,8 @@ from refsav.flows.build_config import BuildConfig, read_settings
 from refsav.stopping import interruptible
 
 if TYPE_CHECKING:
+    from prefect.client.schemas.objects import State
+
     from refsav.flows.end_to_end_config import EndToEndConfig
 
 # Prefect takes two seconds to load, so flows are imported where they are started: what is refused is refused at once.
@@ -106,12 +108,14 @@ def export_review(run: Path, overrides: Mapping[str, Any], sheet: Path | None) -
     from refsav.annotators.review_sheet import write_sheet
     from refsav.datasets.run import RunDirectory
     from refsav.flows.review import export_review as flow
+    from refsav.lock import exclusive
     from refsav.summary import print_problems
 
     read_settings(RunDirectory(run))
-    config = read_review_config(RunDirectory(run), overrides)
+    with exclusive(run):
+        config = read_review_config(RunDirectory(run), overrides)
     with _prefect():
-        exported = flow(run.resolve(), config)
+        exported = _outcome(flow(run.resolve(), config, return_state=True))
     print_problems(out, exported.problems)
     out.print(f"[bold]{exported.tasks} tasks[/] in {escape(str(RunDirectory(run).queue))}")
     if sheet:
@@ -133,7 +137,8 @@ def push_review(run: Path, overrides: Mapping[str, Any]) -> None:
         pushed = push(directory, config)
     if pushed.made_anew:
         out.print("the project of before is gone, so there is a new one")
-    out.print(f"[bold]{pushed.added} tasks[/] sent, {pushed.there} were there already")
+    changed = f"; {pushed.changed} of them showed something else and are put right" if pushed.changed else ""
+    out.print(f"[bold]{pushed.added} tasks[/] sent, {pushed.there} were there already{changed}")
     out.print(f"  label them: {escape(pushed.place.address)}/projects/{pushed.place.project}/data")
 
 
@@ -147,9 +152,19 @@ def import_review(run: Path, overrides: Mapping[str, Any], sheet: Path | None) -
     flows.refuse_early(run, sheet)
     config = read_review_config(RunDirectory(run), overrides)
     with _prefect():
-        imported = flows.import_review(run.resolve(), config, sheet=sheet.resolve() if sheet else None)
+        given = sheet.resolve() if sheet else None
+        imported = _outcome(flows.import_review(run.resolve(), config, sheet=given, return_state=True))
     out.print(f"[bold]{imported.added} new answers[/] in {escape(str(RunDirectory(run).answers))}")
     print_review(out, imported.summary, imported.problems)
+
+
+def _outcome(state: "State[Any]") -> Any:  # noqa: ANN401 - whatever the flow gives
+    """What a flow gave. Raises what it raised, and RefSavError if another process was at work."""
+    from refsav.flows.notices import BUSY
+
+    if state.name == BUSY:
+        raise RefSavError(f"{state.message}\n  fix: wait until it has ended")
+    return state.result()
 
 
 @contextmanager

@@ -68,6 +68,9 @@ def print_review(console: Console, summary: ReviewSummary, problems: Sequence[st
             f"  {agreed.annotators} annotators agree on {100 * agreed.share:.0f} % of"
             f" {agreed.objects} {plural(agreed.objects, 'object')}{kappa}"
         )
+    if summary.reasons:
+        reasons = ", ".join(f"{escape(reason)} {count}" for reason, count in summary.reasons.items())
+        console.print(f"  reasons: {reasons}")
     told = {
         "annotators contradict each other, so it waits; fix: ask one more, or --rule latest": summary.contested,
         "its expression has changed since it was judged; fix: export and push again": summary.outdated,

@@ -1,7 +1,9 @@
 """What Label Studio is sent and what it says, without a server: the page, the tasks, annotations of every kind."""
 
 import socket
+import threading
 import xml.etree.ElementTree as ElementTree
+from http.server import BaseHTTPRequestHandler, HTTPServer
 
 import pytest
 
@@ -59,6 +61,16 @@ def test_an_annotation_becomes_an_answer_with_who_and_when():
     )
 
 
+def test_one_annotation_that_cannot_be_used_leaves_the_others_of_its_task():
+    said = list(answers_of(exported(annotation(who=None), {"result": None}, annotation("reject", who=2)), {2: "bob"}))
+    assert [one.judgement for one in said if isinstance(one, Answer)] == ["reject"] and len(said) == 3
+
+
+def test_an_annotation_that_somebody_else_has_changed_says_what_that_one_says():
+    (answer,) = answers_of(exported(annotation() | {"updated_by": 2}), {1: "ann", 2: "bob"})
+    assert answer.annotator == "bob"
+
+
 def test_a_skipped_task_is_no_answer_and_one_who_has_left_keeps_a_number():
     said = list(answers_of(exported(annotation(cancelled=True), annotation(who=9)), {1: "ann"}))
     assert [answer.annotator for answer in said] == ["user 9"]
@@ -74,7 +86,9 @@ def test_a_skipped_task_is_no_answer_and_one_who_has_left_keeps_a_number():
         (exported(annotation("what")), "task 5 (sav_000001/manual/0), ann: has neither a verdict nor"),
         (exported(annotation(), task="../../etc"), "task 5: '../../etc' names no task of refsav; fix:"),
         ({"id": 5, "data": {"image": "x.jpg"}, "annotations": []}, "task 5: is no task of refsav; fix:"),
-        (exported({"completed_by": {}, "result": 3}), "task 5: is no task of refsav; fix:"),
+        (exported({"id": 8, "result": 3}), "task 5 (sav_000001/manual/0): annotation 8 is none of this page; fix:"),
+        (exported(annotation(who=None)), "task 5 (sav_000001/manual/0): whoever said this has no account any more"),
+        (exported(annotation(), text="Other words."), "task 5 (sav_000001/manual/0), ann: the words of the task were"),
     ],
 )
 def test_what_is_no_answer_is_one_line(told, problem):
@@ -102,6 +116,22 @@ def test_a_server_that_is_down_is_one_clear_line(monkeypatch):
     with pytest.raises(LabelStudioError, match=r"does not answer: .*\n  fix: start it \(make label-studio\)") as told:
         LabelStudio(address)
     assert "secret-token" not in str(told.value)
+
+
+@pytest.mark.parametrize("status", [200, 404])
+def test_another_server_than_label_studio_is_told(monkeypatch, status):
+    class Other(BaseHTTPRequestHandler):
+        def do_POST(self):
+            self.send_response(status)
+            self.end_headers()
+            self.wfile.write(b"[]")
+
+    monkeypatch.setenv(TOKEN_VARIABLE, "secret-token")
+    with HTTPServer(("127.0.0.1", 0), Other) as server:
+        threading.Thread(target=server.handle_request, daemon=True).start()
+        address = f"http://127.0.0.1:{server.server_port}"
+        with pytest.raises(LabelStudioError, match=f"^{address}: is no Label Studio\n  fix: see whether this is the"):
+            LabelStudio(address)
 
 
 def test_a_run_outside_of_what_label_studio_serves_is_refused_before_anything_is_sent(run, tmp_path):

@@ -12,6 +12,7 @@ from refsav.annotators.review_queue import ReviewTask, read_queue, write_queue
 from refsav.annotators.review_sheet import read_sheet, write_sheet
 from refsav.datasets.records import ObjectKey
 from refsav.datasets.review import TaskName
+from refsav.datasets.review_answers import keep_answers
 from refsav.datasets.run import RunDirectory
 from refsav.errors import ConfigError, RecordError
 
@@ -79,15 +80,15 @@ def test_a_filled_in_sheet_gives_answers_and_empty_rows_none(sheet):
 @pytest.mark.parametrize(
     ("filled", "problem"),
     [
-        ({"verdict": "fix", "annotator": "ann"}, "row 2: the corrected text is empty; fix: write it"),
+        ({"verdict": "fix", "annotator": "ann"}, ": the corrected text is empty; fix: write it"),
         (
             {"verdict": "perhaps", "annotator": "ann"},
-            "row 2: 'perhaps' is no verdict; fix: write accept, fix or reject",
+            ": 'perhaps' is no verdict; fix: write accept, fix or reject",
         ),
-        ({"verdict": "accept"}, "row 2: does not say who has answered; fix: fill in annotator"),
-        ({"verdict": "accept", "annotator": "ann", "answered_at": "noon"}, "row 2: 'noon' is no time"),
-        ({"verdict": "accept", "annotator": "ann", "task": "x"}, "row 2: 'x' names no task of refsav"),
-        ({"verdict": "accept", "annotator": "ann", "text": "Mine."}, "row 2: the text in column text is not the one"),
+        ({"verdict": "accept"}, ": does not say who has answered; fix: fill in annotator"),
+        ({"verdict": "accept", "annotator": "ann", "answered_at": "noon"}, ": 'noon' is no time"),
+        ({"verdict": "accept", "annotator": "ann", "task": "x"}, ": 'x' names no task of refsav"),
+        ({"verdict": "accept", "annotator": "ann", "text": "Mine."}, ": the text in column text is not the one"),
     ],
 )
 def test_a_row_that_cannot_be_used_is_told_and_the_others_count(sheet, filled, problem):
@@ -98,7 +99,49 @@ def test_a_row_that_cannot_be_used_is_told_and_the_others_count(sheet, filled, p
     gathered = read_sheet(sheet)
     assert [answer.task for answer in gathered.answers] == [task(0).name]
     (told,) = gathered.problems
-    assert told.startswith(f"{sheet}:{problem}") and "\n" not in told
+    line = {".csv": 3, ".jsonl": 2}[sheet.suffix]  # as a spreadsheet and an editor number it
+    assert told.startswith(f"{sheet}:row {line}{problem}") and "\n" not in told
+
+
+def test_two_rows_of_one_annotator_that_differ_are_told_and_importing_again_adds_nothing(run, sheet):
+    rows = rows_of(sheet)
+    rows[0] |= {"verdict": "accept", "annotator": "ann"}
+    save(sheet, [*rows, rows[0], rows[0] | {"verdict": "reject"}])
+    gathered = read_sheet(sheet)
+    assert {answer.judgement for answer in gathered.answers} == {"accept"}
+    (told,) = gathered.problems
+    assert "says something else than row" in told and "; fix: keep one of them" in told
+    assert keep_answers(run, gathered.answers, "2026-11-22T10:00:00.000000+00:00") == 1
+    assert keep_answers(run, read_sheet(sheet).answers, "2026-11-22T11:00:00.000000+00:00") == 0
+
+
+@pytest.mark.parametrize("delimiter", [";", "\t", ","])
+def test_a_sheet_comes_back_as_spreadsheets_of_other_countries_and_systems_write_it(run, tmp_path, delimiter):
+    path = tmp_path / "sheet.csv"
+    write_sheet(run, path)
+    rows = rows_of(path)
+    rows[1] |= {"verdict": "Reject", "reasons": "Bad mask;  Wrong  place", "annotator": "ann", "mine": "a column"}
+    with path.open("w", encoding="utf-8-sig", newline="") as stream:
+        writer = csv.DictWriter(stream, rows[1], delimiter=delimiter, lineterminator="\r\n", restval="")
+        writer.writeheader()
+        writer.writerows(rows)
+        stream.write(delimiter * len(rows[1]) + "\r\n")
+    gathered = read_sheet(path)
+    (answer,) = gathered.answers
+    assert gathered.problems == () and answer.reasons == ("bad mask", "wrong place")
+
+
+@pytest.mark.parametrize("text", ['=HYPERLINK("http://x")', "- A red box.", "'+1 box", "@here", "'t is a box"])
+def test_no_spreadsheet_takes_an_expression_for_a_formula(tmp_path, text):
+    run, path = RunDirectory(tmp_path / "run"), tmp_path / "sheet.csv"
+    write_queue(run, [task(0, text)])
+    write_sheet(run, path)
+    rows = rows_of(path)
+    assert rows[0]["text"][0] not in "=+-@"
+    rows[0] |= {"verdict": "accept", "annotator": "ann"}
+    save(path, rows)
+    (answer,) = read_sheet(path).answers
+    assert answer.task == task(0, text).name
 
 
 def test_a_sheet_that_is_there_is_not_written_over(run, sheet):
@@ -109,7 +152,7 @@ def test_a_sheet_that_is_there_is_not_written_over(run, sheet):
 def test_a_sheet_lacks_a_column_or_is_none(tmp_path, sheet):
     rows = rows_of(sheet)
     save(sheet, [{name: value for name, value in row.items() if name != "annotator"} for row in rows])
-    with pytest.raises(RecordError, match="row 1: has no annotator"):
+    with pytest.raises(RecordError, match=r"row [12]: has no annotator"):
         read_sheet(sheet)
     (tmp_path / "other.xlsx").write_bytes(b"PK")
     with pytest.raises(ConfigError, match="name a file that ends in"):

@@ -13,6 +13,7 @@ from refsav.datasets.review import (
     TaskName,
     UnusableAnswerError,
     checked_answer,
+    count_reasons,
     decide,
     votes,
 )
@@ -73,6 +74,19 @@ def test_a_judgement_counts_for_the_words_that_were_judged_and_a_short_text_for_
     assert outcome(answer("accept", "bob"), old).outcome == "accepted"
 
 
+def test_reasons_are_those_of_everybodys_last_word_on_the_words_of_now():
+    def rejects(who, *reasons, of=TEXT):
+        return replace(answer("reject", who, of=of), reasons=reasons)
+
+    said = [
+        rejects("ann", "bad mask", of="Before."),
+        rejects("ann", "wrong object", "bad mask"),
+        rejects("ann", "bad mask"),
+        rejects("bob", "ambiguous", "bad mask"),
+    ]
+    assert list(count_reasons(said, TEXTS).items()) == [("bad mask", 2), ("ambiguous", 1)]
+
+
 def test_a_short_text_alone_leaves_the_judgement_and_is_replaced_by_the_same_persons_next():
     decision = outcome(answer("accept", short="a box"), answer("none", short="the box"))
     assert (decision.outcome, decision.short) == ("accepted", "the box")
@@ -93,6 +107,8 @@ def test_an_accepted_text_that_was_changed_is_a_correction():
     ("said", "problem"),
     [
         (answer("fix", long=" \n "), "the corrected text is empty\n  fix: write it, or reject"),
+        (answer("fix", long="\u200b \u2026"), "the corrected text is empty"),
+        (answer("none", short="-"), "has neither a verdict nor a short expression"),
         (answer("fix", long=TEXT), "says fix and changes nothing\n  fix: correct the text, or accept"),
         (answer("none"), "has neither a verdict nor a short expression"),
         (answer("none", long="Other words."), "has a corrected text and no verdict\n  fix: say fix"),

@@ -43,6 +43,13 @@ def test_the_same_seed_draws_the_same_whatever_the_order_and_another_draws_other
     assert stratified(objects, 20, occluded_share=0.1, seed=2) != first
 
 
+def test_a_dataset_that_has_grown_is_asked_about_by_nearly_the_same_sample():
+    before = stratified(made(400), 100, occluded_share=0.1, seed=1)
+    after = stratified(made(440), 100, occluded_share=0.1, seed=1)
+    assert len(before & after) >= 80
+    assert len(stratified(made(400), 20, occluded_share=0.1, seed=1) & before) >= 15
+
+
 @settings(max_examples=30)
 @given(st.integers(0, 40), st.integers(0, 50), st.integers(0, 3))
 def test_it_has_as_many_as_asked_and_zero_means_all(there, count, seed):

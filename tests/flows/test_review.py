@@ -10,6 +10,8 @@ from refsav.datasets.frames import decode
 from refsav.datasets.run import RunDirectory
 from refsav.datasets.samples import iterate
 from refsav.datasets.statistics import read_statistics
+from refsav.flows.review import export_review, import_review
+from refsav.lock import exclusive
 from tests.command import Finished
 
 CopyClips = Callable[..., Path]
@@ -71,7 +73,8 @@ def test_a_sheet_goes_out_and_comes_back(command: Command, built: tuple[Path, Pa
     assert imported.code == 0, imported.err
     assert "2 new answers" in imported.out
     assert "1 accepted, 0 edited, 1 rejected, 1 waiting; 1 short expressions" in imported.out
-    assert f"problem    {sheet}:row 3: the corrected text is empty; fix:" in imported.out
+    assert "reasons: wrong object 1" in imported.out
+    assert f"problem    {sheet}:row 4: the corrected text is empty; fix:" in imported.out
     assert sorted(status_of(run, "val-long")) == ["accepted", "candidate"]
     assert status_of(run, "val-short") == ["accepted"]
     counts = read_statistics(RunDirectory(run)).review
@@ -99,6 +102,15 @@ def test_what_cannot_be_reviewed_is_one_clear_line(
     assert "name a file that ends in .csv or .jsonl" in command("review", "import", run, tmp_path / "x.ods").err
     (run / "splits.parquet").unlink()
     assert "let the build of this run come to its end first" in command("review", "export", run).err
+
+
+def test_while_another_process_works_on_the_run_nothing_is_done(command: Command, built: tuple[Path, Path]) -> None:
+    _, run = built
+    with exclusive(run):
+        exported, imported = (flow(run, return_state=True) for flow in (export_review, import_review))
+        told = command("review", "export", run)
+    assert (exported.name, imported.name) == ("Busy", "Busy")
+    assert told.code == 1 and "is working on this run" in told.err and "Traceback" not in told.err
 
 
 def test_a_lost_video_is_told_and_the_others_are_asked_about(command: Command, built: tuple[Path, Path]) -> None:

@@ -9,10 +9,11 @@ import httpx
 import pytest
 
 from refsav.annotators.label_studio import TOKEN_VARIABLE, LabelStudio, LabelStudioError, NoProjectError
-from refsav.annotators.review_project import push
+from refsav.annotators.review_project import push, read_place
 from refsav.annotators.review_pull import pull
 from refsav.annotators.review_queue import read_queue
 from refsav.datasets.official_evaluation import EVALUATION_FOLDER, EXPRESSIONS_FILE
+from refsav.datasets.records import ObjectKey
 from refsav.datasets.review import TaskName
 from refsav.datasets.review_answers import read_answers
 from refsav.datasets.review_config import ReviewConfig
@@ -77,7 +78,7 @@ def built(prefect_server: None, server: Server, root: Path) -> Path:  # noqa: AR
 @pytest.fixture
 def run(built: Path, root: Path, request: pytest.FixtureRequest) -> RunDirectory:
     """A run of the test's own, that has a queue."""
-    own = root / request.node.name[:60]
+    own = root / f"Prüfung {request.node.name[:60]}"  # paths may hold spaces and any letters
     shutil.copytree(built, own)
     return RunDirectory(own)
 
@@ -182,7 +183,7 @@ def test_annotators_see_the_film_and_the_strip_and_strangers_do_not(
 ) -> None:
     project = push(run, config_of(server)).place.project
     with LabelStudio(server.address) as studio:
-        shown = next(studio.task_data(project))
+        _, shown = next(studio.tasks(project))
     film = shown["film"].split('"')[1]
     for address, kind in ((film, "video/mp4"), (shown["strip"], "image/jpeg")):
         answer = people[0]._client.get(address)
@@ -205,7 +206,7 @@ def test_what_cannot_be_used_is_told_and_the_rest_counts(
         json=[{"data": {"task": "mine", "text": "", "film": "", "strip": "", "asked": ""}}],
     )
     ann.annotate(ann.tasks(project)["mine"], "accept")
-    gone = "vos_000009/manual/7#0123456789ab"
+    gone = str(TaskName.of(ObjectKey("vos_000009", "manual", 7), "A ghost."))
     owner.ask(
         "POST",
         f"/api/projects/{project}/import",
@@ -244,7 +245,7 @@ def test_a_deleted_project_is_told_and_a_push_makes_another(
     people[0].annotate(people[0].tasks(first.place.project)[name], "reject")
     import_review(run.root)
     owner.ask("DELETE", f"/api/projects/{first.place.project}/")
-    with pytest.raises(NoProjectError, match=r"no such project any more\n  fix: push again"):
+    with pytest.raises(NoProjectError, match=r"no such project of this run any more\n  fix: push again"):
         pull(run)
     with LabelStudio(server.address) as studio, pytest.raises(NoProjectError):
         studio.add_tasks(first.place.project, [{"task": name}])
@@ -262,6 +263,75 @@ def test_a_push_that_was_stopped_half_way_is_completed(run: RunDirectory, server
     run.review_project.unlink()  # as if the process had been killed before it could keep the number
     again = push(run, config_of(server))
     assert (again.place, again.added, again.there) == (first.place, len(lost), 1)
+
+
+def test_a_push_puts_right_what_shows_something_else_and_gives_tasks_to_more_annotators(
+    run: RunDirectory, server: Server, owner: Person
+) -> None:
+    config = config_of(server)
+    first = push(run, config.model_copy(update={"media_url": "http://127.0.0.1:9/elsewhere", "annotators": 1}))
+    again = push(run, config)
+    assert (again.added, again.changed, again.place) == (0, len(read_queue(run)), first.place)
+    with LabelStudio(server.address) as studio:
+        assert all(data["strip"].startswith("/data/local-files/") for _, data in studio.tasks(again.place.project))
+    assert owner.ask("GET", f"/api/projects/{again.place.project}/")["maximum_annotations"] == 3
+    assert push(run, config).changed == 0
+
+
+def test_media_that_label_studio_would_not_show_is_told_before_tasks_are_sent(
+    run: RunDirectory, server: Server, root: Path, owner: Person
+) -> None:
+    """Its document root is `root`, and the run is told of another one."""
+    with pytest.raises(LabelStudioError, match=r"does not show this file: HTTP 404\n  fix: .* --document_root") as told:
+        push(run, config_of(server).model_copy(update={"document_root": str(run.root)}))
+    assert "local-files" in str(told.value)
+    place = read_place(run)
+    assert place and owner.tasks(place.project) == {}
+    outside = RunDirectory(shutil.copytree(run.root, root.parent / "outside" / "run"))
+    with pytest.raises(LabelStudioError, match=r"must be a subdirectory of .*\n  fix: .* --document_root"):
+        push(outside, config_of(server))
+
+
+def test_a_project_of_the_same_number_in_a_new_database_is_not_taken_for_the_runs(
+    run: RunDirectory, server: Server, owner: Person
+) -> None:
+    first = push(run, config_of(server)).place
+    other = owner.ask("POST", "/api/projects/", json={"title": "somebody's own"})["id"]
+    run.review_project.write_text(run.review_project.read_text().replace(f":{first.project},", f":{other},"))
+    with pytest.raises(NoProjectError, match="no such project of this run any more"):
+        pull(run)
+    assert push(run, config_of(server)).place == first
+    assert owner.tasks(other) == {}
+
+
+def test_what_an_annotator_said_who_has_no_account_any_more_counts_once(
+    run: RunDirectory, server: Server, owner: Person
+) -> None:
+    project = push(run, config_of(server)).place.project
+    name, leaver = str(read_queue(run)[0].name), Person.invited(owner, "leaver@example.org")
+    leaver.annotate(leaver.tasks(project)[name], "accept")
+    owner.annotate(owner.tasks(project)[name], "accept")
+    assert import_review(run.root).added == 2
+    (number,) = (one["id"] for one in owner.ask("GET", "/api/users/") if one["email"] == leaver.email)
+    owner.ask("DELETE", f"/api/users/{number}/")
+    imported = import_review(run.root)
+    assert (imported.added, imported.summary.counts.accepted) == (0, 1)
+    (line,) = imported.problems
+    assert "whoever said this has no account any more" in line
+    assert [answer.annotator for answer in read_answers(run)] == [leaver.email, OWNER]
+
+
+def test_a_skipped_task_and_a_draft_are_no_answers(
+    run: RunDirectory, server: Server, people: tuple[Person, Person, Person]
+) -> None:
+    project = push(run, config_of(server)).place.project
+    ann, bob, _ = people
+    task = ann.tasks(project)[str(read_queue(run)[0].name)]
+    accept = {"from_name": "verdict", "to_name": "strip", "type": "choices", "value": {"choices": ["accept"]}}
+    ann.ask("POST", f"/api/tasks/{task}/annotations/", json={"result": [accept], "was_cancelled": True})
+    bob.ask("POST", f"/api/tasks/{task}/drafts", json={"result": [accept], "lead_time": 1.0})
+    gathered = pull(run)
+    assert (gathered.answers, gathered.problems) == ((), ())
 
 
 def test_a_wrong_token_is_one_clear_line_that_does_not_hold_it(
