@@ -25,6 +25,8 @@ FOLDER = ".leases/"
 RENEWED_EVERY_S = 20.0
 ENDS_AFTER_S = 120.0
 """A claim that was not renewed for so long is taken for dead, by the storage's clock."""
+ENDS_WITHIN_S = 5.0
+"""How long a renewal that is under way is waited for."""
 TRIED_FOR_S = 3.0
 """Two that come at the same moment may both withdraw, so they try again for a while."""
 
@@ -66,7 +68,7 @@ def leased(storage: Storage, what: str, within_s: float = TRIED_FOR_S) -> Iterat
         yield Lease(storage, claim)
     finally:
         ended.set()
-        renewing.join()
+        renewing.join(ENDS_WITHIN_S)
         with suppress(StorageError):  # it ends by itself
             storage.remove([claim])
 

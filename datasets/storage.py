@@ -12,7 +12,7 @@ from typing import Any
 
 import fsspec
 from fsspec.implementations.local import LocalFileSystem
-from tenacity import Retrying, retry_if_exception_type, stop_after_attempt, wait_exponential_jitter
+from tenacity import Retrying, retry_if_exception_type, stop_after_attempt, wait_random_exponential
 
 from refsav.errors import ConfigError, RefSavError
 from refsav.extras import require
@@ -71,9 +71,10 @@ class Storage:
     def __str__(self) -> str:
         return self.url
 
-    def require(self) -> None:
-        """Make sure that it answers; tries once only. Raises StorageError."""
-        self._list("")
+    def require(self, place: str) -> None:
+        """Make sure that it answers: list a folder, which may be missing, without trying again. Raises StorageError."""
+        with self._told(""):
+            self._files.find(self._place(place))
 
     def listed(self, places: Iterable[str]) -> dict[str, StoredFile]:
         """List files by name: those below each folder (its name ends with /, "" is everything), and single files.
@@ -121,7 +122,7 @@ class Storage:
         """Do something that asks the storage, some times if it does not answer."""
         tries = Retrying(
             stop=stop_after_attempt(TRIES),
-            wait=wait_exponential_jitter(initial=2, max=20),
+            wait=wait_random_exponential(multiplier=2, max=20),
             retry=retry_if_exception_type(UnreachableError),
             reraise=True,
         )

@@ -32,6 +32,9 @@ class Alike:
     token: str
 
 
+UNLIKE = Alike(-1, 0, "")
+
+
 class StoredRun:
     """A folder of a run that is kept in a storage. Used from several threads."""
 
@@ -44,11 +47,14 @@ class StoredRun:
         self._is_tied = kept is not None and kept.storage == storage.url
         self._alike = {name: Alike(*one) for name, one in kept.files.items()} if kept and self._is_tied else {}
 
-    def take_up(self, places: Sequence[str] = ALL) -> None:
+    def take_up(self, places: Sequence[str] = ALL) -> int:
         """Bring what the storage has other than the folder.
 
         Args:
             places: Names of folders, ending with /, and of files, below the run; "" is the whole run.
+
+        Returns:
+            How many files were fetched.
 
         Raises:
             ConfigError: If folder and storage hold two runs that never were one.
@@ -58,9 +64,9 @@ class StoredRun:
         there, here = self._listed(places), self._sizes(places)
         if places == ALL:
             self._refuse_strangers(there.keys(), here.keys())
-            if SETTINGS not in there:  # a new storage, or one that was emptied: all that is here is new to it
-                self._alike = {}
-                return
+            if SETTINGS not in there:  # new, emptied, or filled half: all that is here is new to it
+                self._alike = dict.fromkeys(there, UNLIKE)
+                return 0
         with self._changing:
             known = {name: alike for name, alike in self._alike.items() if _is_within(name, places)}
         wanted = [
@@ -81,6 +87,7 @@ class StoredRun:
                 self._storage.fetch(names, self._root)
                 self._note({name: there[name] for name in names})
         self._forget(known.keys() - there.keys())
+        return len(wanted)
 
     def leave(self, places: Sequence[str] = ALL) -> None:
         """Put what has changed in the folder into the storage, and remove there what was removed here.

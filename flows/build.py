@@ -30,19 +30,10 @@ from refsav.flows.drawing import draw_gallery
 from refsav.flows.fan_out import fan_out
 from refsav.flows.live_progress import progress_of
 from refsav.flows.measure import write_statistics
+from refsav.flows.needs import OF_BUNDLES, of_bundle, of_shard
 from refsav.flows.runner import for_each_process, refuse_runner, tasks_on
 from refsav.flows.showing import counted, described, say
-from refsav.flows.storing import (
-    OF_BUNDLES,
-    at_hand,
-    away,
-    held_in_storage,
-    leave,
-    of_bundle,
-    of_shard,
-    refuse_storage,
-    take_up,
-)
+from refsav.flows.storing import at_hand, away, held_in_storage, leave, refuse_storage, take_up
 from refsav.lock import exclusive
 from refsav.logs import json_lines
 from refsav.summary import plural
@@ -130,7 +121,7 @@ def plan_bundles(source: Path, run: Path, config: BuildConfig) -> list[str]:
 def annotate(bundles: Sequence[str], source: Path, run: Path, config: BuildConfig) -> None:
     """Work on the bundles that are not done, some at a time, and show how it gets on."""
     waiting = [bundle for bundle in bundles if needs_work(RunDirectory(run), bundle)]
-    shared, storage = for_each_process(config), away(run)
+    shared, storage = for_each_process(config), away(run, config.runner)
     with described(waiting, source, run, config.runner) as told:
         fan_out(
             lambda bundle: annotate_bundle.submit(bundle, source, run, shared, storage),
@@ -177,7 +168,7 @@ def write_shards(source: Path, run: Path, config: BuildConfig, assignments: dict
     there = [entry for plan in plans if (entry := shards.finished(directory, plan, config.shards, digests.of))]
     digests.keep()
     waiting = [plan for plan in plans if plan.name not in {entry.name for entry in there}]
-    storage = away(run)
+    storage = away(run, config.runner)
     with counted("shards", f"shards of {run.name} written", len(waiting)) as told:
         written = fan_out(
             lambda plan: write_shard.submit(plan, run, config.shards, storage),

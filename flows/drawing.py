@@ -12,14 +12,15 @@ from refsav.datasets.run import RunDirectory
 from refsav.digests import Digests
 from refsav.flows.build_config import BuildConfig, read_settings
 from refsav.flows.fan_out import fan_out
+from refsav.flows.needs import of_pictures
 from refsav.flows.showing import counted
-from refsav.flows.storing import at_hand, away, held_in_storage, leave, of_pictures, take_up
+from refsav.flows.storing import at_hand, away, held_in_storage, leave, take_up
 from refsav.lock import exclusive
 
 
 def draw_gallery(bundles: Sequence[str], source: Path, run: Path, config: BuildConfig) -> None:
     """Draw the gallery's pictures that are not there yet, some bundles at a time."""
-    directory, storage = RunDirectory(run), away(run)
+    directory, storage = RunDirectory(run), away(run, config.runner)
     digests, pictured = Digests(directory.part_digests, run), gallery.pictured_each(directory, config.report)
     shown = (config.views, config.source, config.report, pictured)
     contents = (read_bundle(directory.bundles / f"{bundle}.json", source) for bundle in bundles)

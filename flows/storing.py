@@ -3,45 +3,43 @@
 import tempfile
 import threading
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from refsav.annotators.plan import Bundle
-from refsav.datasets.lease import Lease, leased
+from refsav.datasets.lease import FOLDER, Lease, leased
 from refsav.datasets.run import RunDirectory
-from refsav.datasets.shards import ShardPlan
 from refsav.datasets.storage import Storage, StorageError
-from refsav.datasets.stored_run import StoredRun
+from refsav.datasets.stored_run import ALL, StoredRun
+from refsav.errors import RefSavError
 from refsav.flows.build_config import RunnerConfig
+from refsav.flows.needs import Needs
+from refsav.flows.showing import say
+from refsav.lock import LockedError
 from refsav.stopping import StoppedError, ended_by
+from refsav.summary import plural
 
 REPLIES_KEPT_EVERY_S = 5.0
 GIVEN_UP_WITHIN_S = 180.0
 """How long a bundle may stay with a machine that Ray has given up; its claim ends before that."""
-OF_BUNDLES = ("journal/", "logs/", "expressions/", "dropped/", "failed/", "unreadable/", "measures/")
-"""What the tasks of bundles leave."""
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Needs:
-    """What a task reads and writes of a run: names of files, and of folders with a / at the end."""
-
-    reads: tuple[str, ...]
-    writes: tuple[str, ...]
-    bundle: str = ""
-    """The bundle whose journal grows meanwhile: nobody else may work on it."""
 
 
 @dataclass(frozen=True, slots=True)
-class _Held:
+class _Desk:
+    """Where a flow or a task works, and what allows it to leave something in the storage."""
+
     stored: StoredRun
-    lease: Lease
-    away: str
-    """The storage's address, if tasks run where the run directory is out of reach."""
+    lease: Lease | None
+    root: Path
+
+    def leave(self, places: Sequence[str]) -> None:
+        """Raise LockedError if somebody else works on it by now, StorageError."""
+        if self.lease:
+            self.lease.require()
+        self.stored.leave(places)
 
 
-_HELD: dict[Path, _Held] = {}
+_HELD: dict[Path, _Desk] = {}
 """Runs that flows of this process hold in their storage."""
 
 
@@ -54,7 +52,7 @@ def refuse_storage(config: RunnerConfig) -> None:
         StorageError: If it does not answer, or refuses.
     """
     if config.storage:
-        Storage(config.storage).require()
+        Storage(config.storage).require(FOLDER)
 
 
 @contextmanager
@@ -70,12 +68,13 @@ def held_in_storage(run: Path, config: RunnerConfig) -> Iterator[None]:
         yield
         return
     storage = Storage(config.storage)
-    storage.require()
+    storage.require(FOLDER)
     with leased(storage, "run") as lease:
         stored = StoredRun(storage, run)
-        stored.take_up()
+        if fetched := stored.take_up():
+            say(f"{fetched} {plural(fetched, 'file')} fetched from {storage}")
         stored.keep()
-        _HELD[run] = _Held(stored, lease, storage.url if config.kind == "ray" else "")
+        _HELD[run] = _Desk(stored, lease, run)
         try:
             yield
         finally:
@@ -85,8 +84,7 @@ def held_in_storage(run: Path, config: RunnerConfig) -> Iterator[None]:
 def leave(run: Path) -> None:
     """Bring what this flow has made or removed to the storage. Raises LockedError, StorageError."""
     if held := _HELD.get(run):
-        held.lease.require()
-        held.stored.leave()
+        held.leave(ALL)
         held.stored.keep()
 
 
@@ -97,10 +95,9 @@ def take_up(run: Path, places: Sequence[str]) -> None:
         held.stored.keep()
 
 
-def away(run: Path) -> str:
+def away(run: Path, config: RunnerConfig) -> str:
     """Tell tasks the storage that they work from, if they run where the run directory is out of reach; else ""."""
-    held = _HELD.get(run)
-    return held.away if held else ""
+    return config.storage if run in _HELD and config.kind == "ray" else ""
 
 
 @contextmanager
@@ -117,43 +114,44 @@ def at_hand(run: Path, storage: str, needs: Needs) -> Iterator[RunDirectory]:
         StorageError: If the storage does not have, take or give something.
         DiskError: If a file cannot be written.
     """
-    if not storage:
-        held = _HELD.get(run)
-        with _replies_kept(held.stored, needs) if held else nullcontext():
-            yield RunDirectory(run)
-        if held:
-            held.lease.require()
-            held.stored.leave(needs.writes)
+    held = _HELD.get(run)
+    if not storage and not held:
+        yield RunDirectory(run)
         return
+    with ExitStack() as stack:
+        desk = held or _desk_away(stack, run, storage, needs)
+        with _replies_kept(desk, needs):
+            yield RunDirectory(desk.root)
+        desk.leave(needs.writes)
+
+
+def _desk_away(stack: ExitStack, run: Path, storage: str, needs: Needs) -> _Desk:
+    """A folder of this machine with what the task reads."""
     far = Storage(storage)
-    with (
-        tempfile.TemporaryDirectory(prefix="refsav-", ignore_cleanup_errors=True) as folder,
-        leased(far, needs.bundle, GIVEN_UP_WITHIN_S) if needs.bundle else nullcontext(),
-    ):
-        scratch = Path(folder) / run.name
-        scratch.mkdir()
-        stored = StoredRun(far, scratch)
-        stored.take_up(needs.reads)
-        with _replies_kept(stored, needs):
-            yield RunDirectory(scratch)
-        stored.leave(needs.writes)
+    folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="refsav-", ignore_cleanup_errors=True))
+    lease = stack.enter_context(leased(far, needs.bundle, GIVEN_UP_WITHIN_S)) if needs.bundle else None
+    root = Path(folder) / run.name
+    root.mkdir()
+    stored = StoredRun(far, root)
+    stored.take_up(needs.reads)
+    return _Desk(stored, lease, root)
 
 
 @contextmanager
-def _replies_kept(stored: StoredRun, needs: Needs) -> Iterator[None]:
+def _replies_kept(desk: _Desk, needs: Needs) -> Iterator[None]:
     """Bring a bundle's journal to the storage every few seconds; end the work if that cannot be done any more."""
     if not needs.bundle:
         yield
         return
     journal = (f"journal/{needs.bundle}.jsonl",)
     done, ended = threading.Event(), threading.Event()
-    failures: list[StorageError] = []
+    failures: list[RefSavError] = []
 
     def keep() -> None:
         while not done.wait(REPLIES_KEPT_EVERY_S):
             try:
-                stored.leave(journal)
-            except StorageError as error:
+                desk.leave(journal)
+            except (StorageError, LockedError) as error:
                 failures.append(error)
                 ended.set()
                 return
@@ -171,25 +169,4 @@ def _replies_kept(stored: StoredRun, needs: Needs) -> Iterator[None]:
         done.set()
         keeping.join()
         if not failures:
-            stored.leave(journal)
-
-
-def of_bundle(bundle: str) -> Needs:
-    """What the description of a bundle's objects reads and writes."""
-    parts = [f"{folder}/{bundle}.parquet" for folder in ("expressions", "dropped", "unreadable", "measures", "failed")]
-    writes = (*parts, f"failed/{bundle}.retry", f"journal/{bundle}.jsonl", f"logs/{bundle}.jsonl")
-    return Needs(reads=(f"bundles/{bundle}.json", *writes), writes=writes, bundle=bundle)
-
-
-def of_shard(plan: ShardPlan, run: Path) -> Needs:
-    """What the writing of a shard reads and writes."""
-    parts = tuple(part.relative_to(run).as_posix() for part in plan.parts)
-    folder = f"shards/{plan.shards}"
-    return Needs(reads=parts, writes=(f"{folder}/{plan.name}", f"{folder}/.{plan.name}.json"))
-
-
-def of_pictures(bundle: Bundle) -> Needs:
-    """What the drawing of a bundle's pictures reads and writes."""
-    parts = tuple(f"{folder}/{bundle.name}.parquet" for folder in ("expressions", "dropped", "failed"))
-    writes = (f"report/data/{bundle.name}.js", *(f"report/media/{video.video_id}/" for video in bundle.videos))
-    return Needs(reads=(*parts, *writes), writes=writes)
+            desk.leave(journal)
