@@ -67,6 +67,8 @@ class Storage:
         except (ValueError, ImportError) as error:
             fix = "give s3://BUCKET/FOLDER, gs://BUCKET/FOLDER or a path"
             raise ConfigError(f"runner.storage = {url!r}: {error}\n  fix: {fix}") from None
+        if isinstance(self._files, LocalFileSystem):
+            self.url = self._root  # a relative path means another place elsewhere
 
     def __str__(self) -> str:
         return self.url

@@ -21,6 +21,7 @@ from refsav.files import DiskError, write_text
 ALL = ("",)
 SETTINGS = "run.toml"
 """Left last: a storage without it holds no run."""
+ANSWERS = "review/answers.jsonl"
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,14 +68,15 @@ class StoredRun:
             if SETTINGS not in there:  # new, emptied, or filled half: all that is here is new to it
                 self._alike = dict.fromkeys(there, UNLIKE)
                 return 0
-        with self._changing:
-            known = {name: alike for name, alike in self._alike.items() if _is_within(name, places)}
+        known = self._known(places)
         wanted = [
             name
             for name, stored in there.items()
             if (name not in known or known[name].token != stored.token)
             and not (_grows(name) and here.get(name, (0, 0))[0] > stored.size)
         ]
+        if ANSWERS in wanted and ANSWERS in here:
+            self._refuse_to_lose_answers(there[ANSWERS], here[ANSWERS], known.get(ANSWERS))
         gone = [
             name
             for name, alike in known.items()
@@ -95,9 +97,7 @@ class StoredRun:
         Raises:
             StorageError: If a file cannot be put there.
         """
-        here = self._sizes(places)
-        with self._changing:
-            known = {name: alike for name, alike in self._alike.items() if _is_within(name, places)}
+        here, known = self._sizes(places), self._known(places)
         changed = [name for name, state in here.items() if name not in known or _differs(state, known[name])]
         for leaving, names in _in_order(changed, known.keys() - here.keys()):
             if leaving:
@@ -124,6 +124,21 @@ class StoredRun:
                 f"{self._storage}: holds no run, but other files, {strange[0]} for example\n"
                 "  fix: name a folder of the storage that is empty"
             )
+
+    def _refuse_to_lose_answers(self, stored: StoredFile, here: tuple[int, int], alike: Alike | None) -> None:
+        """What people have said cannot be made again, so the storage's is not taken in its place."""
+        if _differs(here, alike) if alike else here[0] != stored.size:
+            raise ConfigError(
+                f"{self._root / ANSWERS}: has changed here, and in {self._storage} too\n"
+                "  fix: move the file away, build, and bring its answers in again (refsav review pull or import)"
+            )
+
+    def _known(self, places: Sequence[str]) -> dict[str, Alike]:
+        """What is known of these folders and files."""
+        folders = tuple(place for place in places if not place or place.endswith("/"))
+        with self._changing:
+            found = {name: alike for name, alike in self._alike.items() if name.startswith(folders)} if folders else {}
+            return found | {name: self._alike[name] for name in places if name in self._alike}
 
     def _listed(self, places: Iterable[str]) -> dict[str, StoredFile]:
         return {name: stored for name, stored in self._storage.listed(places).items() if _is_kept(Path(name))}
@@ -190,10 +205,6 @@ def _grows(name: str) -> bool:
 
 def _differs(state: tuple[int, int] | None, alike: Alike) -> bool:
     return state is not None and state != (alike.size, alike.changed_ns)
-
-
-def _is_within(name: str, places: Iterable[str]) -> bool:
-    return any(name.startswith(place) if place.endswith("/") or not place else name == place for place in places)
 
 
 def _is_kept(name: Path) -> bool:

@@ -97,7 +97,7 @@ def take_up(run: Path, places: Sequence[str]) -> None:
 
 def away(run: Path, config: RunnerConfig) -> str:
     """Tell tasks the storage that they work from, if they run where the run directory is out of reach; else ""."""
-    return config.storage if run in _HELD and config.kind == "ray" else ""
+    return Storage(config.storage).url if run in _HELD and config.kind == "ray" else ""
 
 
 @contextmanager

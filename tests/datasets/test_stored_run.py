@@ -97,6 +97,18 @@ def test_where_both_have_changed_the_storage_is_right_but_for_a_longer_journal(
     assert files_in(shared) == one.files() == {**RUN, PART: "of two", JOURNAL: "x\ny\nz\n", DONE: "by hand"}
 
 
+def test_answers_of_people_that_both_have_changed_are_not_lost(one: Machine, two: Machine) -> None:
+    answers = "review/answers.jsonl"
+    one.builds({**RUN, answers: "a\n"})
+    two.builds({answers: "a\nof two\n"})
+    one.write({answers: "a\nof one\n"})
+    with pytest.raises(ConfigError, match=r"answers\.jsonl: has changed here, and in .* too\n  fix: move"):
+        one.begins()
+    assert one.files()[answers] == "a\nof one\n"
+    (one.folder / answers).rename(one.folder.parent / "mine")
+    assert one.builds({}).files()[answers] == "a\nof two\n"
+
+
 def test_a_bundle_is_never_done_in_the_storage_before_all_else_is_there(one: Machine, shared: Path) -> None:
     (shared / PART).mkdir(parents=True)  # nothing can be written there
     stored = one.begins()
