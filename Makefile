@@ -23,7 +23,7 @@ $(VENV)/.installed: pyproject.toml requirements/constraints.txt
 	@touch $@
 
 $(VENV)/.developed: $(VENV)/.installed
-	@$(BIN)/uv pip install --quiet --python $(BIN)/python -c requirements/constraints.txt -e '.[dev,model,train,ui,bench,ray]'
+	@$(BIN)/uv pip install --quiet --python $(BIN)/python -c requirements/constraints.txt -e '.[dev,model,train,ui,bench,ray,s3]'
 	@touch $@
 
 model: $(VENV)/.installed  ## Add what Sa2VA needs: torch, transformers, sam2

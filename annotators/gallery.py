@@ -42,21 +42,27 @@ class ReportConfig(Config):
     address: str = Field("", description="Where the gallery is served, for links to it; empty: its path is told.")
 
 
+def pictured_each(run: RunDirectory, config: ReportConfig) -> int:
+    """How many objects of a bundle get pictures: every bundle has the same share of them."""
+    return -(-config.max_objects // max(1, sum(1 for _ in run.bundles.glob("bundle-*.json"))))
+
+
 def is_drawn(
     run: RunDirectory,
     bundle: Bundle,
     views: ViewsConfig,
     source: SourceConfig,
     config: ReportConfig,
+    pictured: int,
     digest: Callable[[Path], str],
 ) -> bool:
     """Tell whether `write_bundle` has nothing to do; `digest` gives the SHA-256 of a part. Raises RecordError."""
-    chosen = _chosen(run, bundle.name, config)
+    chosen = _chosen(run, bundle.name, pictured)
     return is_current(chunk_path(run, bundle.name), _head(run, bundle, views, source, config, chosen, digest))
 
 
 def write_bundle(
-    run: RunDirectory, bundle: Bundle, views: ViewsConfig, source: SourceConfig, config: ReportConfig
+    run: RunDirectory, bundle: Bundle, views: ViewsConfig, source: SourceConfig, config: ReportConfig, pictured: int
 ) -> None:
     """Write what the gallery shows of one finished bundle: a folder of pictures an object, and one chunk of details.
 
@@ -64,12 +70,20 @@ def write_bundle(
     parts, settings and media is left alone; of a video that the source has lost, the pictures that are there are kept.
     Holds one video's objects in memory.
 
+    Args:
+        run: The run.
+        bundle: Its videos.
+        views: How views are drawn.
+        source: How the source is read.
+        config: What the gallery shows.
+        pictured: How many of the objects get pictures at most, as `pictured_each` says.
+
     Raises:
         RecordError: If the bundle's parts cannot be read.
         DiskError: If the report cannot be written.
         StoppedError: If the process is to end; no chunk is left then.
     """
-    path, chosen = chunk_path(run, bundle.name), _chosen(run, bundle.name, config)
+    path, chosen = chunk_path(run, bundle.name), _chosen(run, bundle.name, pictured)
     head = _head(run, bundle, views, source, config, chosen, sha256_of)
     if is_current(path, head):
         return
@@ -213,9 +227,8 @@ def _records(run: RunDirectory, bundle: str) -> Iterator[Record]:
     return heapq.merge(kept, dropped, failed, key=key_of)
 
 
-def _chosen(run: RunDirectory, bundle: str, config: ReportConfig) -> frozenset[ObjectKey]:
-    """Choose the objects that get pictures: every bundle has the same share of them."""
-    limit = -(-config.max_objects // max(1, sum(1 for _ in run.bundles.glob("bundle-*.json"))))
+def _chosen(run: RunDirectory, bundle: str, limit: int) -> frozenset[ObjectKey]:
+    """Choose the objects that get pictures."""
     name = f"{bundle}.parquet"
     kept, dropped = keys_in(run.expressions / name, EXPRESSIONS), keys_in(run.dropped / name, DROPPED)
     keys = chain(kept, dropped, keys_in(run.failed / name, FAILED))

@@ -46,6 +46,11 @@ class RunDirectory:
         return self.state / "finished"
 
     @property
+    def stored(self) -> Path:
+        """What this folder and the storage that keeps the run had the same when they were last compared."""
+        return self.state / "stored.json"
+
+    @property
     def journal(self) -> Path:
         """One JSONL file per bundle: every reply that was paid for."""
         return self.root / "journal"

@@ -3,19 +3,20 @@
 import asyncio
 from collections.abc import Sequence
 from contextlib import nullcontext
+from dataclasses import replace
 from pathlib import Path
 
 from prefect import flow, task
 from prefect.runtime import task_run
 
-from refsav.annotators import gallery, gallery_index
+from refsav.annotators import gallery_index
 from refsav.annotators.annotation import annotate_to_parts, mark_for_retry, needs_work, settle_engines
 from refsav.annotators.engine import ServersDownError
 from refsav.annotators.news import take_up_changed
-from refsav.annotators.plan import extend_plan, read_bundle, read_plan
+from refsav.annotators.plan import extend_plan, read_plan
 from refsav.datasets import official, official_evaluation, official_report, shard_index, shards, splits
 from refsav.datasets.part_kinds import UNREADABLE
-from refsav.datasets.parts import is_done, write_part
+from refsav.datasets.parts import write_part
 from refsav.datasets.records import VideoFile
 from refsav.datasets.run import RunDirectory
 from refsav.datasets.sav import discover, read_ids
@@ -24,12 +25,15 @@ from refsav.digests import Digests
 from refsav.errors import RecordError
 from refsav.files import remove_unfinished
 from refsav.flows.artifacts import publish_summary
-from refsav.flows.build_config import BuildConfig, keep_settings, mark_finished, read_settings, refuse_changes
+from refsav.flows.build_config import BuildConfig, keep_settings, mark_finished, refuse_changes
+from refsav.flows.drawing import draw_gallery
 from refsav.flows.fan_out import fan_out
 from refsav.flows.live_progress import progress_of
 from refsav.flows.measure import write_statistics
+from refsav.flows.needs import OF_BUNDLES, of_bundle, of_shard
 from refsav.flows.runner import for_each_process, refuse_runner, tasks_on
 from refsav.flows.showing import counted, described, say
+from refsav.flows.storing import at_hand, away, held_in_storage, leave, refuse_storage, take_up
 from refsav.lock import exclusive
 from refsav.logs import json_lines
 from refsav.summary import plural
@@ -52,18 +56,21 @@ def build_ref_sav(
     """
     config = config or BuildConfig()
     require_videos(source, config)
-    with exclusive(run), tasks_on(config.runner):
+    with exclusive(run), held_in_storage(run, config.runner), tasks_on(config.runner):
         asked, config = config, settle(source, run, config)
         if retry_failed:
             take_up_failed(run)
         bundles = plan_bundles(source, run, config)
+        leave(run)
         annotate(bundles, source, run, config)  # object → judge → scene → video for each object
         assignments = split_by_video(run, config)  # train and val never share a video
         write_shards(source, run, config, assignments)
         export_official(source, run, assignments)
         draw_gallery(bundles, source, run, config)
         statistics = publish_report(run, config)
+        leave(run)
         mark_finished(RunDirectory(run), asked)
+        leave(run)
         return statistics
 
 
@@ -114,14 +121,15 @@ def plan_bundles(source: Path, run: Path, config: BuildConfig) -> list[str]:
 def annotate(bundles: Sequence[str], source: Path, run: Path, config: BuildConfig) -> None:
     """Work on the bundles that are not done, some at a time, and show how it gets on."""
     waiting = [bundle for bundle in bundles if needs_work(RunDirectory(run), bundle)]
-    shared = for_each_process(config)
+    shared, storage = for_each_process(config), away(run, config.runner)
     with described(waiting, source, run, config.runner) as told:
         fan_out(
-            lambda bundle: annotate_bundle.submit(bundle, source, run, shared),
+            lambda bundle: annotate_bundle.submit(bundle, source, run, shared, storage),
             waiting,
             at_once=config.runner.bundles_at_once,
             told=told,
         )
+    take_up(run, OF_BUNDLES)
 
 
 @task(
@@ -131,11 +139,13 @@ def annotate(bundles: Sequence[str], source: Path, run: Path, config: BuildConfi
     retry_condition_fn=lambda _task, _run, state: isinstance(state.result(raise_on_failure=False), ServersDownError),
     task_run_name="annotate {bundle}",
 )
-def annotate_bundle(bundle: str, source: Path, run: Path, config: BuildConfig) -> None:
+def annotate_bundle(bundle: str, source: Path, run: Path, config: BuildConfig, storage: str) -> None:
     """Describe a bundle's objects and leave its parts."""
-    directory = RunDirectory(run)
     try:
-        with json_lines(directory.logs / f"{bundle}.jsonl", bundle) if config.runner.json_logs else nullcontext():
+        with (
+            at_hand(run, storage, of_bundle(bundle)) as directory,
+            json_lines(directory.logs / f"{bundle}.jsonl", bundle) if config.runner.json_logs else nullcontext(),
+        ):
             annotate_to_parts(directory, source, bundle, config, progress_of(run), config.runner.bundle_timeout_s)
     except ServersDownError as error:
         if task_run.run_count <= len(TRIED_AGAIN_AFTER_S):
@@ -158,20 +168,24 @@ def write_shards(source: Path, run: Path, config: BuildConfig, assignments: dict
     there = [entry for plan in plans if (entry := shards.finished(directory, plan, config.shards, digests.of))]
     digests.keep()
     waiting = [plan for plan in plans if plan.name not in {entry.name for entry in there}]
+    storage = away(run, config.runner)
     with counted("shards", f"shards of {run.name} written", len(waiting)) as told:
         written = fan_out(
-            lambda plan: write_shard.submit(plan, run, config.shards),
+            lambda plan: write_shard.submit(plan, run, config.shards, storage),
             waiting,
             at_once=config.runner.bundles_at_once,
             told=told,
         )
+    take_up(run, ("shards/",))
     shard_index.write_index(directory, [*there, *written])
 
 
 @task(task_run_name="write {plan.name}")
-def write_shard(plan: shards.ShardPlan, run: Path, config: shards.ShardConfig) -> shard_index.ShardEntry:
+def write_shard(plan: shards.ShardPlan, run: Path, config: shards.ShardConfig, storage: str) -> shard_index.ShardEntry:
     """Write one shard."""
-    return shards.write_shard(RunDirectory(run), plan, config)
+    with at_hand(run, storage, of_shard(plan, run)) as directory:
+        parts = tuple(directory.root / part.relative_to(run) for part in plan.parts)
+        return shards.write_shard(directory, replace(plan, parts=parts), config)
 
 
 @task
@@ -182,40 +196,6 @@ def export_official(source: Path, run: Path, assignments: dict[str, splits.Assig
     training = official.export_training(directory, assignments, videos)
     evaluation = official_evaluation.export_evaluation(directory, assignments, videos)
     official_report.write_reports(directory, (training, evaluation))
-
-
-def draw_gallery(bundles: Sequence[str], source: Path, run: Path, config: BuildConfig) -> None:
-    """Draw the gallery's pictures that are not there yet, some bundles at a time."""
-    directory = RunDirectory(run)
-    digests = Digests(directory.part_digests, run)
-    waiting = [
-        bundle
-        for bundle in bundles
-        if not gallery.is_drawn(
-            directory,
-            read_bundle(directory.bundles / f"{bundle}.json", source),
-            config.views,
-            config.source,
-            config.report,
-            digests.of,
-        )
-    ]
-    digests.keep()
-    with counted("gallery", f"pictures of {run.name} drawn", len(waiting)) as told:
-        fan_out(
-            lambda bundle: draw_bundle.submit(bundle, source, run, config),
-            waiting,
-            at_once=config.runner.bundles_at_once,
-            told=told,
-        )
-
-
-@task(task_run_name="draw {bundle}")
-def draw_bundle(bundle: str, source: Path, run: Path, config: BuildConfig) -> None:
-    """Draw what the gallery shows of one bundle."""
-    directory = RunDirectory(run)
-    content = read_bundle(directory.bundles / f"{bundle}.json", source)
-    gallery.write_bundle(directory, content, config.views, config.source, config.report)
 
 
 @task
@@ -233,7 +213,8 @@ def refuse_early(source: Path, run: Path, config: BuildConfig) -> None:
 
     Raises:
         RecordError: If there is nothing to work on, or a prompt cannot be used.
-        MissingExtraError: If tasks are to run on Ray, and it is not installed.
+        MissingExtraError: If tasks are to run on Ray, or the run is kept in a bucket, and a package for it is missing.
+        StorageError: If the storage does not answer, or refuses.
         LockedError: If another process works on the run.
         DiskError: If the run directory cannot be written.
         ConfigError: If the run was begun with other settings, or a model is not served.
@@ -242,6 +223,7 @@ def refuse_early(source: Path, run: Path, config: BuildConfig) -> None:
     require_videos(source, config)
     config.stages.load_prompts()
     refuse_runner(config.runner)
+    refuse_storage(config.runner)
     with exclusive(run):
         refuse_changes(RunDirectory(run), source, with_models(config))
 
@@ -250,17 +232,6 @@ def with_models(config: BuildConfig) -> BuildConfig:
     """Ask the servers which models they serve. Raises ServersDownError, ConfigError."""
     vlm, judge = asyncio.run(settle_engines(config.vlm, config.judge))
     return config.model_copy(update={"vlm": vlm, "judge": judge})
-
-
-@flow(name="redraw-gallery")
-def redraw_gallery(run: Path) -> Path:
-    """Draw the gallery of a run again; bundles that are not done have nothing to show yet."""
-    directory = RunDirectory(run)
-    source, config = read_settings(directory)
-    with exclusive(run):
-        done = [bundle.name for bundle in read_plan(directory, source) if is_done(directory, bundle.name)]
-        draw_gallery(done, source, run, config)
-        return gallery_index.write_index(directory, run.name, config.report)
 
 
 def videos_of(run: RunDirectory, source: Path) -> dict[str, VideoFile]:

@@ -58,6 +58,10 @@ class RunnerConfig(Config):
         "",
         description="Of a Ray cluster, as HOST:PORT or ray://HOST:PORT; empty: one of the build's own on this machine.",
     )
+    storage: str = Field(
+        "",
+        description="Where the run is kept beside its directory: s3://BUCKET/FOLDER, gs://BUCKET/FOLDER or a path.",
+    )
 
 
 class BuildConfig(AnnotationConfig):

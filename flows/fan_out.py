@@ -8,6 +8,7 @@ from typing import TypeVar
 from prefect.futures import PrefectFuture
 
 from refsav.annotators.engine import ServersDownError
+from refsav.datasets.storage import StorageError
 from refsav.errors import RefSavError
 from refsav.files import DiskError
 from refsav.stopping import stopping_others
@@ -15,7 +16,7 @@ from refsav.stopping import stopping_others
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
-MET_BY_ALL = (ServersDownError, DiskError)
+MET_BY_ALL = (ServersDownError, DiskError, StorageError)
 """Failures that the tasks that are left would meet too, each at the price of what it has in flight."""
 
 

@@ -10,9 +10,11 @@ from refsav.datasets.run import RunDirectory
 from refsav.datasets.statistics import Statistics
 from refsav.errors import RecordError
 from refsav.files import sha256_of
-from refsav.flows.build import draw_gallery, publish_report, split_by_video, write_shards
+from refsav.flows.build import publish_report, split_by_video, write_shards
 from refsav.flows.build_config import BuildConfig, keep_settings, refuse_changes
+from refsav.flows.drawing import draw_gallery
 from refsav.flows.runner import refuse_runner, tasks_on
+from refsav.flows.storing import held_in_storage, leave, refuse_storage
 from refsav.lock import exclusive
 
 
@@ -27,13 +29,16 @@ def import_ref_sav(annotations: Path, source: Path, run: Path, config: BuildConf
         config: Split, shards, report; the tables about models are not used.
     """
     config = config or BuildConfig()
-    with exclusive(run), tasks_on(config.runner):
+    with exclusive(run), held_in_storage(run, config.runner), tasks_on(config.runner):
         keep_settings(RunDirectory(run), source, config, imported=_digest_of(annotations))
         bundles = take_in(annotations, source, run, config)
+        leave(run)
         assignments = split_by_video(run, config)
         write_shards(source, run, config, assignments)
         draw_gallery(bundles, source, run, config)
-        return publish_report(run, config)
+        statistics = publish_report(run, config)
+        leave(run)
+        return statistics
 
 
 def refuse_early(annotations: Path, source: Path, run: Path, config: BuildConfig) -> None:
@@ -41,13 +46,15 @@ def refuse_early(annotations: Path, source: Path, run: Path, config: BuildConfig
 
     Raises:
         RecordError: If the file cannot be read.
-        MissingExtraError: If tasks are to run on Ray, and it is not installed.
+        MissingExtraError: If tasks are to run on Ray, or the run is kept in a bucket, and a package for it is missing.
+        StorageError: If the storage does not answer, or refuses.
         ConfigError: If the run is that of a build, of another file, or of other settings.
         LockedError: If another process works on the run.
         DiskError: If the run directory cannot be written.
     """
     imported = _digest_of(annotations)
     refuse_runner(config.runner)
+    refuse_storage(config.runner)
     with exclusive(run):
         refuse_changes(RunDirectory(run), source, config, imported)
 

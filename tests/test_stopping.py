@@ -8,7 +8,7 @@ from contextvars import copy_context
 import pytest
 
 from refsav import stopping
-from refsav.stopping import LateError, StoppedError, stopping_others, until_stopped
+from refsav.stopping import LateError, StoppedError, ended_by, stopping_others, until_stopped
 
 
 async def endless(ended: list[str]) -> None:
@@ -52,6 +52,22 @@ def test_who_looks_goes_on_until_then_and_again_afterwards() -> None:
     with pytest.raises(StoppedError):
         inside.run(stopping.look)
     stopping.look()
+
+
+def test_work_ends_for_a_reason_of_its_own_and_for_that_of_the_others() -> None:
+    own = threading.Event()
+    with pytest.raises(ValueError, match="failed"), stopping_others():
+        with ended_by(own):
+            stopping.look()
+            inside = copy_context()
+            own.set()
+            with pytest.raises(StoppedError):
+                stopping.look()
+        stopping.look()
+        own.clear()
+        raise ValueError("failed")
+    with pytest.raises(StoppedError):
+        inside.run(stopping.look)
 
 
 def test_work_gives_its_result_and_its_own_errors() -> None:

@@ -93,12 +93,12 @@ def redraw_gallery(run: Path) -> None:
     quiet_prefect()
     from refsav.annotators.plan import remaining
     from refsav.datasets.run import RunDirectory
-    from refsav.flows import build as flows
+    from refsav.flows import drawing
     from refsav.summary import print_remaining
 
     source, _ = read_settings(RunDirectory(run))
     with _prefect():
-        out.print(f"gallery: {escape(str(flows.redraw_gallery(run.resolve())))}")
+        out.print(f"gallery: {escape(str(drawing.redraw_gallery(run.resolve())))}")
     print_remaining(out, remaining(RunDirectory(run), source))
 
 

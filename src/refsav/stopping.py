@@ -22,8 +22,8 @@ INTERRUPTED = 130
 
 Result = TypeVar("Result")
 
-_ENDED: ContextVar[threading.Event] = ContextVar("ended")
-"""Belongs to a context and not to the process: work that is begun later has nothing to do with it."""
+_ENDED: ContextVar[tuple[threading.Event, ...]] = ContextVar("ended", default=())
+"""Any of them ends the work. They belong to a context, not to the process: what is begun later is not ended by them."""
 
 
 class StoppedError(RefSavError):
@@ -44,7 +44,7 @@ def stopping_others() -> Iterator[None]:
     It reaches the threads that were started with a copy of the context here, as Prefect starts its tasks.
     """
     ended = threading.Event()
-    before = _ENDED.set(ended)
+    before = _ENDED.set((*_ENDED.get(), ended))
     try:
         yield
     except BaseException:
@@ -57,7 +57,7 @@ def stopping_others() -> Iterator[None]:
 @contextmanager
 def ended_by(ended: threading.Event) -> Iterator[None]:
     """Make this thread's `look` raise once `ended` is set."""
-    before = _ENDED.set(ended)
+    before = _ENDED.set((*_ENDED.get(), ended))
     try:
         yield
     finally:
@@ -71,8 +71,7 @@ def look() -> None:
 
 
 def _is_ended() -> bool:
-    ended = _ENDED.get(None)
-    return ended is not None and ended.is_set()
+    return any(ended.is_set() for ended in _ENDED.get())
 
 
 async def until_stopped(work: Coroutine[Any, Any, Result], within_s: float = math.inf) -> Result:

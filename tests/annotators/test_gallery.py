@@ -15,7 +15,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from refsav.annotators.gallery import ReportConfig, write_bundle
+from refsav.annotators.gallery import ReportConfig, pictured_each, write_bundle
 from refsav.annotators.gallery_chunk import chunk_path, read_chunk
 from refsav.annotators.gallery_entries import chosen_for_pictures, entry_of, jpeg_size, line_of
 from refsav.annotators.gallery_index import PAGE, SCRIPTS_AND_STYLE, write_index
@@ -122,7 +122,7 @@ class Made:
         write_parts(self.run, self.bundle.name, unreadable=[Unreadable(path="x.mp4", error="no masks")], **self.parts)
 
     def draw(self, config: ReportConfig = REPORT, views: ViewsConfig = VIEWS) -> dict[str, dict]:
-        write_bundle(self.run, self.bundle, views, SOURCE, config)
+        write_bundle(self.run, self.bundle, views, SOURCE, config, pictured_each(self.run, config))
         entries = read_chunk(chunk_path(self.run, self.bundle.name))
         return {f"{entry['video']}/{entry['masklet']}": entry for entry in entries}
 
@@ -273,7 +273,7 @@ def test_an_object_that_failed_after_it_was_drawn_is_shown_from_the_source(sav_d
     (known,) = read_video(video, SOURCE).tracks
     failed = Failed(key=known.key, column=0, stage="video", error="the model refused: 'No.'", request_digest="ab")
     write_parts(run, "bundle-000000", expressions=[], dropped=[], failed=[failed], unreadable=[])
-    write_bundle(run, Bundle(name="bundle-000000", videos=(video,)), ViewsConfig(), SOURCE, REPORT)
+    write_bundle(run, Bundle(name="bundle-000000", videos=(video,)), ViewsConfig(), SOURCE, REPORT, pictured=10)
     (entry,) = read_chunk(chunk_path(run, "bundle-000000"))
     assert entry["pictures"]["folder"] == "media/vos_000002/manual-0"
     assert entry["why"] == "the model refused"

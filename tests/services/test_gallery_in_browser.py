@@ -115,7 +115,7 @@ def small(tmp_path_factory: pytest.TempPathFactory) -> Path:
     )
     video = VideoFile(video_id="sav_1", media=media, annotations=(), folder="")
     bundle = Bundle(name="bundle-000000", videos=(video,))
-    write_bundle(run, bundle, ViewsConfig(), SourceConfig(), ReportConfig())
+    write_bundle(run, bundle, ViewsConfig(), SourceConfig(), ReportConfig(), pictured=100)
     return write_index(run, f"Small {HOSTILE}", ReportConfig())
 
 
@@ -129,7 +129,9 @@ def upright(tmp_path_factory: pytest.TempPathFactory) -> Path:
     kept = [expression(square(video_id, 1, size), "A plain grey square.")]
     write_parts(run, "bundle-000000", expressions=kept, dropped=[], failed=[], unreadable=[])
     video = VideoFile(video_id=video_id, media=media, annotations=(), folder="")
-    write_bundle(run, Bundle(name="bundle-000000", videos=(video,)), ViewsConfig(), SourceConfig(), ReportConfig())
+    write_bundle(
+        run, Bundle(name="bundle-000000", videos=(video,)), ViewsConfig(), SourceConfig(), ReportConfig(), pictured=100
+    )
     uses = [StageUse(stage=one, requests=0, prompt_tokens=0, completion_tokens=0, seconds=0) for one in STAGES]
     free = dict.fromkeys(STAGES, 0.0)
     write_statistics(run, collect(run, MeasureConfig(), objects_read=1, use=uses, gpus_per_request=free))
@@ -161,7 +163,7 @@ def large(tmp_path_factory: pytest.TempPathFactory) -> Path:
             failed=[],
             unreadable=[],
         )
-        write_bundle(run, bundle, ViewsConfig(), SourceConfig(), ReportConfig(max_objects=0))
+        write_bundle(run, bundle, ViewsConfig(), SourceConfig(), ReportConfig(max_objects=0), pictured=0)
     return write_index(run, "Large", ReportConfig())
 
 

@@ -2,16 +2,16 @@
 
 import os
 import signal
-import subprocess
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from refsav.datasets.synthetic import write_scenes
 from refsav.datasets.synthetic_scene import SynthConfig
-from tests.command import Finished, refsav, start
+from tests.command import refsav, start
+from tests.counted_build import assert_same, finish, quiet, until
 from tests.faulty_server import FaultyServer, Options, running
 from tests.prefect_server import prefect_server
 from tests.ray_cluster import LOOPBACK, descendants, is_alive, kill, kill_node, ray_cluster, workers_of
@@ -19,7 +19,6 @@ from tests.run_content import content, journalled
 
 pytestmark = [pytest.mark.services, pytest.mark.timeout(600)]
 
-ENDS_WITHIN_S = 300.0
 GONE_WITHIN_S = 150.0
 """Workers end at once; Ray's agents that have just begun look for their head for a minute."""
 LATENCY_S = 0.08
@@ -70,35 +69,6 @@ def build(source: Path, run: Path, address: str, *more: str) -> list[str | Path]
     asked = [f"--{engine}.{key}={value}" for engine in ("vlm", "judge") for key, value in options.items()]
     cut = ["--runner.bundle_videos=2", f"--runner.bundles_at_once={AT_ONCE}", "--shards.videos_per_shard=3"]
     return ["build", source, run, *asked, *cut, "--no-report.preview", *more]
-
-
-def until(process: "subprocess.Popen[str]", met: Callable[[], bool]) -> None:
-    end = time.monotonic() + ENDS_WITHIN_S
-    while not met():
-        assert process.poll() is None, process.communicate()[1]
-        assert time.monotonic() < end
-        time.sleep(0.02)
-
-
-def finish(process: "subprocess.Popen[str]") -> Finished:
-    try:
-        out, err = process.communicate(timeout=ENDS_WITHIN_S)
-    finally:
-        process.kill()
-    return Finished(process.returncode, out, err)
-
-
-def quiet(server: FaultyServer) -> int:
-    """Good answers sent, once those under way have run out."""
-    while server.in_flight:
-        time.sleep(0.02)
-    return server.paid
-
-
-def assert_same(run: Path, expected: dict[str, bytes]) -> None:
-    after = content(run)
-    assert after.keys() == expected.keys()
-    assert [name for name in expected if after[name] != expected[name]] == []
 
 
 def test_a_worker_killed_in_the_middle_costs_what_was_in_flight_and_leaves_no_trace(
