@@ -143,7 +143,15 @@ class Storage:
             else:
                 listed = self._files.find(self._place(place), detail=True)
         files = {key: info for key, info in listed.items() if info["type"] == "file"}
-        return {key[len(self._root) :].lstrip("/"): _as_listed(info) for key, info in files.items()}
+        return {self._name(key): _as_listed(info) for key, info in files.items()}
+
+    def _name(self, key: str) -> str:
+        """A file's name below the address. A bucket takes any key, so one may point out of the folder it is fetched to."""
+        name = key[len(self._root) :].lstrip("/")
+        if ".." in name.split("/"):
+            fix = "remove it, and see who else writes there"
+            raise StorageError(f"{self.url}: holds a file whose name points elsewhere: {name!r}\n  fix: {fix}")
+        return name
 
     def _fetch(self, name: str, folder: Path) -> None:
         with appearing(folder / name) as temporary, self._told(name):

@@ -3,6 +3,7 @@
 import os
 from pathlib import Path
 
+import fsspec
 import pytest
 
 from refsav.datasets.storage import Storage, StorageError
@@ -179,6 +180,15 @@ def test_what_cannot_be_used_is_said_with_what_to_do(tmp_path: Path) -> None:
         Storage("xyz://b")
     with pytest.raises(StorageError, match=r"is not there: .*\n  fix: make the bucket"):
         Storage(str(tmp_path)).read("missing.json")
+
+
+def test_a_name_that_points_out_of_the_folder_is_refused(tmp_path: Path) -> None:
+    bucket = fsspec.filesystem("memory")
+    bucket.pipe_file("/elsewhere/run.toml", b"")
+    bucket.store["/elsewhere/../../evil"] = bucket.store["/elsewhere/run.toml"]
+    with pytest.raises(StorageError, match=r"points elsewhere: '\.\./\.\./evil'"):
+        StoredRun(Storage("memory://elsewhere"), tmp_path / "run").take_up()
+    assert [*tmp_path.iterdir()] == []
 
 
 def test_a_missing_package_is_named_with_its_extra(monkeypatch: pytest.MonkeyPatch) -> None:
