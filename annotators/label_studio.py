@@ -12,6 +12,8 @@ from refsav.errors import ConfigError, RefSavError
 
 TOKEN_VARIABLE = "LABEL_STUDIO_API_KEY"  # noqa: S105 - the name of the variable
 TIMEOUT_S = 60.0
+EXPORT_TIMEOUT_S = 600.0
+"""An export comes in one piece: a second for a thousand tasks."""
 CONNECT_TRIES = 3
 PAGE_TASKS = 500
 TOLD_CHARACTERS = 300
@@ -145,7 +147,8 @@ class LabelStudio:
 
     def annotated_tasks(self, project: int) -> list[dict[str, Any]]:
         """Give every task that somebody has annotated, as Label Studio exports it."""
-        return list(self._ask("GET", f"/api/projects/{project}/export", params={"exportType": "JSON"}))
+        exported = {"params": {"exportType": "JSON"}, "timeout": EXPORT_TIMEOUT_S}
+        return list(self._ask("GET", f"/api/projects/{project}/export", **exported))
 
     def annotators(self) -> dict[int, str]:
         """Name all users of the server by their email address."""

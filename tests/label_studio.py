@@ -14,6 +14,8 @@ from typing import Any
 
 import httpx
 
+from refsav.datasets.review_config import ReviewConfig
+
 ROOT = Path(__file__).parents[1]
 PROGRAM = ROOT / ".venv-label-studio/bin/label-studio"
 READY_WITHIN_S = 480.0  # a database is made first: a minute, or several on a busy machine
@@ -27,6 +29,11 @@ class Server:
 
     address: str
     process: "subprocess.Popen[bytes]"
+
+
+def config_of(server: Server) -> ReviewConfig:
+    """Settings of a review by three annotators, in batches that are small enough to need several."""
+    return ReviewConfig(address=server.address, batch_tasks=2, annotators=3)
 
 
 @contextmanager

@@ -1,5 +1,6 @@
-"""Real vLLM servers on the CPU, started once for all tests that want them."""
+"""Real servers, started once for all tests that want them: vLLM on the CPU, and Label Studio with a run to review."""
 
+import shutil
 import socket
 from collections.abc import Iterator
 from pathlib import Path
@@ -7,8 +8,17 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
+from refsav.annotators.label_studio import TOKEN_VARIABLE
 from refsav.annotators.serve_profile import Part, load_profile
 from refsav.annotators.server_process import RunningServer, running
+from refsav.datasets.review_config import ReviewConfig
+from refsav.datasets.run import RunDirectory
+from refsav.datasets.synthetic import write_scenes
+from refsav.datasets.synthetic_scene import SynthConfig
+from refsav.flows.build import build_ref_sav
+from refsav.flows.build_config import BuildConfig
+from refsav.flows.review import export_review
+from tests.label_studio import OWNER, Person, Server, label_studio
 
 ROOT = Path(__file__).parents[2]
 VLLM_PYTHON = ROOT / ".venv-vllm/bin/python"
@@ -37,3 +47,56 @@ def vlm_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServ
 def judge_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServer]:
     """smollm2-135m, another model than the VLM."""
     yield from serving("judge", tmp_path_factory.mktemp("judge") / "server.log")
+
+
+@pytest.fixture(scope="session")
+def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where runs lie; Label Studio serves their media from here."""
+    return tmp_path_factory.mktemp("runs")
+
+
+@pytest.fixture(scope="session")
+def labelling(runs: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """A Label Studio that shows what lies below `runs`."""
+    with label_studio(tmp_path_factory.mktemp("label-studio"), runs) as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def owner(labelling: Server) -> Person:
+    """Whose token is used."""
+    return Person(labelling.address, OWNER)
+
+
+@pytest.fixture(scope="session")
+def people(owner: Person) -> tuple[Person, Person, Person]:
+    """Annotators."""
+    ann, bob, eve = (Person.invited(owner, f"{name}@example.org") for name in ("ann", "bob", "eve"))
+    return ann, bob, eve
+
+
+@pytest.fixture(scope="session")
+def token(owner: Person) -> str:
+    return owner.token()
+
+
+@pytest.fixture(scope="session")
+def drawn(prefect_server: None, labelling: Server, runs: Path) -> Path:  # noqa: ARG001 - it runs there
+    """Two made scenes, both held out, exported for review."""
+    scenes = list(write_scenes(runs / "scenes", SynthConfig(videos=2, frames=48, min_objects=3)))
+    views = {"longest_side_px": 320, "frames": 4}
+    settings = {"views": views, "split": {"val_share": 1.0}, "report": {"max_objects": 0}}
+    build_ref_sav(runs / "scenes", runs / "built", BuildConfig.from_mapping(settings, "test"))
+    assert export_review(runs / "built", ReviewConfig(address=labelling.address)).tasks >= 4, scenes
+    return runs / "built"
+
+
+@pytest.fixture
+def run(
+    drawn: Path, runs: Path, token: str, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
+) -> RunDirectory:
+    """A run of the test's own that has a queue, and the token of Label Studio's owner in the environment."""
+    monkeypatch.setenv(TOKEN_VARIABLE, token)
+    own = runs / f"Prüfung {request.node.name[:60]}"  # paths may hold spaces and any letters
+    shutil.copytree(drawn, own)
+    return RunDirectory(own)

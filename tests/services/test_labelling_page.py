@@ -1,0 +1,71 @@
+"""The page that annotators see, in a real browser on a real Label Studio."""
+
+import shutil
+from pathlib import Path
+
+import httpx
+import pytest
+
+from refsav.annotators.label_studio import LabelStudio
+from refsav.annotators.review_project import push
+from refsav.annotators.review_pull import pull
+from refsav.annotators.review_queue import read_queue
+from refsav.datasets.run import RunDirectory
+from tests.browser import Browser
+from tests.label_studio import OWNER, PASSWORD, Person, Server, config_of
+
+pytestmark = [pytest.mark.services, pytest.mark.timeout(900)]
+
+SUBMIT = "button[aria-label='Submit current annotation']"
+
+
+def test_what_is_typed_into_the_page_is_what_a_pull_reads(run: RunDirectory, labelling: Server, tmp_path: Path) -> None:
+    project = push(run, config_of(labelling)).place.project
+    first, second, third, *_ = read_queue(run)
+    browser = Browser(shutil.which("chromium") or pytest.fail("apt-get install chromium"), tmp_path / "profile")
+    try:
+        browser.visit(f"{labelling.address}/user/login/")
+        browser.write("input[name=email]", OWNER)
+        browser.write("input[name=password]", PASSWORD)
+        browser.value("document.querySelector('form').submit()")
+        browser.until("location.pathname.startsWith('/user/')", wanted=False)
+        browser.visit(f"{labelling.address}/projects/{project}/data?labeling=1")
+        browser.until("document.querySelector('textarea[name=long]')?.value", wanted=first.text, within_s=60)
+        browser.until("document.querySelector('video')?.readyState", wanted=4)
+        browser.until("[...document.images].some(one => one.naturalWidth > 300)")
+        browser.value("document.querySelector('input[name=fix]').click()")
+        browser.write("textarea[name=long]", "Words typed into the page.")
+        browser.write("[name=short]", "the one that was typed")
+        browser.click(SUBMIT)
+        browser.until("document.querySelector('textarea[name=long]')?.value", wanted=second.text)
+
+        browser.click(SUBMIT)  # without a verdict, which makes the text a line with a pen beside it
+        browser.click(".ant-modal-confirm-btns button")
+        browser.until("!document.querySelector('.ant-modal-confirm')")
+        pen = "document.querySelector('.refsav .lsf-textarea__actions')"
+        assert browser.value(f"getComputedStyle({pen}).opacity") == "1"
+        browser.click("[data-testid=htx-textbox-edit-button]")
+        browser.write("[data-testid=htx-textbox-input]", "Words typed with the pen.")
+        browser.click("[data-testid=htx-textbox-save]")
+        browser.value("document.querySelector('input[name=accept]').click()")
+        browser.click(SUBMIT)
+        browser.until("document.querySelector('textarea[name=long]')?.value", wanted=third.text)
+    finally:
+        browser.close()
+    answer, with_pen = sorted(pull(run).answers, key=lambda one: one.answered_at)
+    assert (with_pen.task, with_pen.judgement, with_pen.long) == (second.name, "fix", "Words typed with the pen.")
+    assert (answer.task, answer.judgement, answer.annotator) == (first.name, "fix", OWNER)
+    assert (answer.long, answer.short) == ("Words typed into the page.", "the one that was typed")
+
+
+def test_annotators_see_the_film_and_the_strip_and_strangers_do_not(
+    run: RunDirectory, labelling: Server, people: tuple[Person, Person, Person]
+) -> None:
+    project = push(run, config_of(labelling)).place.project
+    with LabelStudio(labelling.address) as studio:
+        _, shown = next(studio.tasks(project))
+    film = shown["film"].split('"')[1]
+    for address, kind in ((film, "video/mp4"), (shown["strip"], "image/jpeg")):
+        answer = people[0]._client.get(address)
+        assert (answer.status_code, answer.headers["content-type"]) == (200, kind)
+        assert httpx.get(labelling.address + address, trust_env=False).status_code in (401, 403, 404)
