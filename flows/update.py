@@ -26,7 +26,7 @@ def update_ref_sav(
     run: Path,
     config: BuildConfig = BuildConfig(),  # noqa: B008 - frozen; Prefect's form shows what it holds
 ) -> Statistics | State[Any]:
-    """Describe the videos that are new in a folder, and those whose annotations have changed.
+    """Describe the videos that are new in a folder, and those that have changed.
 
     With nothing to do it ends in seconds and asks no model; likewise while another process works on the run.
 

@@ -1,4 +1,4 @@
-"""What counts as news, and that a video with changed annotations leaves its bundle's parts while the others stay."""
+"""What counts as news, and that a video that has changed leaves its bundle's parts while the others stay."""
 
 import json
 from pathlib import Path
