@@ -147,8 +147,8 @@ class LabelStudio:
 
     def annotated_tasks(self, project: int) -> list[dict[str, Any]]:
         """Give every task that somebody has annotated, as Label Studio exports it."""
-        exported = {"params": {"exportType": "JSON"}, "timeout": EXPORT_TIMEOUT_S}
-        return list(self._ask("GET", f"/api/projects/{project}/export", **exported))
+        path, params = f"/api/projects/{project}/export", {"exportType": "JSON"}
+        return list(self._ask("GET", path, params=params, timeout=EXPORT_TIMEOUT_S))
 
     def annotators(self) -> dict[int, str]:
         """Name all users of the server by their email address."""

@@ -146,7 +146,7 @@ class Storage:
         return {self._name(key): _as_listed(info) for key, info in files.items()}
 
     def _name(self, key: str) -> str:
-        """A file's name below the address. A bucket takes any key, so one may point out of the folder it is fetched to."""
+        """A file's name below the address. A bucket takes any key: one may point out of the folder it is fetched to."""
         name = key[len(self._root) :].lstrip("/")
         if ".." in name.split("/"):
             fix = "remove it, and see who else writes there"

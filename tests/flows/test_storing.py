@@ -79,11 +79,10 @@ def test_what_is_retried_elsewhere_is_not_undone_by_what_was_left_before(
 ) -> None:
     video = min(source.rglob("*.mp4"))
     hidden = video.rename(video.with_suffix(".away"))
-    first = build("one")
-    hidden.rename(video)
-    second = build("two")
+    first, second = build("one"), build("two")
     failed = json.loads((second / "stats.json").read_text())["failed"]
     assert failed > 0
+    hidden.rename(video)
     retried = command("retry", second)
     assert retried.code == 0, retried.err
     assert list(kept.rglob("*.retry")) == []

@@ -45,12 +45,12 @@ def test_the_server_gets_the_flow_run_its_tasks_and_the_artifacts(
     assert "annotate bundle-000000" in tasks
     assert set(tasks.values()) == {"COMPLETED"}
     artifacts = listed(prefect, "artifacts")
-    by_type = {artifact["type"]: artifact for artifact in artifacts}
-    assert by_type.keys() == {"progress", "table", "markdown"}
+    assert {artifact["type"] for artifact in artifacts} == {"progress", "table", "markdown"}
+    by_key = {artifact["key"]: artifact["data"] for artifact in artifacts}
     assert {artifact["data"] for artifact in artifacts if artifact["type"] == "progress"} == {100}
-    assert "3 objects = 3 expressions + 0 dropped + 0 failed" in by_type["markdown"]["data"]
-    assert by_type["markdown"]["data"].count("](data:image/jpeg;base64,") == 2, "a strip of each video"
-    table = json.loads(by_type["table"]["data"])
+    assert "3 objects = 3 expressions + 0 dropped + 0 failed" in by_key["my-run-summary"]
+    assert by_key["my-run-summary"].count("](data:image/jpeg;base64,") == 2, "a strip of each video"
+    table = json.loads(by_key["my-run-objects"])
     assert table[0]["outcome"] == "expressions"
     assert table[0]["objects"] == 3
     logs = listed(prefect, "logs")
