@@ -20,8 +20,9 @@ from refsav.datasets.records import (
 )
 from refsav.datasets.run import RunDirectory
 from refsav.datasets.shard_index import write_index
+from refsav.datasets.shard_plan import ShardConfig, plan_shards
 from refsav.datasets.shard_source import RefSavConfig, ShardSource
-from refsav.datasets.shards import ShardConfig, plan_shards, write_shard
+from refsav.datasets.shards import write_shard
 from refsav.datasets.splits import SplitConfig, assign
 
 EXAMPLES = 10

@@ -20,6 +20,7 @@ from refsav.datasets.parts import write_part
 from refsav.datasets.records import VideoFile
 from refsav.datasets.run import RunDirectory
 from refsav.datasets.sav import discover, read_ids
+from refsav.datasets.shard_plan import ShardConfig, ShardPlan, plan_shards
 from refsav.datasets.statistics import Statistics
 from refsav.digests import Digests
 from refsav.errors import RecordError
@@ -163,7 +164,7 @@ def split_by_video(run: Path, config: BuildConfig) -> dict[str, splits.Assignmen
 def write_shards(source: Path, run: Path, config: BuildConfig, assignments: dict[str, splits.Assignment]) -> None:
     """Write the shards, some at a time, then their index."""
     directory = RunDirectory(run)
-    plans = shards.plan_shards(directory, assignments, videos_of(directory, source), config.shards)
+    plans = plan_shards(directory, assignments, videos_of(directory, source), config.shards)
     digests = Digests(directory.part_digests, run)
     there = [entry for plan in plans if (entry := shards.finished(directory, plan, config.shards, digests.of))]
     digests.keep()
@@ -181,7 +182,7 @@ def write_shards(source: Path, run: Path, config: BuildConfig, assignments: dict
 
 
 @task(task_run_name="write {plan.name}")
-def write_shard(plan: shards.ShardPlan, run: Path, config: shards.ShardConfig, storage: str) -> shard_index.ShardEntry:
+def write_shard(plan: ShardPlan, run: Path, config: ShardConfig, storage: str) -> shard_index.ShardEntry:
     """Write one shard."""
     with at_hand(run, storage, of_shard(plan, run)) as directory:
         parts = tuple(directory.root / part.relative_to(run) for part in plan.parts)

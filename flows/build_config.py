@@ -16,7 +16,7 @@ from refsav.annotators.gallery import ReportConfig
 from refsav.annotators.plan import read_plan
 from refsav.config import Config, leaves
 from refsav.datasets.run import RunDirectory
-from refsav.datasets.shards import ShardConfig
+from refsav.datasets.shard_plan import ShardConfig
 from refsav.datasets.splits import SplitConfig
 from refsav.errors import ConfigError
 from refsav.files import write_text

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from refsav.annotators.plan import Bundle
-from refsav.datasets.shards import ShardPlan
+from refsav.datasets.shard_plan import ShardPlan
 
 OF_BUNDLES = ("journal/", "logs/", "expressions/", "dropped/", "failed/", "unreadable/", "measures/")
 """What the tasks of bundles leave."""

@@ -23,7 +23,8 @@ from refsav.datasets.records import (
 from refsav.datasets.run import RunDirectory
 from refsav.datasets.sav import SourceConfig, VideoObjects, discover, read_video
 from refsav.datasets.shard_index import ShardEntry, write_index
-from refsav.datasets.shards import ShardConfig, plan_shards, write_shard
+from refsav.datasets.shard_plan import ShardConfig, plan_shards
+from refsav.datasets.shards import write_shard
 from refsav.datasets.splits import Assignment
 
 os.environ["HF_HUB_OFFLINE"] = "1"  # read once, when Hugging Face's libraries are imported

@@ -10,7 +10,7 @@ from refsav.datasets.measures import MEASURES
 from refsav.datasets.part_kinds import DROPPED, EXPRESSIONS, FAILED, UNREADABLE
 from refsav.datasets.parts import write_parts
 from refsav.datasets.run import RunDirectory
-from refsav.datasets.shards import ShardConfig
+from refsav.datasets.shard_plan import ShardConfig
 from refsav.datasets.splits import SplitConfig, split_by_video
 
 ROOT = Path(__file__).parents[2]

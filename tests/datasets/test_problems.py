@@ -11,7 +11,8 @@ from refsav.datasets.records import Expression, Failed, ObjectKey, Unreadable, V
 from refsav.datasets.run import RunDirectory
 from refsav.datasets.sav import VideoObjects
 from refsav.datasets.shard_index import SkippedVideo
-from refsav.datasets.shards import ShardConfig, ShardPlan, write_shard
+from refsav.datasets.shard_plan import ShardConfig, ShardPlan
+from refsav.datasets.shards import write_shard
 
 MakeExpression = Callable[..., Expression]
 MISSING = "/videos/b.mp4: the video is missing; fix: put it beside its annotations"

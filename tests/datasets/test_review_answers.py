@@ -13,7 +13,7 @@ from refsav.datasets.review_config import ReviewConfig, keep_review_config, read
 from refsav.datasets.review_counts import count_review, write_summary
 from refsav.datasets.run import RunDirectory
 from refsav.datasets.samples import iterate
-from refsav.datasets.shards import ShardConfig
+from refsav.datasets.shard_plan import ShardConfig
 from refsav.datasets.splits import SplitConfig, split_by_video
 from refsav.errors import ConfigError, RecordError
 

@@ -19,9 +19,9 @@ from refsav.datasets.parts import write_parts
 from refsav.datasets.records import Rle, VideoFile
 from refsav.datasets.run import RunDirectory
 from refsav.datasets.samples import SampleText, iterate, to_members
+from refsav.datasets.shard_plan import ShardConfig
 from refsav.datasets.shard_samples import ShardSamples
 from refsav.datasets.shard_source import RefSavConfig, ShardSource
-from refsav.datasets.shards import ShardConfig
 from refsav.datasets.splits import SplitConfig, assign
 from refsav.errors import RecordError
 from refsav.files import sha256_of

@@ -17,7 +17,8 @@ from refsav.datasets.parts import write_parts
 from refsav.datasets.records import VideoFile
 from refsav.datasets.run import RunDirectory
 from refsav.datasets.samples import iterate, read_frames
-from refsav.datasets.shards import ShardConfig, plan_shards, write_shard
+from refsav.datasets.shard_plan import ShardConfig, plan_shards
+from refsav.datasets.shards import write_shard
 from refsav.datasets.splits import SplitConfig, assign, split_by_video
 from refsav.errors import ConfigError, RecordError
 
