@@ -7,7 +7,7 @@ from typing import Self
 
 import torch
 
-from refsav.benchmarks.asking import ModelAnswers
+from refsav.benchmarks.model_answers import ModelAnswers
 from refsav.benchmarks.result import Result, Setup
 from refsav.benchmarks.runner import run_suite
 from refsav.benchmarks.suite import AnySuite

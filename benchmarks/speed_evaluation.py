@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 import torch
 
-from refsav.benchmarks.asking import ModelAnswers
+from refsav.benchmarks.model_answers import ModelAnswers
 from refsav.benchmarks.result import Setup
 from refsav.benchmarks.runner import RunFolder, rows_of, run_suite
 from refsav.benchmarks.speed_model import FRAMES, KEY_FRAMES, SAME_PIXELS, Compared, made_frames, masks_of, timed

@@ -8,7 +8,7 @@ from refsav.benchmarks.speed_ratios import Bar, Measurement, Quantity, Ratio
 from refsav.benchmarks.speed_scale import fail_if_failed, make_scenes, start_command
 from refsav.model.step_file import StepFile
 from refsav.model.train_config import TrainConfig
-from refsav.model.training_run import TrainRun
+from refsav.model.train_run import TrainRun
 from refsav.model.watching import RECENT_STEPS
 
 VIDEOS = 40

@@ -1,36 +1,19 @@
 """All suites by name."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
 
-from refsav.benchmarks.caption_metrics import TokenizerName
 from refsav.benchmarks.caption_suites import CAPTION_SUITES, open_gcg_suite, open_region_suite
 from refsav.benchmarks.image_suites import IMAGE_SUITES, open_image_suite
 from refsav.benchmarks.suite import AnySuite
-from refsav.benchmarks.video_suites import VIDEO_SUITES, Control, open_video_suite
+from refsav.benchmarks.suite_options import SuiteOptions
+from refsav.benchmarks.video_suites import VIDEO_SUITES, open_video_suite
 from refsav.datasets.refcoco import RefCocoSet
 from refsav.errors import ConfigError
 
 SUITES = (*VIDEO_SUITES, *IMAGE_SUITES, *CAPTION_SUITES)
 """Names of all suites."""
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class SuiteOptions:
-    """What a suite can be told; what it does not know is refused."""
-
-    splits: tuple[str, ...] = ()
-    """RefCOCO and its like: some of the splits; none: all but train."""
-    images: Path | None = None
-    """Image suites: the folder of the images, if it does not lie where others keep it."""
-    bert: Path | None = None
-    """GCG: folder of bert-base-uncased, which recall needs."""
-    tokenizer: TokenizerName = "ptb"
-    """Captions: "plain" goes without Java, and without METEOR."""
-    control: Control = "none"
-    """Videos whose masks are published: "shuffled" asks for every object with the words for another."""
 
 
 def open_suite(name: str, folder: Path, options: SuiteOptions | None = None) -> AnySuite:

@@ -4,22 +4,19 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Literal
 
 from refsav.benchmarks import wordings
 from refsav.benchmarks.asking import Answerer
 from refsav.benchmarks.davis import standard_scores
 from refsav.benchmarks.expression_scores import MeanScore, grouped_score, mean_score
 from refsav.benchmarks.suite import Suite, Summary
+from refsav.benchmarks.suite_options import Control
 from refsav.benchmarks.video_metrics import VideoScore
 from refsav.benchmarks.video_rows import EXPRESSION_ROWS, ExpressionRow, expression_rows, found_masks, not_scored
 from refsav.datasets.expression_layouts import DAVIS_ANNOTATORS, ExpressionSet, open_expressions
 from refsav.datasets.expression_videos import ExpressionVideo, ReferringExpression
 from refsav.errors import RecordError
 from refsav.model.clip import open_frames
-
-Control = Literal["none", "shuffled"]
-"""shuffled: each object of a video is asked for with the words for another, to see how much the words matter."""
 
 SHUFFLED = (
     "; control: each object is asked for with the words for another; where a video has no words for another, they are "

@@ -6,17 +6,17 @@ from pathlib import Path
 
 from prefect import flow, task
 
-from refsav.benchmarks.measuring import Candidate, items_of, measure
 from refsav.benchmarks.report import as_markdown, compare
 from refsav.benchmarks.result import Result
-from refsav.benchmarks.strips import draw_strips
-from refsav.benchmarks.suites import SuiteOptions, open_suite
-from refsav.benchmarks.video_suites import VIDEO_SUITES
+from refsav.benchmarks.suite_options import SuiteOptions
+from refsav.extras import require
 from refsav.files import write_text
 from refsav.flows.artifacts import publish_markdown, publish_picture
 from refsav.flows.notices import announced
 from refsav.flows.showing import counted
 from refsav.model.settings import InferenceSettings
+
+# What needs the extra model is imported where it is used: a worker without it knows this flow, and builds.
 
 REPORT = "report.md"
 
@@ -41,11 +41,15 @@ def benchmark_sa2va(
         run: Where everything goes.
         settings: How the model is asked.
         options: What the suite can be told.
+
+    Raises:
+        MissingExtraError: If the extra model is not installed.
+        RefSavError: As `refsav bench`.
     """
+    require("model", "torch", "transformers", "sam2")
     result = run_benchmark(checkpoint, data, suite, run, settings, options)
     publish_figures(run, result)
-    if suite in VIDEO_SUITES:
-        show_masks(data, suite, run)
+    show_masks(data, suite, run)
     return result
 
 
@@ -54,6 +58,9 @@ def run_benchmark(
     checkpoint: Path, data: Path, suite: str, run: Path, settings: InferenceSettings, options: SuiteOptions
 ) -> Result:
     """Ask for everything in the suite."""
+    from refsav.benchmarks.measuring import Candidate, items_of, measure
+    from refsav.benchmarks.suites import open_suite
+
     opened = open_suite(suite, data, options)
     with _counted(run.name, items_of(opened, 0)) as told:
         return measure(Candidate.load(checkpoint), opened, settings, run, progress=told)
@@ -69,7 +76,13 @@ def publish_figures(run: Path, result: Result) -> None:
 
 @task
 def show_masks(data: Path, suite: str, run: Path) -> None:
-    """Draw what was found in some videos."""
+    """Draw what was found in some videos, if it is a suite of videos."""
+    from refsav.benchmarks.strips import draw_strips
+    from refsav.benchmarks.suites import open_suite
+    from refsav.benchmarks.video_suites import VIDEO_SUITES
+
+    if suite not in VIDEO_SUITES:
+        return
     for place, picture in enumerate(draw_strips(open_suite(suite, data), run), 1):
         publish_picture(f"{run.parent.parent.name} {run.name} masks {place}", "Masks that were found", picture)
 

@@ -14,16 +14,19 @@ import tomli_w
 from prefect import flow, task
 
 from refsav.errors import RefSavError
+from refsav.extras import require
 from refsav.files import write_text
 from refsav.flows.artifacts import ProgressArtifact, publish_picture
 from refsav.flows.notices import announced
-from refsav.model.curve import draw_curve
 from refsav.model.step_file import StepFile
 from refsav.model.train_config import TrainConfig
-from refsav.model.training_run import TrainRun, is_trained
+from refsav.model.train_run import TrainRun
 from refsav.stopping import look
 
+# What needs the extra train is imported where it is used: a worker without it knows this flow, and builds.
+
 ASKED = "asked.toml"
+PACKAGES = ("torch", "transformers", "sam2", "peft", "matplotlib")
 LOOK_EVERY_S = 2.0
 ENDS_WITHIN_S = 30.0
 
@@ -40,8 +43,12 @@ def train_sa2va(config: TrainConfig, run: Path, *, cpu: bool = False, launcher: 
         launcher: What starts a process for each device, as "accelerate launch --multi_gpu --num_processes 8".
 
     Raises:
+        MissingExtraError: If the extra train is not installed.
         RefSavError: If the training does not come to its end, or the run is one of other settings.
     """
+    require("train", *PACKAGES)
+    from refsav.model.training_run import is_trained
+
     directory = TrainRun(run)
     if not is_trained(directory, config):
         learn(config, run, cpu=cpu, launcher=launcher)
@@ -100,6 +107,8 @@ def _running(command: list[str]) -> Iterator["subprocess.Popen[bytes]"]:
 @task
 def show_curve(run: Path) -> None:
     """Draw the losses."""
+    from refsav.model.curve import draw_curve
+
     directory = TrainRun(run)
     draw_curve(directory)
     publish_picture(f"{run.parent.name} {run.name} curve", "Losses of the training", directory.curve)

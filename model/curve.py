@@ -5,7 +5,7 @@ from matplotlib.figure import Figure
 from refsav.files import appearing
 from refsav.model.step_file import StepFile
 from refsav.model.teaching import PARTS
-from refsav.model.training_run import VALIDATION, TrainRun
+from refsav.model.train_run import VALIDATION, TrainRun
 
 SIZE_INCHES = (8.0, 3.6)
 

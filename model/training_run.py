@@ -1,14 +1,4 @@
-"""A training in its run directory: begun or gone on with, with checkpoints on the way and a model at the end.
-
-RUN/training.toml             configuration as used, versions, digests of data and of the model to begin with
-RUN/metrics.jsonl             a line for every few steps, and one for every validation
-RUN/left_out.jsonl            a line for every example that could not be used, or not as a whole
-RUN/curve.png                 a picture of it, where one was asked for
-RUN/curves/                   the same for TensorBoard, where it is installed
-RUN/checkpoints/step-000100/  what training goes on from
-RUN/model/                    the trained model, adapters merged
-RUN/untrained/                the model as it was before, where it was asked for
-"""
+"""A training in its run directory: begun or gone on with, with checkpoints on the way and a model at the end."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -27,64 +17,12 @@ from refsav.model.origin import open_origin
 from refsav.model.seg_design import adopt
 from refsav.model.step_file import StepFile
 from refsav.model.train_config import TrainConfig
+from refsav.model.train_run import VALIDATION, TrainRun
 from refsav.model.train_settings import digests_of, refuse_changes, write_settings
 from refsav.model.training import Step, Training
 from refsav.model.training_state import checkpoints_in, export, prune, restore, save
 from refsav.model.validating import validate
 from refsav.model.watching import Metrics, Watch
-
-VALIDATION = "held_out_mean_iou"
-
-
-@dataclass(frozen=True, slots=True)
-class TrainRun:
-    """Paths of one training. Knows names, reads and writes nothing."""
-
-    root: Path
-
-    @property
-    def settings(self) -> Path:
-        """Configuration as used."""
-        return self.root / "training.toml"
-
-    @property
-    def metrics(self) -> Path:
-        """One JSON object a line."""
-        return self.root / "metrics.jsonl"
-
-    @property
-    def left_out(self) -> Path:
-        """Likewise."""
-        return self.root / "left_out.jsonl"
-
-    @property
-    def curves(self) -> Path:
-        """What trackers write."""
-        return self.root / "curves"
-
-    @property
-    def curve(self) -> Path:
-        """Picture of the metrics."""
-        return self.root / "curve.png"
-
-    @property
-    def checkpoints(self) -> Path:
-        """A folder for each."""
-        return self.root / "checkpoints"
-
-    def checkpoint(self, step: int) -> Path:
-        """The one after so many steps."""
-        return self.checkpoints / f"step-{step:06}"
-
-    @property
-    def model(self) -> Path:
-        """The trained model."""
-        return self.root / "model"
-
-    @property
-    def untrained(self) -> Path:
-        """The model as it was before."""
-        return self.root / "untrained"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -3,6 +3,7 @@
 import subprocess
 import sys
 from importlib.metadata import PackageNotFoundError, distribution
+from pathlib import Path
 
 import pytest
 from packaging.requirements import Requirement
@@ -21,6 +22,10 @@ NOT_NEEDED = (
     "peft",
 )
 """What Sa2VA's official code wants installed."""
+
+
+OF_EXTRAS = (*HEAVY, "PIL", "matplotlib", "peft", "tensorboard", "ray", "prefect_ray", "s3fs", "gcsfs", "pycocoevalcap")
+ROOT = Path(__file__).parents[1]
 
 
 def closure(name: str, extras: frozenset[str] = frozenset()) -> set[str]:
@@ -76,6 +81,24 @@ def test_the_command_line_starts_without_a_learning_framework(arguments: list[st
         f"print('LOADED', *sorted(set(sys.modules) & {set(HEAVY)!r}))\n"
     )
     assert run(code, *arguments).splitlines()[-1] == "LOADED"
+
+
+def test_the_service_is_deployed_by_the_base_install() -> None:
+    """A worker that only builds needs no torch; prefect.yaml names flows that train and measure all the same."""
+    code = (
+        "import sys\n"
+        f"sys.modules.update(dict.fromkeys({OF_EXTRAS!r}))\n"  # None: an import of it fails
+        "import yaml\n"
+        "from prefect.utilities.callables import parameter_schema\n"
+        "from prefect.utilities.importtools import import_object\n"
+        "for deployment in yaml.safe_load(open(sys.argv[1]))['deployments']:\n"
+        "    flow = import_object(deployment['entrypoint'])\n"
+        "    flow.validate_parameters(deployment['parameters'])\n"
+        "    print(flow.name, len(parameter_schema(flow).properties) > 0)\n"
+    )
+    shown = run(code, str(ROOT / "prefect.yaml")).splitlines()
+    assert "train-sa2va True" in shown
+    assert "nightly True" in shown
 
 
 def test_the_model_is_imported_without_what_the_official_code_wants() -> None:

@@ -44,7 +44,8 @@ def bench(
 ) -> None:
     """Run a suite and say what came out. Raises RefSavError if anything given cannot be used."""
     require("model", "torch", "transformers", "sam2")
-    from refsav.benchmarks.suites import SuiteOptions, open_suite
+    from refsav.benchmarks.suite_options import SuiteOptions
+    from refsav.benchmarks.suites import open_suite
     from refsav.model.settings import InferenceSettings
 
     _refuse_for_others(suite_name, ablate=ablate, predictions=predictions)

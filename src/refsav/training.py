@@ -29,8 +29,9 @@ def train(run: Path, config: "TrainConfig", *, cpu: bool) -> None:
         require("train", "peft")
     with err.status("loading", spinner="line"):
         from refsav.model import training_run
+        from refsav.model.train_run import TrainRun
 
-    directory = training_run.TrainRun(run)
+    directory = TrainRun(run)
     if training_run.is_trained(directory, config):
         out.print(f"trained already: {escape(str(directory.model))}")
         return

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from refsav.annotators.annotation import AnnotationConfig, annotate_to_parts
-from refsav.annotators.gallery import ReportConfig, write_bundle
+from refsav.annotators.gallery import ReportConfig, pictured_each, write_bundle
 from refsav.annotators.gallery_strips import LONGEST_SIDE_PX, STILLS, newest_strips
 from refsav.annotators.plan import extend_plan, read_plan
 from refsav.datasets.run import RunDirectory
@@ -18,6 +18,7 @@ from refsav.datasets.synthetic_scene import SynthConfig
 from refsav.flows.live_progress import Silent
 
 CONFIG = AnnotationConfig.from_mapping({"views": {"longest_side_px": 320}}, "test")
+REPORT = ReportConfig(preview=False)
 
 
 @pytest.fixture
@@ -28,7 +29,7 @@ def drawn(tmp_path: Path) -> RunDirectory:
     list(extend_plan(run, source, discover(source, SourceConfig()), 1))
     for bundle in read_plan(run, source):
         annotate_to_parts(run, source, bundle.name, CONFIG, Silent())
-        write_bundle(run, bundle, CONFIG.views, CONFIG.source, ReportConfig(preview=False))
+        write_bundle(run, bundle, CONFIG.views, CONFIG.source, REPORT, pictured_each(run, REPORT))
     return run
 
 

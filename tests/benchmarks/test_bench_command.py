@@ -8,7 +8,7 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 
-from refsav.benchmarks.asking import ModelAnswers
+from refsav.benchmarks.model_answers import ModelAnswers
 from refsav.benchmarks.suites import SUITES
 from refsav.benchmarks.wordings import segment
 from refsav.cli import main

@@ -11,7 +11,8 @@ from refsav.benchmarks.caption_suites import open_gcg_suite
 from refsav.benchmarks.result import Result, Setup
 from refsav.benchmarks.runner import RunFolder, rows_of, run_suite
 from refsav.benchmarks.suite import AnySuite
-from refsav.benchmarks.suites import SuiteOptions, open_suite
+from refsav.benchmarks.suite_options import SuiteOptions
+from refsav.benchmarks.suites import open_suite
 from tests import image_sets as made
 from tests.benchmarks.answering import Knowing
 

@@ -8,7 +8,8 @@ import pytest
 
 from refsav.benchmarks.result import Setup
 from refsav.benchmarks.runner import RunFolder, rows_of, run_suite
-from refsav.benchmarks.suites import SuiteOptions, open_suite
+from refsav.benchmarks.suite_options import SuiteOptions
+from refsav.benchmarks.suites import open_suite
 from refsav.datasets.refcoco import RefCocoSet
 from refsav.errors import ConfigError, RecordError
 from tests import image_sets as made

@@ -12,7 +12,8 @@ from refsav.benchmarks.report import compare
 from refsav.benchmarks.result import Setup
 from refsav.benchmarks.runner import RunFolder, rows_of, run_suite
 from refsav.benchmarks.suite import AnySuite, Scores
-from refsav.benchmarks.suites import SuiteOptions, open_suite
+from refsav.benchmarks.suite_options import SuiteOptions
+from refsav.benchmarks.suites import open_suite
 from refsav.benchmarks.video_metrics import boundary_measure, region_similarity
 from refsav.errors import RecordError
 from tests import expression_sets as made

@@ -18,9 +18,10 @@ from refsav.datasets.mixture import Mixture, TooManyBadError
 from refsav.datasets.share import Share
 from refsav.model.loading import Plan
 from refsav.model.train_config import LearnsConfig, LoraConfig, LossConfig, TrainConfig, TrainingConfig
+from refsav.model.train_run import TrainRun
 from refsav.model.training import Training
 from refsav.model.training_faults import TrainingError
-from refsav.model.training_run import TrainRun, train
+from refsav.model.training_run import train
 from tests.model.training_data import Words, mixture, pocket, scenes, settings, write_config
 
 SPAWN = multiprocessing.get_context("spawn")  # a fork has none of the threads that its parent's libraries wait for

@@ -15,7 +15,8 @@ from refsav.errors import ConfigError
 from refsav.lock import LockedError, exclusive
 from refsav.model.sa2va import Sa2VA
 from refsav.model.train_config import TrainConfig
-from refsav.model.training_run import Progress, TrainRun, train
+from refsav.model.train_run import TrainRun
+from refsav.model.training_run import Progress, train
 from tests.model.training_data import pocket, write_config, write_own_images
 
 SPAWN = multiprocessing.get_context("spawn")  # a fork has none of the threads that its parent's libraries wait for
