@@ -117,15 +117,17 @@ def test_a_killed_worker_costs_what_was_in_flight(built_by: Running, models: Fau
     check_whole(run, models, before)
 
 
-def test_a_build_ends_with_a_worker_that_is_killed_alone_and_is_gone_on_with(
+def test_a_worker_that_is_killed_alone_costs_nothing_whether_its_build_ends_with_it_or_goes_on(
     built_by: Running, models: FaultyServer, run: RunDirectory
 ) -> None:
     before = models.paid
-    dead = half_way(built_by, models, before)
+    orphan = half_way(built_by, models, before)
     built_by.process("worker").kill()
     assert built_by.up(PREFECT_WORKER_QUERY_SECONDS="2").code == 0
-    assert built_by.ended(dead)["state"]["type"] == "CRASHED"
-    assert built_by.ended(built_by.fire())["state"]["name"] == "Completed"
+    ended = built_by.ended(orphan)["state"]["type"]
+    assert ended in ("CRASHED", "COMPLETED"), "what it writes to its worker's log may end it"
+    after = built_by.ended(built_by.fire())["state"]["name"]
+    assert after == ("Completed" if ended == "CRASHED" else "NothingNew")
     check_whole(run, models, before)
 
 
