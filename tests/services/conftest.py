@@ -19,6 +19,7 @@ from refsav.flows.build import build_ref_sav
 from refsav.flows.build_config import BuildConfig
 from refsav.flows.review import export_review
 from tests.label_studio import OWNER, Person, Server, label_studio
+from tests.prefect_server import prefect_server
 
 ROOT = Path(__file__).parents[2]
 VLLM_PYTHON = ROOT / ".venv-vllm/bin/python"
@@ -47,6 +48,19 @@ def vlm_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServ
 def judge_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServer]:
     """smollm2-135m, another model than the VLM."""
     yield from serving("judge", tmp_path_factory.mktemp("judge") / "server.log")
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where Prefect keeps what it knows."""
+    return tmp_path_factory.mktemp("prefect")
+
+
+@pytest.fixture(scope="module")
+def prefect(home: Path) -> Iterator[str]:
+    """Address of the API of a Prefect server."""
+    with prefect_server(home) as address:
+        yield address
 
 
 @pytest.fixture(scope="session")

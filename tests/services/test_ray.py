@@ -13,7 +13,6 @@ from refsav.datasets.synthetic_scene import SynthConfig
 from tests.command import refsav, start
 from tests.counted_build import assert_same, finish, quiet, until
 from tests.faulty_server import FaultyServer, Options, running
-from tests.prefect_server import prefect_server
 from tests.ray_cluster import LOOPBACK, descendants, is_alive, kill, kill_node, ray_cluster, workers_of
 from tests.run_content import content, journalled
 
@@ -34,17 +33,6 @@ def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("ray") / "source"
     list(write_scenes(folder, SynthConfig(videos=10, height=240, width=320, frames=48)))
     return folder
-
-
-@pytest.fixture(scope="module")
-def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("prefect")
-
-
-@pytest.fixture(scope="module")
-def prefect(home: Path) -> Iterator[str]:
-    with prefect_server(home) as address:
-        yield address
 
 
 @pytest.fixture(scope="module")

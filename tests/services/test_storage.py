@@ -16,7 +16,6 @@ from refsav.datasets.synthetic_scene import SynthConfig
 from tests.command import refsav, start
 from tests.counted_build import assert_same, finish, quiet, until
 from tests.faulty_server import FaultyServer, Options, running
-from tests.prefect_server import prefect_server
 from tests.ray_cluster import kill, workers_of
 from tests.run_content import content, journalled
 from tests.s3_server import BUCKET, S3Server, s3_server
@@ -36,17 +35,6 @@ def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("storage") / "source"
     list(write_scenes(folder, SynthConfig(videos=10, height=120, width=160, frames=24)))
     return folder
-
-
-@pytest.fixture(scope="module")
-def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("prefect")
-
-
-@pytest.fixture(scope="module")
-def prefect(home: Path) -> Iterator[str]:
-    with prefect_server(home) as address:
-        yield address
 
 
 @pytest.fixture(scope="module")
