@@ -22,14 +22,13 @@ OWN_CLUSTER_ENVIRONMENT = {
 }
 OWN_CLUSTER: dict[str, Any] = {
     "include_dashboard": False,
-    "configure_logging": False,
     "object_store_memory": 100 * 2**20,  # next to nothing goes through it: results are paths and counts
 }
-WORKERS: dict[str, Any] = {
+CONNECTION: dict[str, Any] = {
+    "configure_logging": False,
     "log_to_driver": False,  # their lines would tear the progress bars
     "runtime_env": {"worker_process_setup_hook": "refsav.memory.settle_memory"},
 }
-
 
 HEAD_ANSWERS_WITHIN_S = 20.0
 CONNECTING = (
@@ -67,7 +66,7 @@ def tasks_on(config: RunnerConfig) -> Iterator[None]:
         raise RuntimeError("tasks are submitted within a flow")
     own = {} if config.address else {"num_cpus": config.bundles_at_once, **OWN_CLUSTER}
     require_head(config.address)
-    runner = RayTaskRunner(config.address or "local", init_kwargs={**WORKERS, **own})
+    runner = RayTaskRunner(config.address or "local", init_kwargs={**CONNECTION, **own})
     try:
         runner.__enter__()
     except Exception as error:  # Ray raises bare ones too

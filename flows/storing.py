@@ -12,6 +12,7 @@ from refsav.datasets.run import RunDirectory
 from refsav.datasets.storage import Storage, StorageError
 from refsav.datasets.stored_run import ALL, StoredRun
 from refsav.errors import RefSavError
+from refsav.files import DiskError
 from refsav.flows.build_config import RunnerConfig
 from refsav.flows.needs import Needs
 from refsav.flows.showing import say
@@ -128,10 +129,13 @@ def at_hand(run: Path, storage: str, needs: Needs) -> Iterator[RunDirectory]:
 def _desk_away(stack: ExitStack, run: Path, storage: str, needs: Needs) -> _Desk:
     """A folder of this machine with what the task reads."""
     far = Storage(storage)
-    folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="refsav-", ignore_cleanup_errors=True))
+    try:
+        folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="refsav-", ignore_cleanup_errors=True))
+        root = Path(folder) / run.name
+        root.mkdir()
+    except OSError as error:
+        raise DiskError(Path(tempfile.gettempdir()), error) from error
     lease = stack.enter_context(leased(far, needs.bundle, GIVEN_UP_WITHIN_S)) if needs.bundle else None
-    root = Path(folder) / run.name
-    root.mkdir()
     stored = StoredRun(far, root)
     stored.take_up(needs.reads)
     return _Desk(stored, lease, root)

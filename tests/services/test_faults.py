@@ -3,7 +3,6 @@
 import os
 import re
 import signal
-import subprocess
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -20,6 +19,7 @@ from refsav.datasets.synthetic_scene import SynthConfig
 from tests.command import refsav, start
 from tests.faulty_server import FINAL_FAULT, PASSING_FAULTS, Options, running
 from tests.prefect_server import prefect_server
+from tests.small_disk import small_disk
 
 pytestmark = [pytest.mark.services, pytest.mark.timeout(600)]
 CopyClips = Callable[..., Path]
@@ -157,25 +157,16 @@ def test_ctrl_c_stops_with_one_line_and_the_next_build_goes_on(source: Path, pre
 def test_a_full_disk_is_one_clear_line_and_the_build_goes_on_with_more_room(
     source: Path, prefect: str, tmp_path: Path
 ) -> None:
-    disk = tmp_path / "disk"
-    disk.mkdir()
-    mounted = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", "size=200k", "none", disk], check=False, capture_output=True
-    )
-    if mounted.returncode:
-        pytest.skip("needs the right to mount a small disk; tests/flows/test_build.py limits file sizes instead")
-    run = disk / "run"
-    try:
+    with small_disk(tmp_path / "disk", "200k") as disk:
+        run = disk.folder / "run"
         full = refsav("build", source, run, *QUICK, home=tmp_path, PREFECT_API_URL=prefect)
         assert full.code == 1
         assert re.search(
             rf"error: .*{run}/\S+: cannot be written: No space left on device\n  fix: free space", full.err
         )
         assert "Traceback" not in full.err
-        subprocess.run(["mount", "-o", "remount,size=200m", disk], check=True)
+        disk.grow("200m")
         resumed = refsav("build", source, run, *QUICK, home=tmp_path, PREFECT_API_URL=prefect)
         assert resumed.code == 0, resumed.err
         assert counts(resumed.out)[3] == 0
         assert list(run.rglob("*.part")) == []
-    finally:
-        subprocess.run(["umount", disk], check=True)

@@ -3,9 +3,12 @@
 import json
 import os
 import signal
+import subprocess
 import time
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
+from tempfile import gettempdir
 
 import pytest
 
@@ -16,17 +19,54 @@ from refsav.datasets.synthetic_scene import SynthConfig
 from tests.command import refsav, start
 from tests.counted_build import assert_same, finish, quiet, until
 from tests.faulty_server import FaultyServer, Options, running
-from tests.ray_cluster import kill, workers_of
+from tests.ray_processes import kill, workers_of
 from tests.run_content import content, journalled
 from tests.s3_server import BUCKET, S3Server, s3_server
+from tests.small_disk import small_disk
 
 pytestmark = [pytest.mark.services, pytest.mark.timeout(900)]
 
 LATENCY_S = 0.5
 AT_ONCE = 2
 IN_FLIGHT = 6
+ON_RAY = "--runner.kind=ray"
 LOST_AT_MOST = 100
 """Replies of some seconds, at this latency and with so many in flight."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Builder:
+    """Builds from one source into the bucket of one S3 server, wherever it is told to."""
+
+    source: Path
+    home: Path
+    models: FaultyServer
+    s3: S3Server
+    environment: dict[str, str]
+
+    @property
+    def stored(self) -> Path:
+        """The run as it lies in the bucket."""
+        return self.s3.bucket / "ref-sav"
+
+    @property
+    def claims(self) -> list[Path]:
+        return list((self.stored / FOLDER).rglob("*.json"))
+
+    def start(self, run: Path, *more: str) -> "subprocess.Popen[str]":
+        return start(*build(self.source, run, self.models.address, *more), home=self.home, **self.environment)
+
+    def finish(self, run: Path, *more: str) -> None:
+        done = refsav(*build(self.source, run, self.models.address, *more), home=self.home, **self.environment)
+        assert done.code == 0, done.err
+
+    def refused(self, run: Path, *more: str, **changed: str) -> str:
+        """What a build says that does not come through."""
+        line = build(self.source, run, self.models.address, *more)
+        done = refsav(*line, home=self.home, **{**self.environment, **changed})
+        assert done.code == 1
+        assert "Traceback" not in done.err
+        return done.err
 
 
 @pytest.fixture(scope="module")
@@ -44,14 +84,10 @@ def models() -> Iterator[FaultyServer]:
 
 
 @pytest.fixture
-def s3(tmp_path: Path) -> Iterator[S3Server]:
-    with s3_server(tmp_path / "s3") as server:
-        yield server
-
-
-@pytest.fixture
-def environment(s3: S3Server, prefect: str) -> dict[str, str]:
-    return {**s3.environment, "PREFECT_API_URL": prefect}
+def builder(source: Path, home: Path, prefect: str, models: FaultyServer, tmp_path: Path) -> Iterator[Builder]:
+    with s3_server(tmp_path / "s3") as s3:
+        environment = {**s3.environment, "PREFECT_API_URL": prefect}
+        yield Builder(source=source, home=home, models=models, s3=s3, environment=environment)
 
 
 @pytest.fixture(scope="module")
@@ -73,15 +109,6 @@ def build(source: Path, run: Path, address: str, *more: str) -> list[str | Path]
     return ["build", source, run, *asked, *cut, kept, "--no-report.preview", *more]
 
 
-def stored(s3: S3Server) -> Path:
-    """The run as it lies in the bucket."""
-    return s3.bucket / "ref-sav"
-
-
-def claims(s3: S3Server) -> list[Path]:
-    return list((stored(s3) / FOLDER).rglob("*.json"))
-
-
 def whole(run: Path) -> dict[str, bytes]:
     """All of a run but what belongs to its folder."""
     own = {".lock", ".state/stored.json", ".state/part-digests.json"}
@@ -90,158 +117,126 @@ def whole(run: Path) -> dict[str, bytes]:
 
 
 def test_the_same_bytes_here_and_in_the_bucket_and_another_machine_has_nothing_to_pay(
-    source: Path,
-    home: Path,
-    models: FaultyServer,
-    s3: S3Server,
-    environment: dict[str, str],
-    expected: dict[str, bytes],
-    tmp_path: Path,
+    builder: Builder, expected: dict[str, bytes], tmp_path: Path
 ) -> None:
     run, elsewhere = tmp_path / "machine-1/run", tmp_path / "machine-2/run"
-    done = refsav(*build(source, run, models.address), home=home, **environment)
-    assert done.code == 0, done.err
+    builder.finish(run)
     assert_same(run, expected)
-    assert whole(stored(s3)) == whole(run)
-    assert claims(s3) == []
+    assert whole(builder.stored) == whole(run)
+    assert builder.claims == []
 
-    paid = quiet(models)
-    again = refsav(*build(source, elsewhere, models.address), home=home, **environment)
-    assert again.code == 0, again.err
-    assert quiet(models) == paid
-    assert whole(elsewhere) == whole(stored(s3))
+    paid = quiet(builder.models)
+    builder.finish(elsewhere)
+    assert quiet(builder.models) == paid
+    assert whole(elsewhere) == whole(builder.stored)
 
 
 def test_a_build_killed_on_one_machine_goes_on_on_another_that_has_nothing_but_the_bucket(
-    source: Path,
-    home: Path,
-    models: FaultyServer,
-    s3: S3Server,
-    environment: dict[str, str],
-    expected: dict[str, bytes],
-    tmp_path: Path,
+    builder: Builder, expected: dict[str, bytes], tmp_path: Path
 ) -> None:
-    before = quiet(models)
-    process = start(*build(source, tmp_path / "machine-1/run", models.address), home=home, **environment)
-    until(process, lambda: models.paid - before > 40 and len(journalled([stored(s3)])) > 20)
+    before = quiet(builder.models)
+    process = builder.start(tmp_path / "machine-1/run")
+    until(process, lambda: builder.models.paid - before > 40 and len(journalled([builder.stored])) > 20)
     os.killpg(process.pid, signal.SIGKILL)
     process.communicate()
-    lost = quiet(models) - before - len(journalled([stored(s3)]))
+    lost = quiet(builder.models) - before - len(journalled([builder.stored]))
     assert 0 <= lost <= LOST_AT_MOST
 
     run = tmp_path / "machine-2/run"
-    done = refsav(*build(source, run, models.address), home=home, **environment)
-    assert done.code == 0, done.err
+    builder.finish(run)
     assert_same(run, expected)
     digests = journalled([run])
-    assert len(digests) == len(set(digests)) == quiet(models) - before - lost
+    assert len(digests) == len(set(digests)) == quiet(builder.models) - before - lost
 
 
 def test_a_worker_of_ray_killed_and_then_the_build_with_it_costs_seconds_and_leaves_no_trace(
-    source: Path,
-    home: Path,
-    models: FaultyServer,
-    s3: S3Server,
-    environment: dict[str, str],
-    expected: dict[str, bytes],
-    tmp_path: Path,
+    builder: Builder, expected: dict[str, bytes], tmp_path: Path
 ) -> None:
-    before, run = quiet(models), tmp_path / "machine-1/run"
-    arguments = build(source, run, models.address, "--runner.kind=ray")
-    process = start(*arguments, home=home, **environment)
-    until(process, lambda: len(journalled([stored(s3)])) > 10 and bool(workers_of(process.pid)))
+    before, run = quiet(builder.models), tmp_path / "machine-1/run"
+    process = builder.start(run, ON_RAY)
+    until(process, lambda: len(journalled([builder.stored])) > 10 and bool(workers_of(process.pid)))
     assert not (run / "journal").exists(), "workers have folders of their own"
     kill(workers_of(process.pid)[0])
-    until(process, lambda: len(list((stored(s3) / "failed").glob("*.parquet"))) >= 2)
+    until(process, lambda: len(list((builder.stored / "failed").glob("*.parquet"))) >= 2)
     os.killpg(process.pid, signal.SIGKILL)
     process.communicate()
-    lost = quiet(models) - before - len(journalled([stored(s3)]))
+    lost = quiet(builder.models) - before - len(journalled([builder.stored]))
     assert 0 <= lost <= 2 * LOST_AT_MOST
 
     elsewhere = tmp_path / "machine-2/run"
-    done = refsav(*build(source, elsewhere, models.address, "--runner.kind=ray"), home=home, **environment)
-    assert done.code == 0, done.err
+    builder.finish(elsewhere, ON_RAY)
     assert_same(elsewhere, expected)
     digests = journalled([elsewhere])
     assert len(digests) == len(set(digests))
-    assert whole(elsewhere) == whole(stored(s3))
-    assert claims(s3) == []
+    assert whole(elsewhere) == whole(builder.stored)
+    assert builder.claims == []
+
+
+def test_workers_of_ray_whose_own_disk_is_full_end_the_build_with_one_line_and_it_goes_on_with_more_room(
+    builder: Builder, expected: dict[str, bytes], tmp_path: Path
+) -> None:
+    run = tmp_path / "run"
+    with small_disk(tmp_path / "disk", "48k") as disk:
+        told = builder.refused(run, ON_RAY, TMPDIR=str(disk.folder), RAY_TMPDIR=gettempdir())
+        assert "No space left on device" in told
+        assert "fix: free space" in told
+        disk.grow("200m")
+        builder.finish(run, ON_RAY)
+    assert_same(run, expected)
 
 
 def test_a_second_builder_is_refused_by_name_and_a_dead_one_of_another_machine_is_not_waited_for_for_ever(
-    source: Path, home: Path, models: FaultyServer, s3: S3Server, environment: dict[str, str], tmp_path: Path
+    builder: Builder, tmp_path: Path
 ) -> None:
-    before = quiet(models)
-    process = start(*build(source, tmp_path / "machine-1/run", models.address), home=home, **environment)
+    before, elsewhere = quiet(builder.models), tmp_path / "machine-2/run"
+    process = builder.start(tmp_path / "machine-1/run")
     try:
-        until(process, lambda: models.paid > before)
-        second = refsav(*build(source, tmp_path / "machine-2/run", models.address), home=home, **environment)
+        until(process, lambda: builder.models.paid > before)
+        second = builder.refused(elsewhere)
     finally:
         os.killpg(process.pid, signal.SIGKILL)
         process.communicate()
-    assert second.code == 1
-    told = f"s3://{BUCKET}/ref-sav: process {process.pid} on {os.uname().nodename} is working on this run"
-    assert told in second.err
-    assert "Traceback" not in second.err
+    assert f"s3://{BUCKET}/ref-sav: process {process.pid} on {os.uname().nodename} is working on this run" in second
 
-    (claim,) = (path for path in claims(s3) if path.parent.name == "run")
+    (claim,) = (path for path in builder.claims if path.parent.name == "run")
     holder = json.loads(claim.read_text())
     claim.write_text(json.dumps({**holder, "host": "far", "machine": "another"}))
-    refused = refsav(*build(source, tmp_path / "machine-2/run", models.address), home=home, **environment)
-    assert refused.code == 1
-    assert f"process {process.pid} on far is working on this run" in refused.err
+    assert f"process {process.pid} on far is working on this run" in builder.refused(elsewhere)
     then = time.time() - ENDS_AFTER_S
     os.utime(claim, (then, then))
-    done = refsav(*build(source, tmp_path / "machine-2/run", models.address), home=home, **environment)
-    assert done.code == 0, done.err
+    builder.finish(elsewhere)
     assert not claim.exists()
 
 
-def test_a_storage_that_cannot_be_used_is_said_before_any_work(
-    source: Path, home: Path, models: FaultyServer, s3: S3Server, environment: dict[str, str], tmp_path: Path
-) -> None:
-    run, before = tmp_path / "run", quiet(models)
-
-    def refused(*more: str, **changed: str) -> str:
-        done = refsav(*build(source, run, models.address, *more), home=home, **{**environment, **changed})
-        assert done.code == 1
-        assert "Traceback" not in done.err
-        return done.err
-
-    assert "s3://none/run: is not there" in refused("--runner.storage=s3://none/run")
-    assert f"s3://{BUCKET}/ref-sav: access is refused" in refused(AWS_ACCESS_KEY_ID="stranger")
-    s3.end()
-    down = refused()
+def test_a_storage_that_cannot_be_used_is_said_before_any_work(builder: Builder, tmp_path: Path) -> None:
+    run, before = tmp_path / "run", quiet(builder.models)
+    assert "s3://none/run: is not there" in builder.refused(run, "--runner.storage=s3://none/run")
+    assert f"s3://{BUCKET}/ref-sav: access is refused" in builder.refused(run, AWS_ACCESS_KEY_ID="stranger")
+    builder.s3.end()
+    down = builder.refused(run)
     assert f"s3://{BUCKET}/ref-sav: cannot be reached: EndpointConnectionError" in down
     assert "\n  fix: see that the storage runs" in down
-    assert quiet(models) == before
+    assert quiet(builder.models) == before
     assert not RunDirectory(run).bundles.exists()
 
 
 def test_a_storage_that_ends_in_the_middle_ends_the_build_and_the_next_goes_on(
-    source: Path,
-    home: Path,
-    models: FaultyServer,
-    s3: S3Server,
-    environment: dict[str, str],
-    expected: dict[str, bytes],
-    tmp_path: Path,
+    builder: Builder, expected: dict[str, bytes], tmp_path: Path
 ) -> None:
-    before, run = quiet(models), tmp_path / "run"
-    process = start(*build(source, run, models.address), home=home, **environment)
-    until(process, lambda: models.paid - before > 40)
-    s3.end()
+    before, run = quiet(builder.models), tmp_path / "run"
+    process = builder.start(run)
+    until(process, lambda: builder.models.paid - before > 40)
+    builder.s3.end()
     stopped = finish(process)
     assert stopped.code == 1
     assert f"s3://{BUCKET}/ref-sav/" in stopped.err
     assert "cannot be reached" in stopped.err
     assert "Traceback" not in stopped.err
 
-    s3.start()
-    done = refsav(*build(source, run, models.address), home=home, **environment)
-    assert done.code == 0, done.err
+    builder.s3.start()
+    builder.finish(run)
     assert_same(run, expected)
-    assert whole(run) == whole(stored(s3))
+    assert whole(run) == whole(builder.stored)
     digests = journalled([run])
     assert len(digests) == len(set(digests))
-    assert quiet(models) - before - len(digests) <= IN_FLIGHT
+    assert quiet(builder.models) - before - len(digests) <= IN_FLIGHT
