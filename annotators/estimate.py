@@ -122,9 +122,16 @@ class Experience:
         return cls(
             kept_share=min(1.0, kept),
             reply_tokens={task: mean[stage] for task, stage in STAGE_OF_TASK.items()},
-            origin=f"{'replies, prompts and seconds' if measured else 'replies'} in {run.root}",
+            origin=f"{_shown(measured)} in {run.root}",
             measured=measured,
         )
+
+
+def _shown(measured: Mapping[Stage, MeasuredRequest]) -> str:
+    if not measured:
+        return "replies"
+    timed = any(request.device_seconds for request in measured.values())
+    return "replies, prompts and seconds" if timed else "replies and prompts"
 
 
 def sample_source(source: Path, config: SourceConfig, most_videos: int) -> Sample:

@@ -218,7 +218,9 @@ def test_an_estimate_counts_what_can_be_described_and_what_cannot_be_read(
     assert "CPU-hours" in command("estimate", source, "--profile", "cpu").out
     planned = command("estimate", source, "--of-videos", "2000", "--gpus", "40", "--euros", "2")
     assert planned.out.startswith("2,000 videos (2 read): 1,000 objects to describe in 1,000 of them")
-    assert re.search(r"on 40 of them, \d+% for the judge: [\d.]+ hours, \d+ euros at 2.00 an hour", planned.out)
+    assert re.search(r"on 40 of them, \d+% for the judge: \d+ minutes, \d\.\d\d euros at 2.00 an hour", planned.out)
+    small = command("estimate", source, "--profile", "cpu", "--euros", "2").out
+    assert re.search(r"on 2 of them, \d+% for the judge: \d+ seconds, 0\.\d\d euros at 2.00 an hour", small)
 
 
 def test_a_folder_s_name_is_no_markup(command: Command, tmp_path: Path) -> None:

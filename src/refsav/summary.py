@@ -23,6 +23,8 @@ from refsav.datasets.statistics import Statistics
 PROBLEMS_SHOWN = 10
 """Lines of problems.txt that the terminal shows; a build of 50,000 videos may have many."""
 
+CENTS_BELOW_EUROS = 10
+
 
 def print_outcome(console: Console, run: Path, statistics: Statistics, again: str) -> None:
     """Say what a build has made, what was lost and why, what to open, and how failed objects are taken up `again`."""
@@ -169,14 +171,22 @@ def print_capacity(console: Console, stages: Sequence[StageEstimate], gpus: int,
     """
     hours = sum(stage.device_hours for stage in stages)
     judge = sum(stage.device_hours for stage in stages if stage.stage == "judge")
-    money = f", {hours * euros:,.0f} euros at {euros:,.2f} an hour" if euros else ""
+    cost = hours * euros
+    money = f", {cost:,.{0 if cost >= CENTS_BELOW_EUROS else 2}f} euros at {euros:,.2f} an hour" if euros else ""
     share = f"{judge / hours:.0%}" if hours else "none"
-    console.print(f"on {gpus:,} of them, {share} for the judge: [bold]{hours / gpus:,.1f} hours[/]{money}")
+    console.print(f"on {gpus:,} of them, {share} for the judge: [bold]{_span(hours / gpus)}[/]{money}")
+
+
+def _span(hours: float) -> str:
+    """How long that is, in the unit that people would say it in."""
+    if hours >= 1:
+        return f"{hours:,.1f} hours"
+    return f"{hours * 60:.0f} minutes" if hours * 60 >= 1 else f"{hours * 3600:.0f} seconds"
 
 
 def _estimate_cells(numbers: Sequence[float]) -> list[str]:
     *counts, hours = numbers
-    return [*(f"{count:,.0f}" for count in counts), f"{hours:,.2f}"]
+    return [*(f"{count:,.0f}" for count in counts), f"{hours:,.2f}" if hours >= 0.1 else f"{hours:.4f}"]
 
 
 def _red(count: int) -> str:

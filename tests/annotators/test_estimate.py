@@ -66,4 +66,5 @@ def test_of_other_models_only_replies_and_verdicts_are_taken(run: RunDirectory, 
 
 def test_gpus_that_a_run_does_not_know_are_taken_from_the_profile(run: RunDirectory, sample: Sample) -> None:
     unknown = Experience.of_run(run, dict.fromkeys(STAGES, 0.0))
+    assert unknown.origin == f"replies and prompts in {run.root}"
     assert all(stage.device_hours > 0 for stage in estimate(sample, AnnotationConfig(), load_profile("paper"), unknown))
