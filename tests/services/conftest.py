@@ -1,4 +1,4 @@
-"""Real servers, started once for all tests that want them: vLLM on the CPU, and Label Studio with a run to review."""
+"""Real servers, started once for all tests that want them: vLLM on the CPU, Prefect, Label Studio; and a browser."""
 
 import shutil
 import socket
@@ -18,6 +18,7 @@ from refsav.datasets.synthetic_scene import SynthConfig
 from refsav.flows.build import build_ref_sav
 from refsav.flows.build_config import BuildConfig
 from refsav.flows.review import export_review
+from tests.browser import Browser
 from tests.label_studio import OWNER, Person, Server, label_studio
 from tests.prefect_server import prefect_server
 
@@ -48,6 +49,17 @@ def vlm_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServ
 def judge_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServer]:
     """smollm2-135m, another model than the VLM."""
     yield from serving("judge", tmp_path_factory.mktemp("judge") / "server.log")
+
+
+@pytest.fixture(scope="module")
+def chromium(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
+    """A browser without a window."""
+    program = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+    if program is None:
+        pytest.fail("no Chromium is installed: apt-get install chromium")
+    started = Browser(program, tmp_path_factory.mktemp("profile"))
+    yield started
+    started.close()
 
 
 @pytest.fixture(scope="module")

@@ -1,8 +1,6 @@
 """The gallery in a real browser, opened as a file: text stays text, films play, 10,000 objects stay quick."""
 
 import re
-import shutil
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -44,19 +42,10 @@ DIGEST = "0123456789abcdef" * 4
 MADE_BY = Provenance(vlm="attributes:attributes-1", judge="attributes:attributes-1", prompts=DIGEST)
 
 
-@pytest.fixture(scope="module")
-def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
-    program = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-    if program is None:
-        pytest.fail("no Chromium is installed: apt-get install chromium")
-    started = Browser(program, tmp_path_factory.mktemp("profile"))
-    yield started
-    started.close()
-
-
-@pytest.fixture(autouse=True)
-def desktop(browser: Browser) -> None:
-    browser.resize(1360)
+@pytest.fixture
+def browser(chromium: Browser) -> Browser:
+    chromium.resize(1360)
+    return chromium
 
 
 def expression(track: ObjectTrack, text: str) -> Expression:

@@ -1,8 +1,5 @@
 """The page that annotators see, in a real browser on a real Label Studio."""
 
-import shutil
-from pathlib import Path
-
 import httpx
 import pytest
 
@@ -19,39 +16,37 @@ pytestmark = [pytest.mark.services, pytest.mark.timeout(900)]
 SUBMIT = "button[aria-label='Submit current annotation']"
 
 
-def test_what_is_typed_into_the_page_is_what_a_pull_reads(run: RunDirectory, labelling: Server, tmp_path: Path) -> None:
+def test_what_is_typed_into_the_page_is_what_a_pull_reads(
+    run: RunDirectory, labelling: Server, chromium: Browser
+) -> None:
     project = push(run, config_of(labelling)).place.project
     first, second, third, *_ = read_queue(run)
-    browser = Browser(shutil.which("chromium") or pytest.fail("apt-get install chromium"), tmp_path / "profile")
-    try:
-        browser.visit(f"{labelling.address}/user/login/")
-        browser.write("input[name=email]", OWNER)
-        browser.write("input[name=password]", PASSWORD)
-        browser.value("document.querySelector('form').submit()")
-        browser.until("location.pathname.startsWith('/user/')", wanted=False)
-        browser.visit(f"{labelling.address}/projects/{project}/data?labeling=1")
-        browser.until("document.querySelector('textarea[name=long]')?.value", wanted=first.text, within_s=60)
-        browser.until("document.querySelector('video')?.readyState", wanted=4)
-        browser.until("[...document.images].some(one => one.naturalWidth > 300)")
-        browser.value("document.querySelector('input[name=fix]').click()")
-        browser.write("textarea[name=long]", "Words typed into the page.")
-        browser.write("[name=short]", "the one that was typed")
-        browser.click(SUBMIT)
-        browser.until("document.querySelector('textarea[name=long]')?.value", wanted=second.text)
+    chromium.visit(f"{labelling.address}/user/login/")
+    chromium.write("input[name=email]", OWNER)
+    chromium.write("input[name=password]", PASSWORD)
+    chromium.value("document.querySelector('form').submit()")
+    chromium.until("location.pathname.startsWith('/user/')", wanted=False)
+    chromium.visit(f"{labelling.address}/projects/{project}/data?labeling=1")
+    chromium.until("document.querySelector('textarea[name=long]')?.value", wanted=first.text, within_s=60)
+    chromium.until("document.querySelector('video')?.readyState", wanted=4)
+    chromium.until("[...document.images].some(one => one.naturalWidth > 300)")
+    chromium.value("document.querySelector('input[name=fix]').click()")
+    chromium.write("textarea[name=long]", "Words typed into the page.")
+    chromium.write("[name=short]", "the one that was typed")
+    chromium.click(SUBMIT)
+    chromium.until("document.querySelector('textarea[name=long]')?.value", wanted=second.text)
 
-        browser.click(SUBMIT)  # without a verdict, which makes the text a line with a pen beside it
-        browser.click(".ant-modal-confirm-btns button")
-        browser.until("!document.querySelector('.ant-modal-confirm')")
-        pen = "document.querySelector('.refsav .lsf-textarea__actions')"
-        assert browser.value(f"getComputedStyle({pen}).opacity") == "1"
-        browser.click("[data-testid=htx-textbox-edit-button]")
-        browser.write("[data-testid=htx-textbox-input]", "Words typed with the pen.")
-        browser.click("[data-testid=htx-textbox-save]")
-        browser.value("document.querySelector('input[name=accept]').click()")
-        browser.click(SUBMIT)
-        browser.until("document.querySelector('textarea[name=long]')?.value", wanted=third.text)
-    finally:
-        browser.close()
+    chromium.click(SUBMIT)  # without a verdict, which makes the text a line with a pen beside it
+    chromium.click(".ant-modal-confirm-btns button")
+    chromium.until("!document.querySelector('.ant-modal-confirm')")
+    pen = "document.querySelector('.refsav .lsf-textarea__actions')"
+    assert chromium.value(f"getComputedStyle({pen}).opacity") == "1"
+    chromium.click("[data-testid=htx-textbox-edit-button]")
+    chromium.write("[data-testid=htx-textbox-input]", "Words typed with the pen.")
+    chromium.click("[data-testid=htx-textbox-save]")
+    chromium.value("document.querySelector('input[name=accept]').click()")
+    chromium.click(SUBMIT)
+    chromium.until("document.querySelector('textarea[name=long]')?.value", wanted=third.text)
     answer, with_pen = sorted(pull(run).answers, key=lambda one: one.answered_at)
     assert (with_pen.task, with_pen.judgement, with_pen.long) == (second.name, "fix", "Words typed with the pen.")
     assert (answer.task, answer.judgement, answer.annotator) == (first.name, "fix", OWNER)

@@ -1,102 +1,51 @@
 """`refsav ui` as a visitor meets it: a real process, a real browser, files really uploaded and downloaded."""
 
 import json
-import os
 import re
 import shutil
 import signal
-import subprocess
 import time
 import urllib.error
 import urllib.parse
 import urllib.request
 import zipfile
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
-import cv2
 import numpy as np
 import pytest
 
 from refsav.datasets.frames import probe
-from refsav.model.film import Film
 from refsav.model.result_file import is_result
 from tests.browser import Browser
-from tests.command import start
 from tests.model.speaking import write_speaking
+from tests.ui_page import (
+    FRAMES,
+    SAID,
+    SIZE,
+    Served,
+    choose,
+    frame,
+    open_page,
+    serve,
+    shown,
+    tab,
+    until_answered,
+    upload,
+    write_files,
+)
 
 pytestmark = [pytest.mark.services, pytest.mark.timeout(280)]
-
-SIZE = (180, 240)
-FRAMES = 9
-SAID = "Sure, it is red"
-
-
-@dataclass(frozen=True)
-class Served:
-    """A page that is being served."""
-
-    address: str
-    process: "subprocess.Popen[str]"
-    temporary: Path
-    """Where the process keeps its temporary files."""
-    called: Path
-    """What the process has looked up or connected to, a line each."""
-
-
-def frame(number: int) -> np.ndarray:
-    shown = np.full((*SIZE, 3), 96, np.uint8)
-    shown[::12] = 110
-    shown[40:110, 30 + 6 * number : 110 + 6 * number] = (200, 40, 40)
-    return shown
 
 
 @pytest.fixture(scope="module")
 def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("files")
-    cv2.imwrite(str(folder / "kite.png"), frame(0)[..., ::-1])
-    film = Film(folder / "kites.mp4", SIZE, 12)
-    for number in range(FRAMES):
-        film.add(frame(number))
-    film.finish()
-    (folder / "broken.png").write_text("this is no picture")
-    (folder / "large.png").write_bytes(os.urandom(3 * 2**20))
-    return folder
+    return write_files(tmp_path_factory.mktemp("files"))
 
 
 @pytest.fixture(scope="module")
 def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_speaking(tmp_path_factory.mktemp("model") / "small-sa2va")
-
-
-WATCHING = """
-import sys
-def watch(event, arguments):
-    if event in ("socket.connect", "socket.getaddrinfo", "socket.gethostbyname"):
-        with open({!r}, "a") as called:
-            called.write(f"{{event}} {{arguments[1 if event == 'socket.connect' else 0]}}\\n")
-sys.addaudithook(watch)
-"""
-
-
-def serve(checkpoint: Path, folder: Path, *options: str) -> Served:
-    temporary, called = folder / "tmp", folder / "called.txt"
-    temporary.mkdir(parents=True)
-    called.touch()
-    (folder / "sitecustomize.py").write_text(WATCHING.format(str(called)))
-    environment = {
-        "TMPDIR": str(temporary),
-        "PYTHONPATH": os.pathsep.join([str(folder), *filter(None, [os.environ.get("PYTHONPATH")])]),
-    }
-    process = start("ui", checkpoint, "--port", "0", *options, home=folder / "home", **environment)
-    assert process.stdout
-    line = process.stdout.readline()
-    found = re.fullmatch(r"open (http://127\.0\.0\.1:\d+)\n", line)
-    if not found:
-        process.kill()
-        pytest.fail(f"{line!r}, {process.communicate()}")
-    return Served(found[1], process, temporary, called)
 
 
 @pytest.fixture(scope="module")
@@ -107,52 +56,12 @@ def page(checkpoint: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator
     served.process.wait(10)
 
 
-@pytest.fixture(scope="module")
-def chromium(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
-    program = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-    if program is None:
-        pytest.fail("no Chromium is installed: apt-get install chromium")
-    started = Browser(program, tmp_path_factory.mktemp("profile"))
-    yield started
-    started.close()
-
-
 @pytest.fixture
 def browser(chromium: Browser, page: Served) -> Iterator[Browser]:
     chromium.resize(1360)
     open_page(chromium, page)
     yield chromium
     assert chromium.complaints(page.address) == []
-
-
-def open_page(browser: Browser, page: Served) -> None:
-    browser.visit(page.address)
-    browser.until("[...document.querySelectorAll('.example img')].filter((it) => it.naturalWidth > 0).length", 2)
-
-
-def upload(browser: Browser, file: Path) -> None:
-    browser.choose_file("#drop input[type=file]", file)
-
-
-def choose(browser: Browser, file: Path) -> None:
-    """Upload a file and wait until it is seen."""
-    upload(browser, file)
-    browser.until(f"(document.querySelector('#size')?.innerText ?? '').startsWith('{SIZE[1]} × {SIZE[0]} pixels')")
-    browser.until("document.querySelector('#picture img')?.naturalWidth > 0")
-
-
-def tab(browser: Browser, name: str) -> None:
-    browser.click(f"#tasks [data-tab-id={name}]")
-
-
-def shown(browser: Browser, selector: str) -> str:
-    return browser.value(f"document.querySelector('{selector}')?.innerText ?? ''")
-
-
-def until_answered(browser: Browser, text: str) -> None:
-    """Wait until a result is there whole, with this in its text."""
-    facts = "[...document.querySelectorAll('#answer:has(.facts)')]"
-    browser.until(f"{facts}.some((it) => it.innerText.includes({json.dumps(text)}))", within_s=90)
 
 
 def downloaded(browser: Browser, button: str, folder: Path) -> Path:
@@ -331,56 +240,6 @@ def test_where_the_keyboard_is_can_be_seen(browser: Browser) -> None:
         assert where[1:] == ["solid", 3], where
         seen.add(where[0])
     assert {"A picture", "A video", "Segment"} <= seen
-
-
-def test_a_job_is_stopped_and_the_next_one_is_done(checkpoint: Path, chromium: Browser, tmp_path: Path) -> None:
-    page = serve(checkpoint, tmp_path / "served")
-    film = Film(tmp_path / "long.mp4", SIZE, 24)
-    for number in range(1500):
-        film.add(frame(number % FRAMES))
-    film.finish()
-    try:
-        open_page(chromium, page)
-        choose(chromium, tmp_path / "long.mp4")
-        chromium.write("#expressions textarea", "the kite")
-        chromium.click("#run-segment")
-        chromium.until("/Frame \\d+ of 1500/.test(document.querySelector('#status').innerText)", within_s=60)
-        assert SAID in shown(chromium, "#answer")  # before its masks are there
-        assert chromium.value("document.querySelector('#run-segment').disabled")
-        chromium.click("#stop")
-        chromium.until("document.querySelector('#status').innerText.trim()", "Stopped.")
-        tab(chromium, "ask")
-        chromium.until("document.querySelector('#question textarea')?.offsetWidth > 0")
-        chromium.write("#question textarea", "What is red?")
-        chromium.click("#run-ask")
-        chromium.until("/Frame \\d+ of 1500/.test(document.querySelector('#status').innerText)", within_s=60)
-        chromium.visit("about:blank")  # who leaves takes the job along
-        end = time.monotonic() + 20
-        while left := [*page.temporary.glob("refsav-ui-*/results/*")]:
-            assert time.monotonic() < end, left
-            time.sleep(0.1)
-    finally:
-        page.process.send_signal(signal.SIGTERM)
-        page.process.communicate(timeout=20)
-
-
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_it_ends_soon_while_it_works_and_leaves_nothing(
-    checkpoint: Path, chromium: Browser, files: Path, tmp_path: Path, number: signal.Signals
-) -> None:
-    page = serve(checkpoint, tmp_path / "served")
-    open_page(chromium, page)
-    choose(chromium, files / "kites.mp4")
-    chromium.write("#expressions textarea", "\n".join(f"kite {one}" for one in range(150)))
-    chromium.click("#run-segment")
-    chromium.until("document.querySelector('#stop')?.offsetWidth > 0")
-    began = time.monotonic()
-    page.process.send_signal(number)
-    out, err = page.process.communicate(timeout=20)
-    assert time.monotonic() - began < 12  # three on a machine with nothing else to do
-    assert [*page.temporary.iterdir()] == []
-    assert out == "" and "Traceback" not in err, err
-    assert page.process.returncode == (143 if number == signal.SIGTERM else 0)
 
 
 def test_marked_objects_are_described_by_a_family_that_takes_regions(
