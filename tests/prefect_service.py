@@ -58,18 +58,19 @@ class Running:
         return answer.headers.get("access-control-allow-origin") == origin
 
     def ask(self, path: str, **content: Any) -> Any:
-        """POST to Prefect's API; a server that comes up just now is waited for."""
+        """POST to Prefect's API; waits for a server that comes up, and for one whose database is locked (503)."""
         end = time.monotonic() + 180
         with httpx.Client(trust_env=False, timeout=60.0) as client:
             while True:
                 try:
                     answer = client.post(f"http://127.0.0.1:{self.port}/api/{path}", json=content)
-                    answer.raise_for_status()
-                    return answer.json() if answer.content else None
+                    if answer.status_code != httpx.codes.SERVICE_UNAVAILABLE or time.monotonic() > end:
+                        answer.raise_for_status()
+                        return answer.json() if answer.content else None
                 except httpx.TransportError:
                     if time.monotonic() > end:
                         raise
-                    time.sleep(0.5)
+                time.sleep(0.5)
 
     def deployment(self) -> dict[str, Any]:
         """The deployment as Prefect's server has it."""

@@ -1,15 +1,18 @@
 """What `refsav up` asks the Prefect server that it has started, and tells it."""
 
 import os
+import time
 from collections.abc import Collection
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 import httpx
 
 from refsav.errors import ConfigError
 
 UNDER_WAY = ("PENDING", "RUNNING", "CANCELLING")
+TRIED_FOR_S = 30.0
+TRIED_EVERY_S = 0.5
 
 
 class PrefectApi:
@@ -58,10 +61,17 @@ class PrefectApi:
             "flow_runs": {"state": {"type": {"any_": UNDER_WAY}}},
             "work_pools": {"name": {"any_": [pool]}},
         }
-        answer = self._client.post("flow_runs/filter", json=asked)
-        dead = [run["id"] for run in answer.raise_for_status().json() if run["id"] not in but]
+        dead = [run["id"] for run in self._post("flow_runs/filter", asked).json() if run["id"] not in but]
         state = {"type": "CRASHED", "message": "The worker has ended, and this run's process with it."}
         for flow_run in dead:
-            told = self._client.post(f"flow_runs/{flow_run}/set_state", json={"state": state, "force": True})
-            told.raise_for_status()
+            self._post(f"flow_runs/{flow_run}/set_state", {"state": state, "force": True})
         return len(dead)
+
+    def _post(self, path: str, content: dict[str, Any]) -> httpx.Response:
+        """Ask again while Prefect answers 503, as its own clients do: its database is locked. Raises HTTPError."""
+        end_s = time.monotonic() + TRIED_FOR_S
+        while True:
+            answer = self._client.post(path, json=content)
+            if answer.status_code != httpx.codes.SERVICE_UNAVAILABLE or time.monotonic() > end_s:
+                return answer.raise_for_status()
+            time.sleep(TRIED_EVERY_S)
