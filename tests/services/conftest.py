@@ -20,7 +20,9 @@ from refsav.flows.build_config import BuildConfig
 from refsav.flows.review import export_review
 from tests.browser import Browser
 from tests.label_studio import OWNER, Person, Server, label_studio
+from tests.model.speaking import write_speaking
 from tests.prefect_server import prefect_server
+from tests.ui_page import write_files
 
 ROOT = Path(__file__).parents[2]
 VLLM_PYTHON = ROOT / ".venv-vllm/bin/python"
@@ -60,6 +62,18 @@ def chromium(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
     started = Browser(program, tmp_path_factory.mktemp("profile"))
     yield started
     started.close()
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What the page of `refsav ui` is shown."""
+    return write_files(tmp_path_factory.mktemp("files"))
+
+
+@pytest.fixture(scope="module")
+def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A small model that always says the same."""
+    return write_speaking(tmp_path_factory.mktemp("model") / "small-sa2va")
 
 
 @pytest.fixture(scope="module")

@@ -8,7 +8,6 @@ import pytest
 
 from refsav.model.film import Film
 from tests.browser import Browser
-from tests.model.speaking import write_speaking
 from tests.ui_page import (
     FRAMES,
     SAID,
@@ -19,20 +18,9 @@ from tests.ui_page import (
     serve,
     shown,
     tab,
-    write_files,
 )
 
 pytestmark = [pytest.mark.services, pytest.mark.timeout(280)]
-
-
-@pytest.fixture(scope="module")
-def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_files(tmp_path_factory.mktemp("files"))
-
-
-@pytest.fixture(scope="module")
-def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_speaking(tmp_path_factory.mktemp("model") / "small-sa2va")
 
 
 def test_a_job_is_stopped_and_the_next_one_is_done(checkpoint: Path, chromium: Browser, tmp_path: Path) -> None:

@@ -32,20 +32,9 @@ from tests.ui_page import (
     tab,
     until_answered,
     upload,
-    write_files,
 )
 
 pytestmark = [pytest.mark.services, pytest.mark.timeout(280)]
-
-
-@pytest.fixture(scope="module")
-def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_files(tmp_path_factory.mktemp("files"))
-
-
-@pytest.fixture(scope="module")
-def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_speaking(tmp_path_factory.mktemp("model") / "small-sa2va")
 
 
 @pytest.fixture(scope="module")
