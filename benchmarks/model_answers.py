@@ -6,10 +6,10 @@ from itertools import islice
 
 import torch
 
-from refsav.benchmarks.asking import Answer
+from refsav.benchmarks.suites.asking import Answer
 from refsav.datasets.masks import Mask, encode
 from refsav.datasets.records import Rle
-from refsav.model.clip import Clip
+from refsav.model.media.clip import Clip
 from refsav.model.sa2va import Sa2VA
 from refsav.model.settings import InferenceSettings
 

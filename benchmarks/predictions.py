@@ -11,14 +11,14 @@ import numpy as np
 import pyarrow.parquet as pq
 
 from refsav.benchmarks.runner import RunFolder
-from refsav.benchmarks.video_rows import masks_of
-from refsav.datasets.json_stream import JsonObject
+from refsav.benchmarks.suites.video_rows import masks_of
+from refsav.datasets.external.segmentation import empty
 from refsav.datasets.masks import decode
+from refsav.datasets.official.json_stream import JsonObject
 from refsav.datasets.records import Rle
-from refsav.datasets.segmentation import empty
 from refsav.errors import RecordError
 from refsav.files import appearing
-from refsav.model.result_file import PNG_OPTIONS
+from refsav.model.output.result_file import PNG_OPTIONS
 
 PREDICTIONS, SUBMISSION = "predictions.json", "submission.zip"
 

@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 from pydantic import TypeAdapter, ValidationError
 
 from refsav import __version__
-from refsav.benchmarks.suite import AnySuite, Scores
+from refsav.benchmarks.suites.suite import AnySuite, Scores
 from refsav.errors import ConfigError, RecordError
 from refsav.files import digest_of, write_text
 

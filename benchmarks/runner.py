@@ -15,10 +15,10 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from refsav.benchmarks.asking import Answerer
 from refsav.benchmarks.result import Result, Setup, write_result, write_setup
-from refsav.benchmarks.suite import AnySuite, Summary
-from refsav.datasets.parts import read_part, write_part
+from refsav.benchmarks.suites.asking import Answerer
+from refsav.benchmarks.suites.suite import AnySuite, Summary
+from refsav.datasets.run.parts import read_part, write_part
 from refsav.errors import RecordError, RefSavError
 from refsav.files import appearing, remove_unfinished
 from refsav.lock import exclusive

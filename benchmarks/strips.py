@@ -7,14 +7,14 @@ import cv2
 import numpy as np
 
 from refsav.benchmarks.runner import RunFolder, rows_of
-from refsav.benchmarks.suite import AnySuite
-from refsav.benchmarks.video_rows import ExpressionRow
-from refsav.datasets.expression_videos import ExpressionVideo
+from refsav.benchmarks.suites.suite import AnySuite
+from refsav.benchmarks.suites.video_rows import ExpressionRow
+from refsav.datasets.external.expression_videos import ExpressionVideo
 from refsav.datasets.masks import decode
 from refsav.datasets.records import Rle
 from refsav.files import write_bytes
-from refsav.model.clip import open_frames
-from refsav.model.strip import Strip
+from refsav.model.media.clip import open_frames
+from refsav.model.output.strip import Strip
 
 FOLDER = "strips"
 MOST_VIDEOS = 6

@@ -9,35 +9,36 @@ from pathlib import Path
 from prefect import flow, task
 from prefect.runtime import task_run
 
-from refsav.annotators import gallery_index
-from refsav.annotators.annotation import annotate_to_parts, mark_for_retry, needs_work, settle_engines
-from refsav.annotators.engine import ServersDownError
-from refsav.annotators.news import take_up_changed
-from refsav.annotators.plan import extend_plan, read_plan
-from refsav.datasets import official, official_evaluation, official_report, shard_index, shards, splits
-from refsav.datasets.part_kinds import UNREADABLE
-from refsav.datasets.parts import write_part
+from refsav.annotators.bundles.annotation import annotate_to_parts, mark_for_retry, needs_work, settle_engines
+from refsav.annotators.bundles.news import take_up_changed
+from refsav.annotators.bundles.plan import extend_plan, read_plan
+from refsav.annotators.engines.engine import ServersDownError
+from refsav.annotators.gallery import gallery_index
+from refsav.commands.summary import plural
+from refsav.datasets.official import official, official_evaluation, official_report
 from refsav.datasets.records import VideoFile
-from refsav.datasets.run import RunDirectory
-from refsav.datasets.sav import discover, read_ids
-from refsav.datasets.shard_plan import ShardConfig, ShardPlan, plan_shards
-from refsav.datasets.statistics import Statistics
+from refsav.datasets.run.part_kinds import UNREADABLE
+from refsav.datasets.run.parts import write_part
+from refsav.datasets.run.run import RunDirectory
+from refsav.datasets.sav.sav import discover, read_ids
+from refsav.datasets.shards import shard_index, shards, splits
+from refsav.datasets.shards.shard_plan import ShardConfig, ShardPlan, plan_shards
+from refsav.datasets.statistics.statistics import Statistics
 from refsav.digests import Digests
 from refsav.errors import RecordError
 from refsav.files import remove_unfinished
-from refsav.flows.artifacts import publish_summary
-from refsav.flows.build_config import BuildConfig, keep_settings, mark_finished, refuse_changes
+from refsav.flows.config.build_config import BuildConfig, keep_settings, mark_finished, refuse_changes
 from refsav.flows.drawing import draw_gallery
-from refsav.flows.fan_out import fan_out
-from refsav.flows.live_progress import progress_of
 from refsav.flows.measure import write_statistics
-from refsav.flows.needs import OF_BUNDLES, of_bundle, of_shard
-from refsav.flows.runner import for_each_process, refuse_runner, tasks_on
-from refsav.flows.showing import counted, described, say
-from refsav.flows.storing import at_hand, away, held_in_storage, leave, refuse_storage, take_up
+from refsav.flows.reporting.artifacts import publish_summary
+from refsav.flows.reporting.live_progress import progress_of
+from refsav.flows.reporting.showing import counted, described, say
+from refsav.flows.running.fan_out import fan_out
+from refsav.flows.running.needs import OF_BUNDLES, of_bundle, of_shard
+from refsav.flows.running.runner import for_each_process, refuse_runner, tasks_on
+from refsav.flows.running.storing import at_hand, away, held_in_storage, leave, refuse_storage, take_up
 from refsav.lock import exclusive
 from refsav.logs import json_lines
-from refsav.summary import plural
 
 TRIED_AGAIN_AFTER_S: list[float] = [20, 120]
 """When a bundle is tried again that stopped because its servers were down."""

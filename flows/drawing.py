@@ -5,16 +5,16 @@ from pathlib import Path
 
 from prefect import flow, task
 
-from refsav.annotators import gallery, gallery_index
-from refsav.annotators.plan import Bundle, read_bundle, read_plan
-from refsav.datasets.parts import is_done
-from refsav.datasets.run import RunDirectory
+from refsav.annotators.bundles.plan import Bundle, read_bundle, read_plan
+from refsav.annotators.gallery import gallery, gallery_index
+from refsav.datasets.run.parts import is_done
+from refsav.datasets.run.run import RunDirectory
 from refsav.digests import Digests
-from refsav.flows.build_config import BuildConfig, read_settings
-from refsav.flows.fan_out import fan_out
-from refsav.flows.needs import of_pictures
-from refsav.flows.showing import counted
-from refsav.flows.storing import at_hand, away, held_in_storage, leave, take_up
+from refsav.flows.config.build_config import BuildConfig, read_settings
+from refsav.flows.reporting.showing import counted
+from refsav.flows.running.fan_out import fan_out
+from refsav.flows.running.needs import of_pictures
+from refsav.flows.running.storing import at_hand, away, held_in_storage, leave, take_up
 from refsav.lock import exclusive
 
 

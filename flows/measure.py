@@ -1,14 +1,14 @@
 """Statistics of a run: counted from its parts and journals, written to stats.json; its problems to problems.txt."""
 
-from refsav.annotators.engine_config import EngineConfig
-from refsav.annotators.usage import stage_use
-from refsav.datasets import statistics
-from refsav.datasets.measures import read_measures
-from refsav.datasets.problems import write_problems
+from refsav.annotators.bundles.usage import stage_use
+from refsav.annotators.engines.engine_config import EngineConfig
 from refsav.datasets.records import STAGES, Stage
-from refsav.datasets.run import RunDirectory
-from refsav.datasets.statistics import Statistics
-from refsav.flows.build_config import BuildConfig
+from refsav.datasets.run.run import RunDirectory
+from refsav.datasets.statistics import statistics
+from refsav.datasets.statistics.measures import read_measures
+from refsav.datasets.statistics.problems import write_problems
+from refsav.datasets.statistics.statistics import Statistics
+from refsav.flows.config.build_config import BuildConfig
 
 
 def write_statistics(run: RunDirectory, config: BuildConfig) -> Statistics:

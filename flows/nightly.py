@@ -7,17 +7,17 @@ from prefect import flow, task
 from prefect.client.schemas.objects import State
 from prefect.states import Completed
 
-from refsav.annotators.plan import remaining
+from refsav.annotators.bundles.plan import remaining
 from refsav.benchmarks.result import Result
-from refsav.datasets.official_evaluation import EVALUATION_FOLDER
-from refsav.datasets.run import RunDirectory
-from refsav.datasets.statistics import read_statistics
-from refsav.flows.artifacts import publish_markdown
+from refsav.datasets.official.official_evaluation import EVALUATION_FOLDER
+from refsav.datasets.run.run import RunDirectory
+from refsav.datasets.statistics.statistics import read_statistics
 from refsav.flows.benchmark import benchmark_sa2va
-from refsav.flows.gates import Promoted, Score, reasons_not_to_promote, reasons_not_to_train
-from refsav.flows.nightly_config import NightlyConfig, NightlyRun, digest_of_dataset
-from refsav.flows.notices import BUSY, REFUSED, announced
-from refsav.flows.showing import say
+from refsav.flows.config.gates import Promoted, Score, reasons_not_to_promote, reasons_not_to_train
+from refsav.flows.config.nightly_config import NightlyConfig, NightlyRun, digest_of_dataset
+from refsav.flows.reporting.artifacts import publish_markdown
+from refsav.flows.reporting.notices import BUSY, REFUSED, announced
+from refsav.flows.reporting.showing import say
 from refsav.flows.train import train_sa2va
 from refsav.flows.update import update_ref_sav
 from refsav.lock import LockedError, exclusive

@@ -8,14 +8,14 @@ import torch
 from accelerate import dispatch_model
 from torch import nn
 
-from refsav.model.architecture import Architecture
-from refsav.model.checkpoint import Assets, load_weights, read_sam2, save_weights
-from refsav.model.grounding import Sam2
-from refsav.model.key_names import has_two_decoders
-from refsav.model.mllm import Mllm, Tokenizer
-from refsav.model.placement import Placement, choose_attention, empty
-from refsav.model.tokenizer_files import read_tokenizer
-from refsav.model.weights import StoredTensors
+from refsav.model.checkpoints.architecture import Architecture
+from refsav.model.checkpoints.checkpoint import Assets, load_weights, read_sam2, save_weights
+from refsav.model.checkpoints.key_names import has_two_decoders
+from refsav.model.checkpoints.placement import Placement, choose_attention, empty
+from refsav.model.checkpoints.tokenizer_files import read_tokenizer
+from refsav.model.checkpoints.weights import StoredTensors
+from refsav.model.families.mllm import Mllm, Tokenizer
+from refsav.model.sam.grounding import Sam2
 
 
 class Assembly(nn.Module):

@@ -8,15 +8,15 @@ import numpy as np
 import torch
 
 from refsav.datasets.masks import Mask
-from refsav.model import prompts as wordings
-from refsav.model.clip import Clip, as_clip
 from refsav.model.errors import InputError
-from refsav.model.marks import Mark, MarkedObject, box_in
-from refsav.model.outputs import OutputFolder
-from refsav.model.propagation import FrameLogits
+from refsav.model.language import prompts as wordings
+from refsav.model.media.clip import Clip, as_clip
+from refsav.model.output.outputs import OutputFolder
+from refsav.model.output.result_file import Answer, Shown
 from refsav.model.records import Said
-from refsav.model.result_file import Answer, Shown
 from refsav.model.sa2va import Frames, Sa2VA
+from refsav.model.sam.marks import Mark, MarkedObject, box_in
+from refsav.model.sam.propagation import FrameLogits
 from refsav.model.settings import InferenceSettings
 
 

@@ -5,8 +5,8 @@ from typing import Literal
 from pydantic import Field
 
 from refsav.config import Config
-from refsav.datasets.data_config import DataConfig
-from refsav.model.seg_tokens import SegDesign
+from refsav.datasets.training_sources.data_config import DataConfig
+from refsav.model.families.seg_tokens import SegDesign
 
 Learns = Literal["full", "frozen"]
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.stand_in_server import STAND_IN
+from tests.support.stand_in_server import STAND_IN
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ import torch
 os.environ["HF_HUB_OFFLINE"] = "1"  # read once, when Hugging Face's libraries are imported
 torch.set_num_threads(1)  # what these tests compute is too small to share out
 
-from tests.model.speaking import write_speaking  # noqa: E402 - this imports Hugging Face's
+from tests.support.models.speaking import write_speaking  # noqa: E402 - this imports Hugging Face's
 
 
 @pytest.fixture(scope="session")

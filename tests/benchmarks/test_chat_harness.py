@@ -9,8 +9,8 @@ import pytest
 from refsav.benchmarks.chat_harness import HarnessMissingError, ask, question_of, register
 from refsav.model.errors import InputError
 from refsav.model.sa2va import Sa2VA
-from tests import image_sets as made
-from tests.model.speaking import SENTENCE
+from tests.support.data import image_sets as made
+from tests.support.models.speaking import SENTENCE
 
 
 @pytest.mark.parametrize(

@@ -6,11 +6,11 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from refsav.benchmarks.latency import PAPER_SECONDS
 from refsav.benchmarks.published_figures import FILE, published_rows
 from refsav.benchmarks.report import as_markdown, as_table, compare
 from refsav.benchmarks.result import Result, Setup
-from refsav.benchmarks.suites import SUITES
+from refsav.benchmarks.speed.latency import PAPER_SECONDS
+from refsav.benchmarks.suites.suites import SUITES
 
 SETUP = Setup(
     version="1",

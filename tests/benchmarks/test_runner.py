@@ -14,12 +14,12 @@ from pycocotools import mask as coco
 from refsav.benchmarks.predictions import write_predictions, write_submission
 from refsav.benchmarks.result import Setup, read_result
 from refsav.benchmarks.runner import RunFolder, TooManyFailedError, run_suite
-from refsav.benchmarks.suites import open_suite
+from refsav.benchmarks.suites.suites import open_suite
 from refsav.errors import ConfigError, RecordError
 from refsav.files import digest_of
-from refsav.model.checkpoint import checkpoint_digest
-from tests import expression_sets as made
-from tests.benchmarks.answering import Knowing
+from refsav.model.checkpoints.checkpoint import checkpoint_digest
+from tests.support.data import expression_sets as made
+from tests.support.models.answering import Knowing
 
 SAID = {"red box": ("1",), "what is blue?": ("2",), "both boxes": ("1", "2")}
 ALL = {(video, text): [made.truth(video, *objects)] for video in made.VIDEOS for text, objects in SAID.items()}

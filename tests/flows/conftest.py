@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from refsav.cli import main
+from refsav.cli.cli import main
 from refsav.datasets.masks import encode
-from tests.command import Finished
+from tests.support.command import Finished
 
 Command = Callable[..., Finished]
 CopyClips = Callable[..., Path]

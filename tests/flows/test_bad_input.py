@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from refsav.datasets.parts import read_dropped, read_expressions, read_failed
-from refsav.datasets.problems import read_problems
-from refsav.datasets.run import RunDirectory
-from tests.command import Finished, refsav
+from refsav.datasets.run.parts import read_dropped, read_expressions, read_failed
+from refsav.datasets.run.run import RunDirectory
+from refsav.datasets.statistics.problems import read_problems
+from tests.support.command import Finished, refsav
 
 PROBLEMS = {
     "again/vos_000002.mp4": "video id vos_000002 stands in folder . already",

@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from refsav.datasets.problems import read_problems
-from refsav.datasets.run import RunDirectory
+from refsav.datasets.run.run import RunDirectory
+from refsav.datasets.statistics.problems import read_problems
 from refsav.flows.build import build_ref_sav
-from refsav.flows.build_config import BuildConfig
-from tests.command import Finished
+from refsav.flows.config.build_config import BuildConfig
+from tests.support.command import Finished
 
 CopyClips = Callable[..., Path]
 Command = Callable[..., Finished]

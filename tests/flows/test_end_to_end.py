@@ -6,12 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from refsav.datasets.run import RunDirectory
-from refsav.datasets.synthetic import write_scenes
-from refsav.datasets.synthetic_scene import SynthConfig
+from refsav.datasets.run.run import RunDirectory
+from refsav.datasets.synthetic.synthetic import write_scenes
+from refsav.datasets.synthetic.synthetic_scene import SynthConfig
 from refsav.errors import ConfigError, RefSavError
+from refsav.flows.config.end_to_end_config import EndToEndConfig, EndToEndRun
 from refsav.flows.end_to_end import end_to_end, keep_untrained
-from refsav.flows.end_to_end_config import EndToEndConfig, EndToEndRun
 from refsav.flows.train import train_sa2va
 
 ROOT = Path(__file__).parents[2]

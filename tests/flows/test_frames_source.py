@@ -6,9 +6,9 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from refsav.datasets.problems import read_problems
-from refsav.datasets.run import RunDirectory
-from tests.command import Finished
+from refsav.datasets.run.run import RunDirectory
+from refsav.datasets.statistics.problems import read_problems
+from tests.support.command import Finished
 
 Command = Callable[..., Finished]
 SIZE = (96, 128)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.command import Finished
+from tests.support.command import Finished
 
 CopyClips = Callable[..., Path]
 Command = Callable[..., Finished]

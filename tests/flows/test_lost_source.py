@@ -3,9 +3,9 @@
 from collections.abc import Callable
 from pathlib import Path
 
-from refsav.datasets.problems import read_problems
-from refsav.datasets.run import RunDirectory
-from tests.command import Finished
+from refsav.datasets.run.run import RunDirectory
+from refsav.datasets.statistics.problems import read_problems
+from tests.support.command import Finished
 
 CopyClips = Callable[..., Path]
 Command = Callable[..., Finished]

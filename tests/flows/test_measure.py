@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from refsav.datasets.run import RunDirectory
-from refsav.flows.build_config import BuildConfig
+from refsav.datasets.run.run import RunDirectory
+from refsav.flows.config.build_config import BuildConfig
 from refsav.flows.measure import write_statistics
-from tests.command import Finished
+from tests.support.command import Finished
 
 CopyClips = Callable[..., Path]
 Command = Callable[..., Finished]

@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 from prefect.client.schemas.objects import State
 
-from refsav.datasets.synthetic import write_scenes
-from refsav.datasets.synthetic_scene import SynthConfig
+from refsav.datasets.synthetic.synthetic import write_scenes
+from refsav.datasets.synthetic.synthetic_scene import SynthConfig
+from refsav.flows.config.nightly_config import NightlyConfig, NightlyRun
 from refsav.flows.nightly import nightly
-from refsav.flows.nightly_config import NightlyConfig, NightlyRun
 from refsav.lock import exclusive
 from tests.flows.test_end_to_end import loop_config
 

@@ -7,12 +7,12 @@ from pathlib import Path
 import pytest
 
 from refsav.datasets.frames import decode
-from refsav.datasets.run import RunDirectory
-from refsav.datasets.samples import iterate
-from refsav.datasets.statistics import read_statistics
+from refsav.datasets.run.run import RunDirectory
+from refsav.datasets.shards.samples import iterate
+from refsav.datasets.statistics.statistics import read_statistics
 from refsav.flows.review import export_review, import_review
 from refsav.lock import exclusive
-from tests.command import Finished
+from tests.support.command import Finished
 
 CopyClips = Callable[..., Path]
 Command = Callable[..., Finished]

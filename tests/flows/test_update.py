@@ -10,13 +10,13 @@ from typing import Any
 import pytest
 from prefect.client.schemas.objects import State
 
-from refsav.annotators.journal import read_entries
-from refsav.datasets.parts import read_expressions
-from refsav.datasets.run import RunDirectory
-from refsav.datasets.sav import SourceConfig, discover
-from refsav.datasets.synthetic import write_scenes
-from refsav.datasets.synthetic_scene import SynthConfig
-from refsav.flows.build_config import BuildConfig
+from refsav.annotators.engines.journal import read_entries
+from refsav.datasets.run.parts import read_expressions
+from refsav.datasets.run.run import RunDirectory
+from refsav.datasets.sav.sav import SourceConfig, discover
+from refsav.datasets.synthetic.synthetic import write_scenes
+from refsav.datasets.synthetic.synthetic_scene import SynthConfig
+from refsav.flows.config.build_config import BuildConfig
 from refsav.flows.update import update_ref_sav
 from refsav.lock import exclusive
 

@@ -15,9 +15,9 @@ os.environ["HF_HUB_OFFLINE"] = "1"  # read once, when Hugging Face's libraries a
 torch.set_num_threads(1)  # what these tests compute is too small to share out
 
 from refsav.datasets.frames import Image  # noqa: E402 - these import Hugging Face's
-from refsav.model.grounding import FrameFeatures, Sam2  # noqa: E402
 from refsav.model.sa2va import Sa2VA  # noqa: E402
-from tests.model.reference import FAMILIES, Reference, video, write_checkpoint, write_pocket_checkpoint  # noqa: E402
+from refsav.model.sam.grounding import FrameFeatures, Sam2  # noqa: E402
+from tests.support.models.reference import FAMILIES, Reference, video, write_checkpoint, write_pocket_checkpoint  # noqa: E402
 
 REDUCED = Path(__file__).parents[1] / "data/parity"
 

@@ -10,13 +10,13 @@ import pytest
 import torch
 from torch import Tensor
 
-from refsav.model.clip import as_clip
-from refsav.model.grounding import resized_logits
-from refsav.model.key_frames import key_frames
-from refsav.model.propagation import segment
+from refsav.model.media.clip import as_clip
 from refsav.model.records import Masks
 from refsav.model.sa2va import Sa2VA
-from tests.model.reference import (
+from refsav.model.sam.grounding import resized_logits
+from refsav.model.sam.key_frames import key_frames
+from refsav.model.sam.propagation import segment
+from tests.support.models.reference import (
     CASES,
     FAMILIES,
     HEIGHT,
@@ -28,7 +28,7 @@ from tests.model.reference import (
     square_mask,
     video,
 )
-from tests.model.watching import Passed, watching
+from tests.support.models.watching import Passed, watching
 
 # Largest differences that are allowed. The references' own measurements say what mistakes they show: the nearest is
 # 0.11 in mask logits, for temporal embeddings in the wrong order.

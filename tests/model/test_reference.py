@@ -9,7 +9,7 @@ import pytest
 
 from tests.data.parity.reduce import read_golden, read_manifest, reduced
 from tests.model.conftest import REDUCED
-from tests.model.reference import CASES, FAMILIES, cases, image, sam_only_embedding, video, weight
+from tests.support.models.reference import CASES, FAMILIES, cases, image, sam_only_embedding, video, weight
 
 MOST_BYTES = 10**6
 

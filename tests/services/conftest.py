@@ -8,21 +8,21 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from refsav.annotators.label_studio import TOKEN_VARIABLE
-from refsav.annotators.serve_profile import Part, load_profile
-from refsav.annotators.server_process import RunningServer, running
-from refsav.datasets.review_config import ReviewConfig
-from refsav.datasets.run import RunDirectory
-from refsav.datasets.synthetic import write_scenes
-from refsav.datasets.synthetic_scene import SynthConfig
+from refsav.annotators.review.label_studio import TOKEN_VARIABLE
+from refsav.annotators.serving.serve_profile import Part, load_profile
+from refsav.annotators.serving.server_process import RunningServer, running
+from refsav.datasets.review.review_config import ReviewConfig
+from refsav.datasets.run.run import RunDirectory
+from refsav.datasets.synthetic.synthetic import write_scenes
+from refsav.datasets.synthetic.synthetic_scene import SynthConfig
 from refsav.flows.build import build_ref_sav
-from refsav.flows.build_config import BuildConfig
+from refsav.flows.config.build_config import BuildConfig
 from refsav.flows.review import export_review
-from tests.browser import Browser
-from tests.label_studio import OWNER, Person, Server, label_studio
-from tests.model.speaking import write_speaking
-from tests.prefect_server import prefect_server
-from tests.ui_page import write_files
+from tests.support.browser import Browser
+from tests.support.label_studio import OWNER, Person, Server, label_studio
+from tests.support.models.speaking import write_speaking
+from tests.support.prefect_server import prefect_server
+from tests.support.ui_page import write_files
 
 ROOT = Path(__file__).parents[2]
 VLLM_PYTHON = ROOT / ".venv-vllm/bin/python"

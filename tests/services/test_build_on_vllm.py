@@ -14,13 +14,13 @@ from pathlib import Path
 import pytest
 import webdataset
 
-from refsav.annotators.journal import read_entries
-from refsav.annotators.server_process import RunningServer
-from refsav.datasets.parts import read_dropped, read_expressions, read_failed
-from refsav.datasets.run import RunDirectory
-from refsav.datasets.synthetic import write_scenes
-from refsav.datasets.synthetic_scene import SynthConfig
-from tests.command import Finished, refsav
+from refsav.annotators.engines.journal import read_entries
+from refsav.annotators.serving.server_process import RunningServer
+from refsav.datasets.run.parts import read_dropped, read_expressions, read_failed
+from refsav.datasets.run.run import RunDirectory
+from refsav.datasets.synthetic.synthetic import write_scenes
+from refsav.datasets.synthetic.synthetic_scene import SynthConfig
+from tests.support.command import Finished, refsav
 
 pytestmark = [pytest.mark.services, pytest.mark.timeout(900)]
 CONFIG = Path(__file__).parents[2] / "configs/vllm-cpu.toml"

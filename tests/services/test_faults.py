@@ -10,16 +10,16 @@ from pathlib import Path
 
 import pytest
 
-from refsav.annotators.journal import read_entries
-from refsav.datasets.parts import read_dropped, read_expressions, read_failed
-from refsav.datasets.problems import read_problems
-from refsav.datasets.run import RunDirectory
-from refsav.datasets.synthetic import write_scenes
-from refsav.datasets.synthetic_scene import SynthConfig
-from tests.command import refsav, start
-from tests.faulty_server import FINAL_FAULT, PASSING_FAULTS, Options, running
-from tests.prefect_server import prefect_server
-from tests.small_disk import small_disk
+from refsav.annotators.engines.journal import read_entries
+from refsav.datasets.run.parts import read_dropped, read_expressions, read_failed
+from refsav.datasets.run.run import RunDirectory
+from refsav.datasets.statistics.problems import read_problems
+from refsav.datasets.synthetic.synthetic import write_scenes
+from refsav.datasets.synthetic.synthetic_scene import SynthConfig
+from tests.support.command import refsav, start
+from tests.support.faulty_server import FINAL_FAULT, PASSING_FAULTS, Options, running
+from tests.support.prefect_server import prefect_server
+from tests.support.small_disk import small_disk
 
 pytestmark = [pytest.mark.services, pytest.mark.timeout(600)]
 CopyClips = Callable[..., Path]

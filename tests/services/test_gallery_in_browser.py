@@ -6,14 +6,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from refsav.annotators.gallery import ReportConfig, write_bundle
-from refsav.annotators.gallery_index import write_index
-from refsav.annotators.plan import Bundle, extend_plan, read_plan
-from refsav.annotators.preview import encode_mp4
-from refsav.annotators.views import ViewsConfig
+from refsav.annotators.bundles.plan import Bundle, extend_plan, read_plan
+from refsav.annotators.gallery.gallery import ReportConfig, write_bundle
+from refsav.annotators.gallery.gallery_index import write_index
+from refsav.annotators.gallery.preview import encode_mp4
+from refsav.annotators.stages.views import ViewsConfig
 from refsav.datasets.masks import encode
-from refsav.datasets.measures import MeasureConfig
-from refsav.datasets.parts import write_parts
 from refsav.datasets.records import (
     STAGES,
     Dropped,
@@ -28,10 +26,12 @@ from refsav.datasets.records import (
     VideoCaption,
     VideoFile,
 )
-from refsav.datasets.run import RunDirectory
-from refsav.datasets.sav import SourceConfig
-from refsav.datasets.statistics import StageUse, collect, write_statistics
-from tests.browser import Browser
+from refsav.datasets.run.parts import write_parts
+from refsav.datasets.run.run import RunDirectory
+from refsav.datasets.sav.sav import SourceConfig
+from refsav.datasets.statistics.measures import MeasureConfig
+from refsav.datasets.statistics.statistics import StageUse, collect, write_statistics
+from tests.support.browser import Browser
 
 pytestmark = [pytest.mark.services, pytest.mark.timeout(240)]
 

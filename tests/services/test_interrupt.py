@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from refsav.annotators.journal import read_entries
-from refsav.datasets.run import RunDirectory
-from tests.command import refsav, start
-from tests.faulty_server import FaultyServer, Options, running
+from refsav.annotators.engines.journal import read_entries
+from refsav.datasets.run.run import RunDirectory
+from tests.support.command import refsav, start
+from tests.support.faulty_server import FaultyServer, Options, running
 
 pytestmark = [pytest.mark.services, pytest.mark.timeout(600)]
 CopyClips = Callable[..., Path]

@@ -17,13 +17,13 @@ from pathlib import Path
 
 import pytest
 
-from refsav.datasets.run import RunDirectory
-from refsav.datasets.synthetic import write_scenes
-from refsav.datasets.synthetic_scene import SynthConfig
-from tests.command import start
-from tests.faulty_server import FaultyServer, Options, running
-from tests.prefect_server import prefect_server
-from tests.run_content import content, journalled
+from refsav.datasets.run.run import RunDirectory
+from refsav.datasets.synthetic.synthetic import write_scenes
+from refsav.datasets.synthetic.synthetic_scene import SynthConfig
+from tests.support.command import start
+from tests.support.faulty_server import FaultyServer, Options, running
+from tests.support.prefect_server import prefect_server
+from tests.support.run_content import content, journalled
 
 pytestmark = [pytest.mark.services, pytest.mark.timeout(1500)]
 CopyClips = Callable[..., Path]

@@ -4,18 +4,18 @@ import json
 
 import pytest
 
-from refsav.annotators.label_studio import LabelStudio
-from refsav.annotators.review_project import push
-from refsav.annotators.review_pull import pull
-from refsav.annotators.review_queue import read_queue
-from refsav.datasets.official_evaluation import EVALUATION_FOLDER, EXPRESSIONS_FILE
-from refsav.datasets.review import TaskName
-from refsav.datasets.review_answers import read_answers
-from refsav.datasets.run import RunDirectory
-from refsav.datasets.samples import iterate
-from refsav.datasets.statistics import read_statistics
+from refsav.annotators.review.label_studio import LabelStudio
+from refsav.annotators.review.review_project import push
+from refsav.annotators.review.review_pull import pull
+from refsav.annotators.review.review_queue import read_queue
+from refsav.datasets.official.official_evaluation import EVALUATION_FOLDER, EXPRESSIONS_FILE
+from refsav.datasets.review.review import TaskName
+from refsav.datasets.review.review_answers import read_answers
+from refsav.datasets.run.run import RunDirectory
+from refsav.datasets.shards.samples import iterate
+from refsav.datasets.statistics.statistics import read_statistics
 from refsav.flows.review import import_review
-from tests.label_studio import Person, Server, config_of
+from tests.support.label_studio import Person, Server, config_of
 
 pytestmark = [pytest.mark.services, pytest.mark.timeout(900)]
 

@@ -5,16 +5,16 @@ from pathlib import Path
 
 import pytest
 
-from refsav.annotators.label_studio import TOKEN_VARIABLE, LabelStudio, LabelStudioError, NoProjectError
-from refsav.annotators.review_project import push, read_place
-from refsav.annotators.review_pull import pull
-from refsav.annotators.review_queue import read_queue
+from refsav.annotators.review.label_studio import TOKEN_VARIABLE, LabelStudio, LabelStudioError, NoProjectError
+from refsav.annotators.review.review_project import push, read_place
+from refsav.annotators.review.review_pull import pull
+from refsav.annotators.review.review_queue import read_queue
 from refsav.datasets.records import ObjectKey
-from refsav.datasets.review import TaskName
-from refsav.datasets.review_answers import read_answers
-from refsav.datasets.run import RunDirectory
+from refsav.datasets.review.review import TaskName
+from refsav.datasets.review.review_answers import read_answers
+from refsav.datasets.run.run import RunDirectory
 from refsav.flows.review import Imported, import_review
-from tests.label_studio import OWNER, Person, Server, config_of
+from tests.support.label_studio import OWNER, Person, Server, config_of
 
 pytestmark = [pytest.mark.services, pytest.mark.timeout(900)]
 

@@ -3,13 +3,13 @@
 import httpx
 import pytest
 
-from refsav.annotators.label_studio import LabelStudio
-from refsav.annotators.review_project import push
-from refsav.annotators.review_pull import pull
-from refsav.annotators.review_queue import read_queue
-from refsav.datasets.run import RunDirectory
-from tests.browser import Browser
-from tests.label_studio import OWNER, PASSWORD, Person, Server, config_of
+from refsav.annotators.review.label_studio import LabelStudio
+from refsav.annotators.review.review_project import push
+from refsav.annotators.review.review_pull import pull
+from refsav.annotators.review.review_queue import read_queue
+from refsav.datasets.run.run import RunDirectory
+from tests.support.browser import Browser
+from tests.support.label_studio import OWNER, PASSWORD, Person, Server, config_of
 
 pytestmark = [pytest.mark.services, pytest.mark.timeout(900)]
 

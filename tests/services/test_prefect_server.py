@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from tests.command import refsav
-from tests.prefect_server import prefect_server
+from tests.support.command import refsav
+from tests.support.prefect_server import prefect_server
 
 pytestmark = [pytest.mark.services, pytest.mark.timeout(600)]
 CopyClips = Callable[..., Path]

@@ -8,14 +8,14 @@ from pathlib import Path
 
 import pytest
 
-from refsav.benchmarks.ray_cluster import LOOPBACK, ray_cluster
-from refsav.datasets.synthetic import write_scenes
-from refsav.datasets.synthetic_scene import SynthConfig
-from tests.command import refsav, start
-from tests.counted_build import assert_same, finish, quiet, until
-from tests.faulty_server import FaultyServer, Options, running
-from tests.ray_processes import descendants, is_alive, kill, kill_node, workers_of
-from tests.run_content import content, journalled
+from refsav.benchmarks.speed.ray_cluster import LOOPBACK, ray_cluster
+from refsav.datasets.synthetic.synthetic import write_scenes
+from refsav.datasets.synthetic.synthetic_scene import SynthConfig
+from tests.support.command import refsav, start
+from tests.support.counted_build import assert_same, finish, quiet, until
+from tests.support.faulty_server import FaultyServer, Options, running
+from tests.support.ray_processes import descendants, is_alive, kill, kill_node, workers_of
+from tests.support.run_content import content, journalled
 
 pytestmark = [pytest.mark.services, pytest.mark.timeout(600)]
 

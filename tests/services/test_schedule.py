@@ -8,12 +8,12 @@ from pathlib import Path
 import pytest
 from psutil import STATUS_ZOMBIE
 
-from refsav.datasets.parts import read_expressions
-from refsav.datasets.run import RunDirectory
-from refsav.datasets.synthetic import write_scenes
-from refsav.datasets.synthetic_scene import SynthConfig
-from tests.command import refsav
-from tests.prefect_service import Running, service, until
+from refsav.datasets.run.parts import read_expressions
+from refsav.datasets.run.run import RunDirectory
+from refsav.datasets.synthetic.synthetic import write_scenes
+from refsav.datasets.synthetic.synthetic_scene import SynthConfig
+from tests.support.command import refsav
+from tests.support.prefect_service import Running, service, until
 
 pytestmark = [pytest.mark.services, pytest.mark.timeout(600)]
 

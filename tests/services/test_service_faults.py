@@ -6,11 +6,11 @@ from collections.abc import Iterator
 
 import pytest
 
-from refsav.datasets.run import RunDirectory
-from refsav.datasets.synthetic import write_scenes
-from refsav.datasets.synthetic_scene import SynthConfig
-from tests.faulty_server import FaultyServer, Options, running
-from tests.prefect_service import Running, kill, service, until
+from refsav.datasets.run.run import RunDirectory
+from refsav.datasets.synthetic.synthetic import write_scenes
+from refsav.datasets.synthetic.synthetic_scene import SynthConfig
+from tests.support.faulty_server import FaultyServer, Options, running
+from tests.support.prefect_service import Running, kill, service, until
 
 pytestmark = [pytest.mark.services, pytest.mark.timeout(900)]
 

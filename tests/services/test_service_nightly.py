@@ -5,13 +5,13 @@ from pathlib import Path
 import psutil
 import pytest
 
-from refsav.datasets.synthetic import write_scenes
-from refsav.datasets.synthetic_scene import SynthConfig
-from refsav.flows.nightly_config import NightlyConfig, NightlyRun
-from refsav.model.step_file import StepFile
-from refsav.model.train_run import TrainRun
+from refsav.datasets.synthetic.synthetic import write_scenes
+from refsav.datasets.synthetic.synthetic_scene import SynthConfig
+from refsav.flows.config.nightly_config import NightlyConfig, NightlyRun
+from refsav.model.training.step_file import StepFile
+from refsav.model.training.train_run import TrainRun
 from tests.flows.test_end_to_end import loop_config
-from tests.prefect_service import service, until
+from tests.support.prefect_service import service, until
 
 pytestmark = [pytest.mark.services, pytest.mark.timeout(900)]
 

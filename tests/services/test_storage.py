@@ -12,17 +12,17 @@ from tempfile import gettempdir
 
 import pytest
 
-from refsav.datasets.lease import ENDS_AFTER_S, FOLDER
-from refsav.datasets.run import RunDirectory
-from refsav.datasets.synthetic import write_scenes
-from refsav.datasets.synthetic_scene import SynthConfig
-from tests.command import refsav, start
-from tests.counted_build import assert_same, finish, quiet, until
-from tests.faulty_server import FaultyServer, Options, running
-from tests.ray_processes import kill, workers_of
-from tests.run_content import content, journalled
-from tests.s3_server import BUCKET, S3Server, s3_server
-from tests.small_disk import small_disk
+from refsav.datasets.run.lease import ENDS_AFTER_S, FOLDER
+from refsav.datasets.run.run import RunDirectory
+from refsav.datasets.synthetic.synthetic import write_scenes
+from refsav.datasets.synthetic.synthetic_scene import SynthConfig
+from tests.support.command import refsav, start
+from tests.support.counted_build import assert_same, finish, quiet, until
+from tests.support.faulty_server import FaultyServer, Options, running
+from tests.support.ray_processes import kill, workers_of
+from tests.support.run_content import content, journalled
+from tests.support.s3_server import BUCKET, S3Server, s3_server
+from tests.support.small_disk import small_disk
 
 pytestmark = [pytest.mark.services, pytest.mark.timeout(900)]
 

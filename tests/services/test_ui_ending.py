@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from refsav.model.film import Film
-from tests.browser import Browser
-from tests.ui_page import (
+from refsav.model.output.film import Film
+from tests.support.browser import Browser
+from tests.support.ui_page import (
     FRAMES,
     SAID,
     SIZE,

@@ -16,10 +16,10 @@ import numpy as np
 import pytest
 
 from refsav.datasets.frames import probe
-from refsav.model.result_file import is_result
-from tests.browser import Browser
-from tests.model.speaking import write_speaking
-from tests.ui_page import (
+from refsav.model.output.result_file import is_result
+from tests.support.browser import Browser
+from tests.support.models.speaking import write_speaking
+from tests.support.ui_page import (
     FRAMES,
     SAID,
     SIZE,

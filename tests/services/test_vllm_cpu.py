@@ -6,14 +6,14 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from refsav.annotators.engine import ChatRequest, EngineError, Reply, Sampling
-from refsav.annotators.engine_config import EngineConfig
-from refsav.annotators.replies import read_description
-from refsav.annotators.server_process import RunningServer
-from refsav.annotators.views import encode_view
-from refsav.annotators.vllm_engine import VllmEngine
+from refsav.annotators.engines.engine import ChatRequest, EngineError, Reply, Sampling
+from refsav.annotators.engines.engine_config import EngineConfig
+from refsav.annotators.engines.vllm_engine import VllmEngine
+from refsav.annotators.serving.server_process import RunningServer
+from refsav.annotators.stages.replies import read_description
+from refsav.annotators.stages.views import encode_view
 from refsav.errors import ConfigError
-from tests.faulty_server import PASSING_FAULTS, Options, running
+from tests.support.faulty_server import PASSING_FAULTS, Options, running
 
 pytestmark = [pytest.mark.services, pytest.mark.timeout(600)]  # the first test waits for its server
 CHOICES = ("consistent", "conflict")

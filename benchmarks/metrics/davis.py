@@ -1,0 +1,90 @@
+"""Ref-DAVIS17's standard: davis2017-evaluation's unsupervised task for each annotator, as ReferFormer runs it.
+
+All frames count. What no annotator was sure of (void) is cleared in both masks. The masks that one annotator's words
+led to lie in one picture of numbers, so they cannot overlap: where they would, the lower number stays, as in a maximum
+over equal scores. They are then assigned to objects by the best J&F, not by name.
+"""
+
+from collections.abc import Sequence
+from functools import cache
+
+import numpy as np
+import numpy.typing as npt
+
+from refsav.benchmarks.metrics.packed_masks import Masks
+from refsav.benchmarks.metrics.video_metrics import VideoScore, frame_scores
+from refsav.datasets.external.expression_masks import FrameMasks
+from refsav.datasets.external.expression_videos import ExpressionVideo, ReferringExpression
+from refsav.datasets.masks import unpack
+
+Gains = npt.NDArray[np.float64]
+"""float64 [found, objects]: J&F of every pair."""
+
+
+def standard_scores(
+    video: ExpressionVideo, found: Sequence[FrameMasks], size: tuple[int, int]
+) -> list[VideoScore | None]:
+    """J and F of every expression of a video; None of one whose object the evaluator does not count.
+
+    Args:
+        video: With the truth.
+        found: One for each expression, in order.
+        size: (height, width) of all masks.
+    """
+    scores: list[VideoScore | None] = [None] * len(found)
+    counted = _counted(video.expressions)
+    for kind in dict.fromkeys(one.kind for one in video.expressions):
+        places = [place for place, one in enumerate(video.expressions) if one.kind == kind and counted[place]]
+        truth = [unpack(video.expressions[place].truth or (), size) for place in places]
+        void = unpack(video.void, size) if video.void else np.zeros((len(video.frames), *size), np.bool_)
+        assigned = _assigned(
+            [masks & ~void for masks in truth], _apart([unpack(found[place], size) & ~void for place in places])
+        )
+        for place, score in zip(places, assigned, strict=True):
+            scores[place] = score
+    return scores
+
+
+def _counted(expressions: Sequence[ReferringExpression]) -> list[bool]:
+    """Objects up to the highest number that frame 0 shows."""
+    numbers = [int(one.object_ids[0]) if one.object_ids and one.object_ids[0].isdecimal() else 0 for one in expressions]
+    shown = [number for number, one in zip(numbers, expressions, strict=True) if one.truth and one.truth[0] is not None]
+    return [number <= max(shown, default=-1) for number in numbers]
+
+
+def _apart(found: Sequence[Masks]) -> list[Masks]:
+    apart: list[Masks] = []
+    taken: Masks | None = None
+    for masks in found:
+        apart.append(masks if taken is None else masks & ~taken)
+        taken = masks if taken is None else masks | taken
+    return apart
+
+
+def _assigned(truth: Sequence[Masks], found: Sequence[Masks]) -> list[VideoScore]:
+    pairs = [[_score(its, masks) for its in truth] for masks in found]
+    chosen = best_assignment(np.array([[score.jf for score in row] for row in pairs]))
+    return [pairs[chosen[place]][place] for place in range(len(truth))]
+
+
+def _score(truth: Masks, found: Masks) -> VideoScore:
+    score = frame_scores(truth, found).score("all")
+    if score is None:
+        raise ValueError("a video has a frame at least")
+    return score
+
+
+def best_assignment(gains: Gains) -> list[int]:
+    """Give, for every column of a square matrix, the row that it gets so that the sum is largest."""
+    size = len(gains)
+
+    @cache
+    def best(column: int, taken: int) -> tuple[float, tuple[int, ...]]:
+        if column == size:
+            return 0.0, ()
+        free = [row for row in range(size) if not taken >> row & 1]
+        options = [(row, *best(column + 1, taken | 1 << row)) for row in free]
+        row, rest, others = max(options, key=lambda option: gains[option[0], column] + option[1])
+        return float(gains[row, column]) + rest, (row, *others)
+
+    return list(best(0, 0)[1])

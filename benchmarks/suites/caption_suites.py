@@ -1,0 +1,198 @@
+"""What a model says about images: grounded captions (GCG on GranD-f), and captions of marked regions (RefCOCOg)."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+from refsav.benchmarks.metrics.caption_metrics import CaptionPair, TokenizerName, cider, meteor, tokenized
+from refsav.benchmarks.metrics.gcg_metrics import (
+    GroundedCaption,
+    GroundedImage,
+    Similarity,
+    average_precision_50,
+    image_score,
+)
+from refsav.benchmarks.suites import wordings
+from refsav.benchmarks.suites.asking import Answerer
+from refsav.benchmarks.suites.image_suites import open_picture
+from refsav.benchmarks.suites.rows import row_kind
+from refsav.benchmarks.suites.suite import Suite, Summary
+from refsav.datasets.external.gcg import CaptionedImage, GcgSet, open_gcg
+from refsav.datasets.external.region_captions import CaptionedRegion, open_region_captions
+from refsav.datasets.external.segmentation import empty
+from refsav.datasets.masks import decode
+from refsav.datasets.records import Rle
+from refsav.errors import RecordError
+from refsav.model.media.clip import open_clip
+
+CAPTION_SUITES = ("gcg-val", "gcg-test", "region-captions")
+"""Names of the suites."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class GcgRow:
+    """How one image was described."""
+
+    number: int
+    image_id: str
+    caption: str
+    """Without marks, as it is scored."""
+    answer: str
+    phrases: tuple[str, ...]
+    miou: float
+    """Fraction 0-1."""
+    recalled: int
+    """Labels that were found; 0 for all where no BERT compares them."""
+    labels: int
+    height: int
+    width: int
+    masks: tuple[str, ...]
+    """`counts` of the COCO RLEs, one for each `[SEG]`."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RegionRow:
+    """How one region was described."""
+
+    number: int
+    region_id: str
+    caption: str
+    """As it is scored."""
+    answer: str
+    reference: str
+
+
+GCG_ROWS = row_kind(GcgRow)
+REGION_ROWS = row_kind(RegionRow)
+
+
+def open_gcg_suite(
+    split: str, folder: Path, *, images: Path | None = None, similarity: Similarity | None, tokenizer: TokenizerName
+) -> Suite[CaptionedImage, GcgRow]:
+    """Open GranD-f's val or test set.
+
+    Args:
+        split: val or test.
+        folder: As published.
+        images: Their folder, if it lies elsewhere.
+        similarity: Compares phrases with labels; None: recall is left out.
+        tokenizer: "plain" goes without Java, and without METEOR.
+
+    Raises:
+        RecordError: If the folder is not as published.
+        RefSavError: If captions cannot be scored on this machine.
+    """
+    dataset = open_gcg(folder, split, images=images)
+    recall = "official: pairs by overlap until the first that fails" if similarity else "left out, without a BERT"
+    return Suite(
+        name=f"gcg-{split}",
+        protocol=f"{_words(tokenizer)}; AP50 with all scores 1; mIoU of pairs by overlap; recall {recall}",
+        dataset=dataset,
+        measure=partial(_measure_image, similarity),
+        rows=GCG_ROWS,
+        summarize=partial(_summarize_images, dataset, similarity is not None, tokenizer),
+        bulky=frozenset({"height", "width", "masks"}),
+    )
+
+
+def open_region_suite(
+    folder: Path, *, images: Path | None = None, tokenizer: TokenizerName
+) -> Suite[CaptionedRegion, RegionRow]:
+    """Open RefCOCOg's validation regions; arguments and errors as above."""
+    return Suite(
+        name="region-captions",
+        protocol=f"{_words(tokenizer)}; one reference a region; answers cleaned as Sa2VA's script does",
+        dataset=open_region_captions(folder, images=images),
+        measure=_measure_region,
+        rows=REGION_ROWS,
+        summarize=partial(_summarize_regions, tokenizer),
+        bulky=frozenset(),
+    )
+
+
+def _words(tokenizer: TokenizerName) -> str:
+    """Make sure that captions can be scored, before hours go into making them; say how."""
+    _figures_of([CaptionPair(name="trial", references=("a trial",), found="a trial")], tokenizer)
+    return "METEOR 1.5 and CIDEr (pycocoevalcap)" if tokenizer == "ptb" else "CIDEr with a tokenizer of our own"
+
+
+def _measure_image(similarity: Similarity | None, answerer: Answerer, image: CaptionedImage) -> list[GcgRow]:
+    clip = open_clip(image.image)
+    size = (clip.height, clip.width)
+    if any(mask.size != size for mask in image.masks):
+        problem = f"is {size[0]}x{size[1]}, its masks {image.masks[0].size[0]}x{image.masks[0].size[1]}"
+        raise RecordError(image.image, "", f"{problem} (height x width)", "take GranD-f's own images")
+    (answer,) = answerer.ask(clip, [wordings.GROUNDED_CAPTION])
+    drawn = [mask for (mask,) in answer.masks]
+    found = GroundedCaption(
+        caption=wordings.caption_of(answer.text),
+        phrases=wordings.phrases_of(answer.text),
+        masks=tuple(mask or empty(size) for mask in drawn),
+    )
+    score = image_score(
+        GroundedImage(image_id=image.image_id, truth=_truth(image), found=found), similarity or _never, "official"
+    )
+    return [
+        GcgRow(
+            number=0,
+            image_id=image.image_id,
+            caption=found.caption,
+            answer=answer.text,
+            phrases=found.phrases,
+            miou=score.miou,
+            recalled=score.recalled,
+            labels=score.phrases,
+            height=size[0],
+            width=size[1],
+            masks=tuple(mask.counts for mask in found.masks),
+        )
+    ]
+
+
+def _never(_one: str, _other: str) -> float:
+    return 0.0
+
+
+def _truth(image: CaptionedImage) -> GroundedCaption:
+    return GroundedCaption(caption=image.caption, phrases=image.labels, masks=image.masks)
+
+
+def _summarize_images(dataset: GcgSet, with_recall: bool, tokenizer: TokenizerName, rows: Iterator[GcgRow]) -> Summary:
+    place_of = {image_id: place for place, image_id in enumerate(dataset.ids)}
+    listed, images, pairs = list(rows), [], []
+    for row in listed:
+        truth = _truth(dataset.read(place_of[row.image_id]))
+        masks = tuple(Rle((row.height, row.width), counts) for counts in row.masks)
+        found = GroundedCaption(caption=row.caption, phrases=row.phrases, masks=masks)
+        images.append(GroundedImage(image_id=row.image_id, truth=truth, found=found))
+        pairs.append(CaptionPair(name=row.image_id, references=(truth.caption,), found=row.caption))
+    words = _figures_of(pairs, tokenizer)
+    labels = sum(row.labels for row in listed)
+    recall = {"recall": 100 * sum(row.recalled for row in listed) / labels} if with_recall and labels else {}
+    ap50 = {"AP50": 100 * average_precision_50(images)} if any(image.truth.masks for image in images) else {}
+    miou = {"mIoU": 100 * sum(row.miou for row in listed) / len(listed)}
+    figures = {**words.scores["overall"], **ap50, **miou, **recall}
+    return Summary(scores={"overall": figures}, per_row=words.per_row)
+
+
+def _measure_region(answerer: Answerer, one: CaptionedRegion) -> list[RegionRow]:
+    clip = open_picture(one.image, one.size)
+    (answer,) = answerer.ask(clip, [wordings.REGION], regions=[decode(one.region)])
+    caption = wordings.region_caption_of(answer.text)
+    return [RegionRow(number=0, region_id=one.region_id, caption=caption, answer=answer.text, reference=one.caption)]
+
+
+def _summarize_regions(tokenizer: TokenizerName, rows: Iterator[RegionRow]) -> Summary:
+    pairs = [CaptionPair(name=row.region_id, references=(row.reference,), found=row.caption) for row in rows]
+    return _figures_of(pairs, tokenizer)
+
+
+def _figures_of(pairs: Sequence[CaptionPair], tokenizer: TokenizerName) -> Summary:
+    """METEOR and CIDEr as papers print them: a hundred times the metric's own figure."""
+    words = tokenized(pairs, tokenizer)
+    found = [cider(words)] if tokenizer == "plain" else [meteor(words), cider(words)]
+    return Summary(
+        scores={"overall": {one.metric: 100 * one.score for one in found}},
+        per_row={one.metric: [100 * one.per_caption[pair.name] for pair in pairs] for one in found},
+    )

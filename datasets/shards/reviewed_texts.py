@@ -1,0 +1,25 @@
+"""What people's decisions make of an object's texts in the shards and in the evaluation export."""
+
+from collections.abc import Mapping
+from typing import Literal
+
+from refsav.datasets.records import Expression
+from refsav.datasets.review.review import Decision, Outcome
+from refsav.datasets.shards.samples import SampleText, TextStatus
+
+ValidationKind = Literal["long", "short"]
+_STATUS: Mapping[Outcome, TextStatus] = {"candidate": "candidate", "accepted": "accepted", "edited": "edited"}
+
+
+def validation_text(expression: Expression, kind: ValidationKind, decision: Decision | None) -> SampleText | None:
+    """Give a validation object's long or short expression; None if it has none.
+
+    A long expression that people have rejected is none; a short one is there once people have written it.
+    """
+    if kind == "short":
+        return SampleText(text=decision.short, kind="short", status="accepted") if decision and decision.short else None
+    if decision is None:
+        return SampleText(text=expression.text, kind="long", status="candidate")
+    if decision.outcome == "rejected":
+        return None
+    return SampleText(text=decision.long or expression.text, kind="long", status=_STATUS[decision.outcome])

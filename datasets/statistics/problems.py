@@ -1,0 +1,83 @@
+"""Everything that went wrong in a run, one line each, to read and to search: problems.txt beside the statistics."""
+
+from collections import Counter
+from collections.abc import Iterator
+from itertools import chain
+from typing import NamedTuple
+
+from refsav.datasets.official.official_report import read_reports
+from refsav.datasets.run.parts import read_failed, read_unreadable
+from refsav.datasets.run.run import RunDirectory
+from refsav.datasets.shards.shard_index import read_entries
+from refsav.files import write_text
+
+VIDEOS_SHOWN = 3
+"""Videos that one line names; index.json of the shards and report.json of the exports name all of them."""
+
+LOST_BY_THE_SOURCE = "the video is not in the source any more; fix: bring it back, or keep what was made from it"
+LEFT_OUT, STILL_IN = "left out of", "still in"
+
+
+class _VideoProblem(NamedTuple):
+    """What one output lacks, or has although the source lacks it."""
+
+    video_id: str
+    error: str
+    cost: str
+    place: str
+
+
+def write_problems(run: RunDirectory) -> None:
+    """Write each problem once, sorted, with the objects or videos that it cost; a run without any has no such file.
+
+    A reason that holds for many videos is one line.
+
+    Raises:
+        RecordError: If a part or the exports' report cannot be read.
+        DiskError: If the file cannot be written.
+    """
+    lines = sorted(_lines(run))
+    if lines:
+        write_text(run.problems, "".join(f"{line}\n" for line in lines))
+    else:
+        run.problems.unlink(missing_ok=True)
+
+
+def read_problems(run: RunDirectory) -> list[str]:
+    """Give the lines of problems.txt; none if the run has no problems."""
+    if not run.problems.is_file():
+        return []
+    return run.problems.read_text(encoding="utf-8").splitlines()
+
+
+def _lines(run: RunDirectory) -> Iterator[str]:
+    for lost in read_unreadable(run):
+        yield lost.error
+    for error, count in Counter(failed.error for failed in read_failed(run)).items():
+        yield f"{error} ({count} object{'' if count == 1 else 's'})"
+    yield from _lines_of_videos(run)
+
+
+def _lines_of_videos(run: RunDirectory) -> Iterator[str]:
+    """Tell each problem with videos once, whatever number of videos and outputs it concerns."""
+    places_of: dict[tuple[str, str, str], list[str]] = {}
+    for lost in _videos(run):
+        places_of.setdefault((lost.error, lost.cost, lost.video_id), []).append(lost.place)
+    videos_of: dict[tuple[str, str, str], list[str]] = {}
+    for (error, cost, video_id), places in places_of.items():
+        videos_of.setdefault((error, cost, " and ".join(places)), []).append(video_id)
+    for (error, cost, where), video_ids in videos_of.items():
+        count, shown = len(video_ids), ", ".join(video_ids[:VIDEOS_SHOWN])
+        more = ", …" if count > VIDEOS_SHOWN else ""
+        yield f"{error} ({count} video{'' if count == 1 else 's'} {cost} {where}: {shown}{more})"
+
+
+def _videos(run: RunDirectory) -> Iterator[_VideoProblem]:
+    """Yield the videos that shards or exports lack, or the source."""
+    shards = ((f"shards/{entry.shards}", entry.skipped, entry.kept) for entry in read_entries(run))
+    exports = ((f"exports/{report.path.name}", report.skipped, report.kept) for report in read_reports(run))
+    for place, skipped, kept in chain(shards, exports):
+        for video in skipped:
+            yield _VideoProblem(video.video_id, video.error, LEFT_OUT, place)
+        for video_id in kept:
+            yield _VideoProblem(video_id, LOST_BY_THE_SOURCE, STILL_IN, place)

@@ -1,0 +1,73 @@
+"""Questions and answers about images, in LLaVA's layout: a JSON list, and a folder of images."""
+
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+from pydantic import Field
+
+from refsav.datasets.external.foreign_json import Published, checked, path_below
+from refsav.datasets.pictures import read_picture
+from refsav.datasets.training_examples.conversation import Message, turns_of
+from refsav.datasets.training_examples.json_items import JsonItems
+from refsav.datasets.training_examples.share import Share, ShareConfig, needed_folder
+from refsav.datasets.training_examples.training_example import TrainingExample, about_tokens, fitting
+
+
+class ImageQaConfig(ShareConfig):
+    """Questions about images: LLaVA-1.5's mix of 665,000, or anything in its layout."""
+
+    kind: Literal["image-qa"] = "image-qa"
+    path: str = Field(description="JSON list of {image, conversations}, for example llava_v1_5_mix665k.json.")
+    images: str = Field(description="Folder that `image` is relative to.")
+
+    def open(self) -> Share:
+        source = ImageQa(self)
+        return Share(source, self.repeats, source.notes)
+
+
+class _Item(Published):
+    image: str
+    conversations: tuple[Message, ...]
+
+
+class ImageQa:
+    """Reads one image and its conversation an example."""
+
+    def __init__(self, config: ImageQaConfig) -> None:
+        """Open the list. Raises RecordError."""
+        self.config = config
+        self._images = needed_folder(config.images, "the images of the list")
+        self._items = JsonItems(Path(config.path), keep=lambda item: bool(item.get("image")))
+
+    @property
+    def name(self) -> str:
+        return self.config.name or self.config.kind
+
+    @property
+    def files(self) -> tuple[Path, ...]:
+        return (self._items.path,)
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What was left out on opening."""
+        count = self._items.left_out
+        return (f"conversations about no image, left out: {count}",) if count else ()
+
+    def __len__(self) -> int:
+        return len(self._items)
+
+    def weight_of(self, index: int) -> int:
+        return about_tokens(1, self._items.characters(index))
+
+    def read(self, index: int, random: np.random.Generator) -> TrainingExample:  # noqa: ARG002 - nothing is drawn
+        path, where = self._items.path, self._items.place(index)
+        item = checked(_Item, self._items[index], path, where)
+        image = read_picture(path_below(self._images, item.image, path, f"{where}.image"))
+        with fitting(path, where):
+            return TrainingExample(
+                name=f"{self.name} {item.image}",
+                frames=(image,),
+                turns=turns_of(item.conversations, path, where),
+                masks=(),
+            )

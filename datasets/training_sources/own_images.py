@@ -1,0 +1,121 @@
+"""Images of one's own with outlined objects, in the layout of Sa2VA's fine-tuning guide."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from pydantic import Field
+
+from refsav.datasets.external.foreign_json import Published, checked, path_below
+from refsav.datasets.external.segmentation import read_segmentation
+from refsav.datasets.frames import Image
+from refsav.datasets.masks import Mask, decode
+from refsav.datasets.pictures import read_picture
+from refsav.datasets.training_examples.choosing import choose_objects
+from refsav.datasets.training_examples.json_items import JsonItems
+from refsav.datasets.training_examples.questions import at_random, segment_turn
+from refsav.datasets.training_examples.share import Share, WordedConfig, needed_folder
+from refsav.datasets.training_examples.training_example import TrainingExample, about_tokens, fitting
+
+ANNOTATIONS = "annotations.json"
+
+
+class OwnImagesConfig(WordedConfig):
+    """Images with outlined objects: a folder with annotations.json and images/."""
+
+    kind: Literal["own-images"] = "own-images"
+    path: str = Field(description="Folder that holds annotations.json and images/.")
+    objects: int = Field(5, ge=1, description="Objects an example, at most.")
+
+    def open(self) -> Share:
+        return Share(OwnImages(self), self.repeats)
+
+
+class _Item(Published):
+    image: str
+    mask: tuple[Any, ...] = Field(min_length=1)
+    """One list of polygons an object, or any other of COCO's forms."""
+    text: tuple[str, ...]
+
+
+class OwnImages:
+    """Reads one image and some of its objects an example."""
+
+    def __init__(self, config: OwnImagesConfig) -> None:
+        """Open the folder. Raises RecordError."""
+        root = needed_folder(config.path, f"{ANNOTATIONS} and images/")
+        self.config = config
+        self._images = needed_folder(str(root / "images"), f"the images that {ANNOTATIONS} names")
+        self._items = JsonItems(root / ANNOTATIONS)
+
+    @property
+    def name(self) -> str:
+        return self.config.name or self.config.kind
+
+    @property
+    def files(self) -> tuple[Path, ...]:
+        return (self._items.path,)
+
+    def __len__(self) -> int:
+        return len(self._items)
+
+    def weight_of(self, index: int) -> int:  # noqa: ARG002 - mostly masks: its length says nothing of the words
+        return about_tokens(1, 0)
+
+    def read(self, index: int, random: np.random.Generator) -> TrainingExample:
+        path, where = self._items.path, self._items.place(index)
+        item = checked(_Item, self._items[index], path, where)
+        image = read_picture(path_below(self._images, item.image, path, f"{where}.image"))
+        told = [number for number, text in enumerate(item.text) if text.strip()]
+        with fitting(path, where):
+            if len(item.text) != len(item.mask) or not told:
+                raise ValueError(f"has {len(item.mask)} masks and {len(told)} texts")
+            masks, empty = self._masks(item, told, (image.shape[0], image.shape[1]), random)
+            if not masks:
+                raise ValueError(f"no object that has a text has a pixel in the image of {_told(image)}")
+            choose = at_random(random, self.config.usual_wording)
+            return TrainingExample(
+                name=f"{self.name} {item.image}: {', '.join(f'object {number}' for number in masks)}",
+                frames=(image,),
+                turns=tuple(segment_turn(item.text[number], video=False, choose=choose) for number in masks),
+                masks=tuple((mask,) for mask in masks.values()),
+                left_out=(
+                    *(
+                        f"{path}: {where}: object {number} has no text"
+                        for number, text in enumerate(item.text)
+                        if not text.strip()
+                    ),
+                    *(
+                        f"{path}: {where}: object {number} has no pixel in the image of {_told(image)}"
+                        for number in empty
+                    ),
+                ),
+            )
+
+    def _masks(
+        self, item: _Item, told: Sequence[int], size: tuple[int, int], random: np.random.Generator
+    ) -> tuple[dict[int, Mask], list[int]]:
+        """Draw objects until there are enough; give the masks of those that have a pixel, and the others."""
+        masks: dict[int, Mask] = {}
+        empty = []
+        for place in choose_objects(len(told), len(told), random):
+            if len(masks) == self.config.objects:
+                break
+            mask = _mask(item.mask[told[place]], told[place], size)
+            if mask.any():
+                masks[told[place]] = mask
+            else:
+                empty.append(told[place])
+        return masks, empty
+
+
+def _mask(value: object, number: int, size: tuple[int, int]) -> Mask:
+    try:
+        return decode(read_segmentation(value, size))
+    except ValueError as error:
+        raise ValueError(f"object {number}: {error}") from error
+
+
+def _told(image: Image) -> str:
+    return f"{image.shape[1]}x{image.shape[0]}"

@@ -1,0 +1,83 @@
+"""RefCOCO, RefCOCO+ and RefCOCOg to train on: an image, and some of what is said of its objects."""
+
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+from pydantic import Field
+
+from refsav.datasets.external.refcoco import RefCocoSet, ReferringSentence, open_refcoco
+from refsav.datasets.masks import decode_checked
+from refsav.datasets.pictures import read_picture
+from refsav.datasets.training_examples.questions import at_random, segment_turn
+from refsav.datasets.training_examples.share import Share, WordedConfig
+from refsav.datasets.training_examples.training_example import TrainingExample, about_tokens, fitting
+
+CHARACTERS = 25
+"""Of a sentence: RefCOCO's have four words, RefCOCOg's eight."""
+
+
+class ReferringImagesConfig(WordedConfig):
+    """RefCOCO, RefCOCO+ or RefCOCOg as published."""
+
+    kind: Literal["referring-images"] = "referring-images"
+    dataset: RefCocoSet = Field(description="Which set.")
+    path: str = Field(description="Folder with refs(unc).p or refs(umd).p and instances.json, or the one above it.")
+    images: str = Field("", description="COCO's train2014; empty: looked for below the folder and the two above it.")
+    by: str = Field("", description="Who made the splits; empty: unc for RefCOCO and RefCOCO+, umd for RefCOCOg.")
+    split: str = Field("train", description="Split of the set.")
+    objects: int = Field(5, ge=1, description="Sentences an example, at most; of different objects as far as they go.")
+
+    def open(self) -> Share:
+        return Share(ReferringImages(self), self.repeats)
+
+
+class ReferringImages:
+    """Reads one image and some of its sentences an example."""
+
+    def __init__(self, config: ReferringImagesConfig) -> None:
+        """Open the set. Raises ConfigError, RecordError."""
+        self.config = config
+        images = Path(config.images) if config.images else None
+        self._set = open_refcoco(Path(config.path), config.dataset, (config.split,), by=config.by, images=images)
+
+    @property
+    def name(self) -> str:
+        return self.config.name or self._set.name
+
+    @property
+    def files(self) -> tuple[Path, ...]:
+        return self._set.files
+
+    def __len__(self) -> int:
+        return len(self._set)
+
+    def weight_of(self, index: int) -> int:  # noqa: ARG002 - sentences are short
+        return about_tokens(1, self.config.objects * CHARACTERS)
+
+    def read(self, index: int, random: np.random.Generator) -> TrainingExample:
+        referred = self._set.read(index)
+        image = read_picture(referred.image)
+        size = (image.shape[0], image.shape[1])
+        chosen = _choose(referred.sentences, self.config.objects, random)
+        choose = at_random(random, self.config.usual_wording)
+        with fitting(self._set.files[1], f"images[id={referred.image_id}]"):
+            return TrainingExample(
+                name=f"{self.name} {referred.image.name}: {', '.join(str(one.sentence_id) for one in chosen)}",
+                frames=(image,),
+                turns=tuple(segment_turn(one.text, video=False, choose=choose) for one in chosen),
+                masks=tuple((decode_checked(one.truth, size),) for one in chosen),
+            )
+
+
+def _choose(sentences: Sequence[ReferringSentence], most: int, random: np.random.Generator) -> list[ReferringSentence]:
+    """Take sentences at random, a second one of an object only when every object has one."""
+    shuffled = [sentences[number] for number in random.permutation(len(sentences))]
+    met: Counter[int] = Counter()
+    turn: list[int] = []
+    for one in shuffled:
+        turn.append(met[one.object_id])
+        met[one.object_id] += 1
+    return [shuffled[number] for number in np.argsort(turn, kind="stable")[:most]]

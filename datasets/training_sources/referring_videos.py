@@ -1,0 +1,102 @@
+"""MeViS, ReVOS, Ref-YouTube-VOS and sets of their layout to train on: some frames of a video, some expressions."""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+from pydantic import Field
+
+from refsav.datasets.external.expression_layouts import ExpressionSet, open_expressions
+from refsav.datasets.external.expression_masks import FrameMasks
+from refsav.datasets.external.expression_videos import ToldExpression, ToldVideo
+from refsav.datasets.frames import Image
+from refsav.datasets.masks import Mask, decode_checked
+from refsav.datasets.pictures import read_picture
+from refsav.datasets.training_examples.choosing import choose_frames, choose_objects
+from refsav.datasets.training_examples.questions import at_random, segment_turn
+from refsav.datasets.training_examples.share import Share, WordedConfig
+from refsav.datasets.training_examples.training_example import TrainingExample, about_tokens, fitting
+from refsav.errors import RecordError
+
+CHARACTERS = 60
+"""Of an expression: ten words."""
+
+
+class ReferringVideosConfig(WordedConfig):
+    """A referring video set as it is published."""
+
+    kind: Literal["referring-videos"] = "referring-videos"
+    dataset: ExpressionSet = Field(description="Which set.")
+    path: str = Field(description="Folder that it was unpacked into.")
+    split: str = Field("train", description="One whose masks are published.")
+    frames: int = Field(5, ge=1, description="Frames an example, at random; of a shorter video all.")
+    objects: int = Field(5, ge=1, description="Expressions an example, at most.")
+
+    def open(self) -> Share:
+        return Share(ReferringVideos(self), self.repeats)
+
+
+class ReferringVideos:
+    """Reads one video and some of its expressions an example."""
+
+    def __init__(self, config: ReferringVideosConfig) -> None:
+        """Open the set. Raises ConfigError, RecordError."""
+        self.config = config
+        self._videos = open_expressions(config.dataset, Path(config.path), config.split)
+
+    @property
+    def name(self) -> str:
+        return self.config.name or self._videos.name
+
+    @property
+    def files(self) -> tuple[Path, ...]:
+        return self._videos.files
+
+    def __len__(self) -> int:
+        return len(self._videos)
+
+    def weight_of(self, index: int) -> int:  # noqa: ARG002 - videos differ little
+        return about_tokens(self.config.frames, self.config.objects * CHARACTERS)
+
+    def read(self, index: int, random: np.random.Generator) -> TrainingExample:
+        video, path = self._videos.told(index), self._videos.files[0]
+        told = [one for one in video.expressions if one.text.strip()]
+        chosen = [told[number] for number in choose_objects(len(told), self.config.objects, random)]
+
+        def shown(rows: Sequence[int]) -> list[bool]:
+            seen = zip(*(self._truth(video, one, rows) for one in chosen), strict=True)
+            return [any(masks) for masks in seen]
+
+        rows = choose_frames(len(video.frames), self.config.frames, random, shown)
+        truths = [self._truth(video, one, rows) for one in chosen]
+        frames = tuple(read_picture(video.frames[row]) for row in rows)
+        choose = at_random(random, self.config.usual_wording)
+        with fitting(path, video.video_id):
+            return TrainingExample(
+                name=f"{self.name} {video.video_id}: {', '.join(one.exp_id for one in chosen)}",
+                frames=frames,
+                turns=tuple(segment_turn(one.text, video=True, choose=choose) for one in chosen),
+                masks=tuple(
+                    tuple(_masks(truth, rows, frames, path, f"{video.video_id}: expression {one.exp_id}"))
+                    for one, truth in zip(chosen, truths, strict=True)
+                ),
+                left_out=tuple(
+                    f"{path}: {video.video_id}: expression {one.exp_id} has no words"
+                    for one in video.expressions
+                    if not one.text.strip()
+                ),
+            )
+
+    def _truth(self, video: ToldVideo, one: ToldExpression, rows: Sequence[int]) -> FrameMasks:
+        truth = self._videos.truth(video, one.mask_keys, rows)
+        if truth is None:
+            where, fix = f"{video.video_id}: expression {one.exp_id}", "train on a split whose masks are published"
+            raise RecordError(self._videos.files[0], where, "has no masks", fix)
+        return truth
+
+
+def _masks(truth: FrameMasks, rows: Sequence[int], frames: Sequence[Image], path: Path, where: str) -> Iterator[Mask]:
+    for mask, row, frame in zip(truth, rows, frames, strict=True):
+        with fitting(path, f"{where}: frame {row}"):
+            yield decode_checked(mask, (frame.shape[0], frame.shape[1]))

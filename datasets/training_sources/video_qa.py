@@ -1,0 +1,99 @@
+"""Questions and answers about videos, in Video-ChatGPT's layout and in the one that Sa2VA's training data has."""
+
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+from pydantic import Field
+
+from refsav.datasets.external.foreign_json import Published, checked, path_below
+from refsav.datasets.frames import decode, probe
+from refsav.datasets.training_examples.choosing import spread_frames
+from refsav.datasets.training_examples.conversation import Message, turns_of
+from refsav.datasets.training_examples.json_items import JsonItems
+from refsav.datasets.training_examples.share import Share, ShareConfig, needed_folder
+from refsav.datasets.training_examples.training_example import TrainingExample, Turn, about_tokens, fitting
+from refsav.errors import RecordError
+
+ENDINGS = (".mp4", ".mkv", ".webm", ".avi", ".mov")
+"""How ActivityNet's files may be called whose ids alone a list gives."""
+
+
+class VideoQaConfig(ShareConfig):
+    """Questions about videos."""
+
+    kind: Literal["video-qa"] = "video-qa"
+    path: str = Field(
+        description="JSON list of {video, conversations}, as in video_chat.json, or {video_id, q, a}, Video-ChatGPT's."
+    )
+    videos: str = Field(description="Folder of the videos.")
+    frames: int = Field(5, ge=1, description="Frames an example: one at random out of each of so many equal parts.")
+
+    def open(self) -> Share:
+        return Share(VideoQa(self), self.repeats)
+
+
+class _Conversation(Published):
+    video: str
+    conversations: tuple[Message, ...]
+
+
+class _Question(Published):
+    video_id: str
+    q: str
+    a: str
+
+
+class VideoQa:
+    """Reads some frames of a video and a conversation about it an example."""
+
+    def __init__(self, config: VideoQaConfig) -> None:
+        """Open the list. Raises RecordError."""
+        self.config = config
+        self._videos = needed_folder(config.videos, "the videos of the list")
+        self._items = JsonItems(Path(config.path))
+
+    @property
+    def name(self) -> str:
+        return self.config.name or self.config.kind
+
+    @property
+    def files(self) -> tuple[Path, ...]:
+        return (self._items.path,)
+
+    def __len__(self) -> int:
+        return len(self._items)
+
+    def weight_of(self, index: int) -> int:
+        return about_tokens(self.config.frames, self._items.characters(index))
+
+    def read(self, index: int, random: np.random.Generator) -> TrainingExample:
+        path, where = self._items.path, self._items.place(index)
+        video, turns = self._said(index, path, where)
+        media = self._file(video, path, where)
+        indexes = spread_frames(probe(media).frame_count, self.config.frames, random)
+        with fitting(path, where):
+            return TrainingExample(
+                name=f"{self.name} {video}",
+                frames=tuple(image for _, image in decode(media, indexes)),
+                turns=turns,
+                masks=(),
+            )
+
+    def _said(self, index: int, path: Path, where: str) -> tuple[str, tuple[Turn, ...]]:
+        item = self._items[index]
+        if "q" in item:
+            question = checked(_Question, item, path, where)
+            return question.video_id, (Turn(question.q.strip(), question.a.strip()),)
+        conversation = checked(_Conversation, item, path, where)
+        return conversation.video, turns_of(conversation.conversations, path, where)
+
+    def _file(self, video: str, path: Path, where: str) -> Path:
+        """Find a video by its name, or by its id; one that was packed anew has another ending."""
+        named = path_below(self._videos, video, path, where)
+        candidates = [named, *(named.with_name(named.name + ending) for ending in ENDINGS)]
+        candidates += [named.with_suffix(ending) for ending in ENDINGS if named.suffix in ENDINGS]
+        for candidate in candidates:
+            if candidate.exists():
+                return candidate
+        raise RecordError(named, "", "the video is missing", "unpack the dataset's videos, all of them")

@@ -1,0 +1,103 @@
+"""Questions about marked regions of images to train on: Osprey's files, conversations or descriptions."""
+
+import re
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+from pydantic import Field
+
+from refsav.datasets.external.region_captions import RegionDialogue, RegionDialogues
+from refsav.datasets.masks import Mask, decode_checked
+from refsav.datasets.pictures import read_picture
+from refsav.datasets.records import Rle
+from refsav.datasets.training_examples import questions
+from refsav.datasets.training_examples.choosing import choose_objects
+from refsav.datasets.training_examples.share import Share, WordedConfig, needed_folder
+from refsav.datasets.training_examples.training_example import TrainingExample, Turn, about_tokens, fitting
+
+CHARACTERS = 1000
+"""Of a conversation about regions."""
+
+_REGION = re.compile(r"<(region\d+)>")
+
+
+class VisualPromptsConfig(WordedConfig):
+    """One of Osprey's files."""
+
+    kind: Literal["visual-prompts"] = "visual-prompts"
+    path: str = Field(description="The file: osprey_conversation.json, osprey_detail_description.json, …")
+    images: tuple[str, ...] = Field(
+        description="Folders of COCO's images; an image is taken from the first that has it."
+    )
+    regions: int = Field(
+        5, ge=1, description="Described regions an example, at most; a conversation has all of its own."
+    )
+
+    def open(self) -> Share:
+        return Share(VisualPrompts(self), self.repeats)
+
+
+class VisualPrompts:
+    """Reads one image with marked regions an example; no mask is to be learnt, only words."""
+
+    def __init__(self, config: VisualPromptsConfig) -> None:
+        """Open the file. Raises RecordError."""
+        self.config = config
+        folders = [needed_folder(folder, "images of COCO") for folder in config.images]
+        self._dialogues = RegionDialogues(Path(config.path), folders)
+
+    @property
+    def name(self) -> str:
+        return self.config.name or self._dialogues.name
+
+    @property
+    def files(self) -> tuple[Path, ...]:
+        return self._dialogues.files
+
+    def __len__(self) -> int:
+        return len(self._dialogues)
+
+    def weight_of(self, index: int) -> int:  # noqa: ARG002 - dialogues differ little
+        return about_tokens(1, CHARACTERS)
+
+    def read(self, index: int, random: np.random.Generator) -> TrainingExample:
+        dialogue, (path,) = self._dialogues.read(index), self._dialogues.files
+        image = read_picture(dialogue.image)
+        with fitting(path, f"[{index}]"):
+            chosen, turns = self._said(dialogue, random)
+            return TrainingExample(
+                name=f"{self.name} {dialogue.image.name}",
+                frames=(image,),
+                turns=turns,
+                masks=(),
+                regions=tuple(_masks([dialogue.regions[number] for number in chosen], image.shape[0], image.shape[1])),
+            )
+
+    def _said(self, dialogue: RegionDialogue, random: np.random.Generator) -> tuple[Sequence[int], tuple[Turn, ...]]:
+        """Which regions are marked, and what is said of them; they count from 1."""
+        if dialogue.turns:
+            turns = tuple(Turn(_plain(question), _plain(answer)) for question, answer in dialogue.turns)
+            return range(len(dialogue.regions)), turns
+        texts = dialogue.descriptions
+        if not texts or len(texts) != len(dialogue.regions):
+            raise ValueError(f"has {len(texts)} descriptions for {len(dialogue.regions)} regions")
+        choose = questions.at_random(random, self.config.usual_wording)
+        chosen = choose_objects(len(texts), self.config.regions, random)
+        asked = (questions.region(number, choose) for number in range(1, len(chosen) + 1))
+        said = (_REGION.sub(f"region{number}", texts[index]) for number, index in enumerate(chosen, 1))
+        return chosen, tuple(map(Turn, asked, said))
+
+
+def _plain(text: str) -> str:
+    """A message without the mark for the image, and with region1 in place of <region1>."""
+    return _REGION.sub(r"\1", text).replace("<image>", "").strip()
+
+
+def _masks(regions: Sequence[Rle], height: int, width: int) -> Iterator[Mask]:
+    for number, region in enumerate(regions, 1):
+        mask = decode_checked(region, (height, width))
+        if not mask.any():
+            raise ValueError(f"region {number} has no pixel")
+        yield mask

@@ -1,0 +1,131 @@
+"""Sa2VA's checkpoints: the official Hugging Face directories, in and out."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from refsav.errors import RecordError
+from refsav.files import digest_of, write_bytes
+from refsav.model.checkpoints.architecture import Architecture
+from refsav.model.checkpoints.filling import Filling, fill, places_of
+from refsav.model.checkpoints.key_names import KeyMap, has_two_decoders
+from refsav.model.checkpoints.placement import ORIGINAL, Placement
+from refsav.model.checkpoints.weights import HeldTensors, StoredTensors, read_flat, write_tensors
+
+LARGEST_ASSET_BYTES = 64 * 2**20
+WEIGHTS = (".safetensors", ".bin", ".pt", ".pth", ".h5", ".msgpack", ".onnx", ".gguf")
+
+ENDINGS = (".json", ".safetensors", ".model", ".txt", ".jinja")
+"""Files of a checkpoint that its answers depend on."""
+
+DECODER = "sam_mask_decoder."
+RELEASED_SAM2 = "sam2_hiera_large.pt"
+"""Name of the file that every released Sa2VA's SAM-2 was made from."""
+
+
+@dataclass(frozen=True, slots=True)
+class Assets:
+    """Files of a checkpoint beside its weights, byte for byte: configuration, tokenizer, processor."""
+
+    content: Mapping[str, bytes]
+
+    @classmethod
+    def read(cls, directory: Path) -> "Assets":
+        """Take in the small files of a directory; weights and their index are left out."""
+        files = (path for path in sorted(directory.iterdir()) if path.is_file() and not path.name.startswith("."))
+        return cls(
+            {
+                path.name: path.read_bytes()
+                for path in files
+                if not path.name.endswith((*WEIGHTS, ".index.json")) and path.stat().st_size <= LARGEST_ASSET_BYTES
+            }
+        )
+
+    def write(self, directory: Path) -> None:
+        """Write them into another directory."""
+        for name, content in self.content.items():
+            write_bytes(directory / name, content)
+
+
+def checkpoint_digest(folder: Path, *more: Path) -> str:
+    """SHA-256 over all files of a checkpoint that its answers depend on, and over `more` that it is used with."""
+    files = (path for path in folder.iterdir() if path.is_file() and not path.name.startswith("."))
+    return digest_of([*(path for path in files if path.suffix in ENDINGS), *more])
+
+
+def load_weights(
+    model: nn.Module,
+    stored: StoredTensors,
+    architecture: Architecture,
+    placement: Placement,
+    original_decoder: HeldTensors | None,
+) -> None:
+    """Fill an empty model from a checkpoint's files.
+
+    Args:
+        model: As `empty` gives it.
+        stored: The checkpoint's tensors.
+        architecture: What config.json says.
+        placement: Where weights go.
+        original_decoder: A mask decoder that comes from elsewhere and wins over the checkpoint's, or none.
+
+    Raises:
+        RecordError: If they do not fit the model; keys are named.
+    """
+    keys = architecture.key_map(two_decoders=has_two_decoders(stored.names))
+    places, more = places_of(model), []
+    if original_decoder is not None:
+        stored = stored.only(lambda key: not any(name.startswith(ORIGINAL) for name in keys.our_names(key)))
+        more = [original_decoder_filling(original_decoder, places)]
+        places = {name: shape for name, shape in places.items() if not name.startswith(ORIGINAL)}
+    whole = Filling(
+        tensors=stored,
+        keys=keys,
+        places=places,
+        mismatch=f"its weights are not those of a {architecture.family} as its config.json describes it",
+        fix="take config.json and weights of the same checkpoint",
+    )
+    fill(model, [whole, *more], placement)
+
+
+def original_decoder_filling(tensors: HeldTensors, places: Mapping[str, tuple[int, ...]]) -> Filling:
+    """SAM-2's mask decoder for its place beside the fine-tuned one. `tensors`: a SAM-2, or its decoder alone."""
+    return Filling(
+        tensors=tensors.below(DECODER),
+        keys=KeyMap.original_decoder(),
+        places={name: shape for name, shape in places.items() if name.startswith(ORIGINAL)},
+        mismatch="its mask decoder is not one of a SAM-2 of the model's size",
+        fix=f"give {RELEASED_SAM2}, or the SAM-2 that the model was made from",
+    )
+
+
+def save_weights(
+    weights: Mapping[str, Tensor], directory: Path, architecture: Architecture, dtype: torch.dtype | None
+) -> None:
+    """Write weights that have our names under their official ones."""
+    state = {name: tensor.detach() for name, tensor in weights.items()}
+    keys = architecture.key_map(two_decoders=any(name.startswith(ORIGINAL) for name in state))
+    written: dict[str, Tensor] = {}
+    for key, tensor in keys.outward(state):
+        kept = tensor.to("cpu", dtype if dtype and tensor.is_floating_point() else tensor.dtype)
+        shares = kept.untyped_storage().data_ptr() in {other.untyped_storage().data_ptr() for other in written.values()}
+        written[key] = kept.clone() if shares else kept
+    write_tensors(directory, written)
+
+
+def read_sam2(path: Path, *, allow_pickle: bool) -> HeldTensors:
+    """Read a SAM-2 checkpoint with Meta's names.
+
+    Raises:
+        RecordError: If the file cannot be read or is none.
+    """
+    content = read_flat(path, allow_pickle=allow_pickle)
+    if all(name.startswith("model.") for name in content):
+        content = {name.removeprefix("model."): tensor for name, tensor in content.items()}
+    if not any(name.startswith(DECODER) for name in content):
+        problem = f"holds no {DECODER}*: it is no SAM-2 checkpoint with Meta's names"
+        raise RecordError(path, "", problem, f"give {RELEASED_SAM2}")
+    return HeldTensors(path, content)

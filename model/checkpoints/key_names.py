@@ -1,0 +1,253 @@
+"""How official Sa2VA checkpoints name and lay out their tensors, against our module, in both directions.
+
+Ours are `mllm` (transformers' model), `sam2` and `text_hidden_fcs`, and `original_decoder` where an untouched SAM-2
+mask decoder is kept beside the fine-tuned one.
+"""
+
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
+
+from torch import Tensor
+
+from refsav.model.checkpoints.key_rules import Fusion, Rule, renamed
+
+_SAM2 = "grounding_encoder.sam2_model."
+_TWO_DECODERS = (f"{_SAM2}sam_mask_decoder_modified.", "original_decoder.")
+
+_SHARED = [
+    # transformers renames every "gamma" when it loads, so the official files call this one differently
+    Rule(f"{_SAM2}memory_encoder.fuser.layers.{{n}}.g_weight", ("sam2.memory_encoder.fuser.layers.{n}.gamma",)),
+    Rule(f"{_SAM2}{{rest}}", ("sam2.{rest}",)),
+    Rule("text_hidden_fcs.{rest}", ("text_hidden_fcs.{rest}",)),
+]
+
+_DECODERS = [
+    Rule(f"{_SAM2}sam_mask_decoder_modified.{{rest}}", ("sam2.sam_mask_decoder.{rest}",)),
+    Rule(f"{_SAM2}sam_mask_decoder.{{rest}}", ("original_decoder.{rest}",)),
+]
+
+_QWEN = [
+    *(
+        Rule(f"model.{there}", (f"mllm.model.{here}",), reading_only=True)  # as transformers before 4.52 named them
+        for there, here in {
+            "visual.{rest}": "visual.{rest}",
+            "model.embed_tokens.{rest}": "language_model.embed_tokens.{rest}",
+            "model.layers.{rest}": "language_model.layers.{rest}",
+            "model.norm.{rest}": "language_model.norm.{rest}",
+        }.items()
+    ),
+    Rule("model.{rest}", ("mllm.{rest}",)),
+]
+
+_VISION = "mllm.model.vision_tower."
+_LANGUAGE = "mllm.model.language_model."
+_LAYER = f"{_LANGUAGE}layers.{{n}}."
+
+_INTERN_VIT = [
+    Rule(
+        "vision_model.encoder.layers.{n}.attn.qkv.{rest}",  # [3 D, D] and [3 D], D the width
+        tuple(f"{_VISION}encoder.layer.{{n}}.attention.{part}_proj.{{rest}}" for part in "qkv"),
+        Fusion(groups=1, shares=(1, 1, 1)),
+    ),
+    *renamed(
+        "vision_model.embeddings.",
+        f"{_VISION}embeddings.",
+        {
+            "class_embedding": "cls_token",  # [1, 1, D]
+            "position_embedding": "position_embeddings",  # [1, 1 + patches, D]
+            "patch_embedding.{rest}": "patch_embeddings.projection.{rest}",  # [D, 3, patch_px, patch_px] and [D]
+        },
+    ),
+    *renamed(
+        "vision_model.encoder.layers.{n}.",
+        f"{_VISION}encoder.layer.{{n}}.",
+        {
+            "attn.proj.{rest}": "attention.projection_layer.{rest}",
+            "attn.q_norm.{rest}": "attention.q_norm.{rest}",
+            "attn.k_norm.{rest}": "attention.k_norm.{rest}",
+            "mlp.{rest}": "mlp.{rest}",
+            "norm1.{rest}": "layernorm_before.{rest}",
+            "norm2.{rest}": "layernorm_after.{rest}",
+            "ls1": "lambda_1",
+            "ls2": "lambda_2",
+        },
+    ),
+    *renamed(
+        "mlp1.",
+        "mllm.model.multi_modal_projector.",
+        {"0.{rest}": "layer_norm.{rest}", "1.{rest}": "linear_1.{rest}", "3.{rest}": "linear_2.{rest}"},
+    ),
+]
+
+_AS_IN_TRANSFORMERS = [
+    Rule("language_model.model.{rest}", (f"{_LANGUAGE}{{rest}}",)),
+    Rule("language_model.lm_head.{rest}", ("mllm.lm_head.{rest}",)),
+]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Heads:
+    """Attention heads of a language model."""
+
+    queries: int
+    keys: int
+    """Key-value heads; each serves queries // keys query heads that follow one another."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Difference:
+    """What a file and our module do not share, under the file's names."""
+
+    missing: tuple[str, ...]
+    """What the module needs and the file lacks, in the module's order; our own name where such a file has none."""
+    unexpected: tuple[str, ...]
+    """What the file holds and the module has no place for, or a place already taken; in the file's order."""
+
+
+@dataclass(frozen=True, slots=True)
+class KeyMap:
+    """The names of one kind of checkpoint. Make it with `qwen` or `internvl`."""
+
+    rules: tuple[Rule, ...]
+    """The first rule that is about a name holds."""
+
+    @classmethod
+    def qwen(cls, *, two_decoders: bool) -> "KeyMap":
+        """For Qwen2.5-VL and Qwen3-VL. `two_decoders` as `has_two_decoders` says of the names at hand."""
+        return cls((*_QWEN, *(_DECODERS if two_decoders else ()), *_SHARED))
+
+    @classmethod
+    def internvl(cls, *, two_decoders: bool, internlm2: Heads | None = None) -> "KeyMap":
+        """For InternVL. `internlm2`: the heads of an InternLM2, which is a Llama here; None for every other language.
+
+        Raises:
+            ValueError: The query heads are not a multiple of the key-value heads.
+        """
+        return cls((*_internvl(internlm2), *(_DECODERS if two_decoders else ()), *_SHARED))
+
+    @classmethod
+    def base_qwen(cls) -> "KeyMap":
+        """For Qwen2.5-VL and Qwen3-VL in their makers' own layouts, old and new."""
+        return cls(tuple(replace(rule, official=rule.official.removeprefix("model.")) for rule in _QWEN))
+
+    @classmethod
+    def base_internvl(cls, *, internlm2: Heads | None = None) -> "KeyMap":
+        """For InternVL in its makers' own layout; `internlm2` as for `internvl`. Raises ValueError likewise."""
+        return cls(tuple(_internvl(internlm2)))
+
+    @classmethod
+    def sam2(cls) -> "KeyMap":
+        """For SAM-2 with Meta's names, which are ours."""
+        return cls((Rule("{rest}", ("sam2.{rest}",)),))
+
+    @classmethod
+    def original_decoder(cls) -> "KeyMap":
+        """For SAM-2's mask decoder alone, with Meta's names."""
+        return cls((Rule("sam_mask_decoder.{rest}", ("original_decoder.{rest}",)),))
+
+    def our_names(self, key: str) -> tuple[str, ...]:
+        """The names in our module of what the official tensor `key` holds; none where the name means nothing."""
+        return next((names for rule in self.rules if (names := rule.inward(key))), ())
+
+    def official_key(self, name: str) -> str | None:
+        """The official name of the tensor that holds our `name`; None where such a file has none."""
+        return next((key for rule in self.rules if (key := rule.outward(name)) is not None), None)
+
+    def official_keys(self, names: Collection[str]) -> dict[str, tuple[str, ...]]:
+        """What a file of our tensors `names` consists of: our names for each official one, in the order of ours.
+
+        Raises:
+            ValueError: One of our names has no official one, or a part of an official tensor is not among ours.
+        """
+        keys: dict[str, tuple[str, ...]] = {}
+        for name in names:
+            key = self.official_key(name)
+            if key is None:
+                raise ValueError(f"{name} has no name in such a checkpoint")
+            keys[key] = self.our_names(key)
+        given = set(names)
+        for key, parts in keys.items():
+            if lacking := [part for part in parts if part not in given]:
+                raise ValueError(f"{key} cannot be put together without {', '.join(lacking)}")
+        return keys
+
+    def inward(self, key: str, tensor: Tensor) -> list[tuple[str, Tensor]]:
+        """Our names and tensors for an official one; views of it where possible, none where its name means nothing.
+
+        Raises:
+            ValueError: The tensor's shape [rows, ...] does not divide as its name says.
+        """
+        fusion = self._fusion(key)
+        parts = [tensor] if fusion is None else fusion.split(tensor)
+        names = self.our_names(key)
+        return list(zip(names, parts, strict=True)) if names else []
+
+    def outward(self, state: Mapping[str, Tensor]) -> Iterator[tuple[str, Tensor]]:
+        """Official names and tensors for all of ours; each is taken from `state`, and joined, when its turn comes.
+
+        Raises:
+            ValueError: As `official_keys` does, or the shapes of ours do not make the official one.
+        """
+        for key, names in self.official_keys(state.keys()).items():
+            yield key, self._whole(key, [state[name] for name in names])
+
+    def compare(self, found: Iterable[str], ours: Collection[str]) -> Difference:
+        """Holds the official names `found` in a file against those of our module's tensors, `ours`."""
+        wanted, taken, unexpected = set(ours), set[str](), list[str]()
+        for key in found:
+            names = self.our_names(key)
+            if names and wanted.issuperset(names) and taken.isdisjoint(names):
+                taken.update(names)
+            else:
+                unexpected.append(key)
+        missing = dict.fromkeys(self.official_key(name) or name for name in ours if name not in taken)
+        return Difference(missing=tuple(missing), unexpected=tuple(unexpected))
+
+    def _fusion(self, key: str) -> Fusion | None:
+        return next((rule.fusion for rule in self.rules if rule.inward(key)), None)
+
+    def _whole(self, key: str, parts: list[Tensor]) -> Tensor:
+        fusion = self._fusion(key)
+        if fusion is None:
+            return parts[0]
+        try:
+            return fusion.join(parts)
+        except ValueError as error:
+            raise ValueError(f"{key}: {error}") from error
+
+
+def has_two_decoders(names: Iterable[str]) -> bool:
+    """Whether both mask decoders are among a file's names, or our module's: the fine-tuned and SAM-2's original one."""
+    return any(name.startswith(_TWO_DECODERS) for name in names)
+
+
+def _internvl(internlm2: Heads | None) -> list[Rule]:
+    return [*_INTERN_VIT, *(_AS_IN_TRANSFORMERS if internlm2 is None else _internlm2(internlm2))]
+
+
+def _internlm2(heads: Heads) -> list[Rule]:
+    """InternLM2 to Llama: the queries of a key-value head, then its key, then its value, then the next such head."""
+    if heads.queries % heads.keys:
+        raise ValueError(f"{heads.queries} query heads cannot share {heads.keys} key-value heads evenly")
+    return [
+        Rule(
+            "language_model.model.layers.{n}.attention.wqkv.{rest}",
+            tuple(f"{_LAYER}self_attn.{part}_proj.{{rest}}" for part in "qkv"),
+            Fusion(groups=heads.keys, shares=(heads.queries // heads.keys, 1, 1)),
+        ),
+        *renamed(
+            "language_model.model.layers.{n}.",
+            _LAYER,
+            {
+                "attention.wo.{rest}": "self_attn.o_proj.{rest}",
+                "feed_forward.w1.{rest}": "mlp.gate_proj.{rest}",
+                "feed_forward.w2.{rest}": "mlp.down_proj.{rest}",
+                "feed_forward.w3.{rest}": "mlp.up_proj.{rest}",
+                "attention_norm.{rest}": "input_layernorm.{rest}",
+                "ffn_norm.{rest}": "post_attention_layernorm.{rest}",
+            },
+        ),
+        Rule("language_model.model.tok_embeddings.{rest}", (f"{_LANGUAGE}embed_tokens.{{rest}}",)),
+        Rule("language_model.model.norm.{rest}", (f"{_LANGUAGE}norm.{{rest}}",)),
+        Rule("language_model.output.{rest}", ("mllm.lm_head.{rest}",)),
+    ]

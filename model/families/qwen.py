@@ -1,0 +1,163 @@
+"""Qwen2.5-VL and Qwen3-VL: every frame is an image of its own, placeholders follow one another, then the text."""
+
+from collections.abc import Sequence
+from typing import Any, ClassVar
+
+import torch
+from PIL import Image as Pillow
+from torch import Tensor, nn
+from transformers import Qwen2VLImageProcessor
+from transformers.models.qwen2_vl.image_processing_qwen2_vl import smart_resize
+
+from refsav.datasets.frames import Image
+from refsav.datasets.masks import Mask
+from refsav.model.errors import InputError
+from refsav.model.families.mllm import IMAGE_MARK, Layout, Mllm, Shown, Sight, Tokenizer, with_one_image
+from refsav.model.families.resizing import resize
+
+FIRST_FACTOR = 28
+FIRST_PIXELS = (4 * 28 * 28, 16384 * 28 * 28)
+"""qwen-vl-utils, through which the released code passes every image, rounds sides to 28 also where patches are 16."""
+
+SHOWN_PIXELS = (512 * 28 * 28, 2048 * 28 * 28)
+"""Bounds of a frame's area as the model sees it, in the released inference code. Small checkpoints have their own."""
+
+MOST_ELONGATED = 200
+
+EARLIER_ANSWER = "ANSWER"
+"""Stands in a written conversation for what was answered, to find where the next turn begins."""
+
+
+class Qwen(Mllm):
+    """Adapter of `Qwen2_5_VLForConditionalGeneration` and `Qwen3VLForConditionalGeneration`."""
+
+    seg_in_prompt = True
+    takes_regions = False
+
+    def __init__(self, model: nn.Module, tokenizer: Tokenizer, shown_pixels: tuple[int, int] = SHOWN_PIXELS) -> None:
+        super().__init__(model, tokenizer, "<|image_pad|>")
+        vision = self.model.config.vision_config
+        self._processor = Qwen2VLImageProcessor(
+            patch_size=vision.patch_size,
+            merge_size=vision.spatial_merge_size,
+            temporal_patch_size=vision.temporal_patch_size,
+            size={"shortest_edge": shown_pixels[0], "longest_edge": shown_pixels[1]},
+            **self.normalization,
+        )
+
+    normalization: ClassVar[dict[str, list[float]]]
+
+    @property
+    def language_model(self) -> Any:  # noqa: ANN401 - see Mllm
+        return self.model.model.language_model
+
+    def show(self, frames: Sequence[Image], regions: Sequence[Mask]) -> Shown:
+        if regions:
+            raise InputError(
+                f"{self.family} takes no visual prompts: it was never trained with them",
+                "use a checkpoint of the InternVL family, or say in words which region is meant",
+            )
+        given = self._processor([_first_resize(frame) for frame in frames], return_tensors="pt")
+        grids = given["image_grid_thw"]
+        merged = int(self.model.config.vision_config.spatial_merge_size) ** 2
+        counts = tuple(int(count) // merged for count in grids.prod(-1))
+        return Shown(tokens_per_frame=counts, grids=grids, pixels=given["pixel_values"])
+
+    def look(self, shown: Sequence[Shown]) -> list[Sight]:
+        visual = self.model.model.visual
+        pixels = torch.cat([one.pixels for one in shown]).to(visual.device, visual.dtype)
+        output = visual(pixels, grid_thw=torch.cat([one.grids for one in shown]).to(visual.device))
+        counts = [sum(one.tokens_per_frame) for one in shown]
+        rows = output.pooler_output.split(counts)
+        layers = [deep.split(counts) for deep in getattr(output, "deepstack_features", None) or ()]
+        return [
+            Sight(
+                tokens_per_frame=one.tokens_per_frame,
+                grids=one.grids,
+                rows=rows[place],
+                deepstack=tuple(deep[place] for deep in layers),
+            )
+            for place, one in enumerate(shown)
+        ]
+
+    def write(self, text: str, layout: Layout) -> list[int]:
+        spoken = with_one_image(text).replace(IMAGE_MARK, "")
+        content = [*({"type": "image"} for _ in layout.tokens_per_frame), {"type": "text", "text": spoken}]
+        turn = self.tokenizer.apply_chat_template(
+            [{"role": "user", "content": content}], tokenize=False, add_generation_prompt=True
+        )
+        ids: list[int] = []
+        counts = iter(layout.tokens_per_frame)
+        for token in self.tokenizer.encode(turn, add_special_tokens=False):
+            ids += [token] * next(counts, 1) if token == self.placeholder_id else [token]
+        return ids
+
+    def write_next(self, text: str) -> list[int]:
+        talk = [
+            {"role": "user", "content": "?"},
+            {"role": "assistant", "content": EARLIER_ANSWER},
+            {"role": "user", "content": text},
+        ]
+        written = self.tokenizer.apply_chat_template(talk, tokenize=False, add_generation_prompt=True)
+        return self.tokenizer.encode(written.partition(EARLIER_ANSWER + self.turn_end)[2], add_special_tokens=False)
+
+    def positions(self, ids: Sequence[int], layout: Layout) -> Tensor:
+        row = torch.tensor([ids])
+        kinds = (row == self.placeholder_id).int()
+        found, _ = self.model.model.get_rope_index(row, kinds, image_grid_thw=layout.grids.cpu())
+        positions: Tensor = found[:, 0]
+        return positions
+
+    def run(
+        self,
+        embeddings: Tensor,
+        positions: Tensor,
+        attend: Tensor,
+        cache: Any,  # noqa: ANN401 - transformers' own
+        places: Tensor,
+        sight: Sight | None,
+    ) -> Tensor:
+        deep: dict[str, Any] = {}
+        if sight and sight.deepstack:
+            deep = {"visual_pos_masks": places, "deepstack_visual_embeds": list(sight.deepstack)}
+        output = self.language_model(
+            inputs_embeds=embeddings,
+            position_ids=positions,
+            attention_mask=attend,
+            past_key_values=cache,
+            use_cache=cache is not None,
+            **deep,
+        )
+        states: Tensor = output.last_hidden_state
+        return states
+
+
+class Qwen25VL(Qwen):
+    """Qwen2.5-VL."""
+
+    family = "Qwen2.5-VL"
+    seg_state_before_norm = False
+    normalization: ClassVar[dict[str, list[float]]] = {
+        "image_mean": [0.48145466, 0.4578275, 0.40821073],
+        "image_std": [0.26862954, 0.26130258, 0.27577711],
+    }
+
+
+class Qwen3VL(Qwen):
+    """Qwen3-VL."""
+
+    family = "Qwen3-VL"
+    seg_state_before_norm = True
+    normalization: ClassVar[dict[str, list[float]]] = {"image_mean": [0.5] * 3, "image_std": [0.5] * 3}
+
+
+def _first_resize(frame: Image) -> Pillow.Image:
+    height, width = frame.shape[:2]
+    if max(height, width) > MOST_ELONGATED * min(height, width):
+        raise InputError(
+            f"a picture of {width}x{height} pixels is more than {MOST_ELONGATED} times as long as wide",
+            "cut it into parts, or take a checkpoint of the InternVL family",
+        )
+    low, high = FIRST_PIXELS
+    height, width = smart_resize(height, width, factor=FIRST_FACTOR, min_pixels=low, max_pixels=high)
+    return resize(Pillow.fromarray(frame), width, height)

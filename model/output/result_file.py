@@ -1,0 +1,146 @@
+"""`result.json`, and what goes into it: written object by object, so that a long video needs no more memory."""
+
+import json
+import shutil
+from array import array
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+from typing import TextIO
+
+import cv2
+import numpy as np
+
+from refsav import __version__
+from refsav.datasets.masks import Mask, encode
+from refsav.model.media.clip import Clip
+
+KEYS = frozenset(("version", "input", "text", "task", "objects"))
+"""What tells our `result.json` from somebody else's."""
+
+PNG_OPTIONS = (cv2.IMWRITE_PNG_COMPRESSION, 1, cv2.IMWRITE_PNG_STRATEGY, cv2.IMWRITE_PNG_STRATEGY_RLE)
+"""Masks are runs of equal pixels: anything more thorough takes ten times as long and saves little."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Shown:
+    """What is told of the image or video that was shown to a model."""
+
+    name: str
+    """As `result.json` tells it: a path or a file's name."""
+    size: tuple[int, int]
+    """(height, width) of every frame, in pixels."""
+    count: int = 1
+    """Number of frames."""
+    rate_hz: float | Fraction | None = None
+    """Frames per second; None for an image."""
+
+    def __post_init__(self) -> None:
+        if min(self.size) < 1 or self.count < 1 or (self.rate_hz is None and self.count > 1):
+            raise ValueError(f"{self} is neither an image nor a video")
+
+    @classmethod
+    def of(cls, clip: Clip, name: str = "") -> "Shown":
+        """Describe a clip, an image if it has a single frame; `name` is the clip's own unless another one is given."""
+        return cls(
+            name=name or clip.name,
+            size=(clip.height, clip.width),
+            count=clip.count,
+            rate_hz=clip.rate_hz if clip.count > 1 else None,
+        )
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Answer:
+    """What a model answered, before its masks are known."""
+
+    text: str
+    task: str
+    """What it was asked to do, for example "segment" or "chat"."""
+    phrases: tuple[str, ...] | None
+    """What each object is called, "" without a name; None if their number is not known before the first masks."""
+    settings: Mapping[str, object]
+    """Whatever else is kept with the result; must fit into JSON."""
+
+
+class ObjectMasks:
+    """The masks of one object, taken frame by frame: as pictures, and as lines that wait to become JSON."""
+
+    def __init__(self, folder: Path, lines: Path, phrase: str) -> None:
+        """Begin an object.
+
+        Args:
+            folder: Where its pictures go; is made.
+            lines: A file for the encoded masks.
+            phrase: What the object is called.
+
+        Raises:
+            OSError: If one of them cannot be made.
+        """
+        self.phrase = phrase
+        self.areas_px = array("q")
+        """Mask area of each frame so far."""
+        self.lines = lines
+        self._folder = folder
+        folder.mkdir(parents=True)
+        self._stream = lines.open("w", encoding="ascii")
+
+    def add(self, mask: Mask) -> None:
+        """Take the mask of the next frame, bool [h, w]. Raises OSError."""
+        index, area_px = len(self.areas_px), int(np.count_nonzero(mask))
+        _, picture = cv2.imencode(".png", mask.view(np.uint8) * 255, PNG_OPTIONS)
+        (self._folder / f"{index:05d}.png").write_bytes(picture.tobytes())
+        rle = encode(mask) if area_px else None
+        line = json.dumps({"size": rle.size, "counts": rle.counts} if rle else None)
+        self._stream.write((",\n    " if index else "    ") + line)
+        self.areas_px.append(area_px)
+
+    def close(self) -> None:
+        """Close the file of lines. Raises OSError."""
+        self._stream.close()
+
+
+def write_result(path: Path, shown: Shown, answer: Answer, objects: Sequence[ObjectMasks]) -> None:
+    """Write `result.json`; the objects must be closed. Raises OSError."""
+    head = {
+        "version": __version__,
+        "input": shown.name,
+        "task": answer.task,
+        "text": answer.text,
+        "settings": dict(answer.settings),
+        "height": shown.size[0],
+        "width": shown.size[1],
+        "frames": shown.count,
+        "rate_hz": None if shown.rate_hz is None else float(shown.rate_hz),
+    }
+    with path.open("w", encoding="utf-8", errors="backslashreplace") as stream:  # half a character becomes its escape
+        stream.write("{\n")
+        for key, value in head.items():
+            stream.write(f"  {_json(key)}: {_json(value)},\n")
+        stream.write('  "objects": [')
+        for place, its in enumerate(objects):
+            stream.write(",\n   " if place else "\n   ")
+            _write_object(stream, its)
+        stream.write("\n  ]\n}\n" if objects else "]\n}\n")
+
+
+def _write_object(stream: TextIO, its: ObjectMasks) -> None:
+    areas = ", ".join(map(str, its.areas_px))
+    stream.write(f'{{"phrase": {_json(its.phrase)}, "area_px": [{areas}], "masks": [\n')
+    with its.lines.open(encoding="ascii") as lines:
+        shutil.copyfileobj(lines, stream)
+    stream.write("\n   ]}")
+
+
+def _json(value: object) -> str:
+    return json.dumps(value, ensure_ascii=False, allow_nan=False)
+
+
+def is_result(path: Path) -> bool:
+    """Whether a file is a `result.json` that we have written."""
+    try:
+        content = json.loads(path.read_bytes())
+    except (OSError, ValueError):
+        return False
+    return isinstance(content, dict) and content.keys() >= KEYS
