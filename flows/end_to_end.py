@@ -4,19 +4,19 @@ from pathlib import Path
 
 from prefect import flow, task
 
+from refsav.benchmarks.contact_sheets import FOLDER as STRIPS
 from refsav.benchmarks.loop_report import Outcome, write_page
 from refsav.benchmarks.result import Result
-from refsav.benchmarks.strips import FOLDER as STRIPS
-from refsav.benchmarks.suites.suite_options import Control, SuiteOptions
-from refsav.datasets.run.run import RunDirectory
+from refsav.benchmarks.suites.options import Control, SuiteOptions
+from refsav.datasets.run.run_directory import RunDirectory
 from refsav.flows.benchmark import benchmark_sa2va
 from refsav.flows.build import build_ref_sav
-from refsav.flows.config.end_to_end_config import EndToEndConfig, EndToEndRun
+from refsav.flows.config.end_to_end import EndToEndConfig, EndToEndRun
 from refsav.flows.train import train_sa2va
 from refsav.lock import exclusive
-from refsav.model.train_config import TrainConfig
-from refsav.model.training.train_run import TrainRun
-from refsav.model.training.training_run import save_untrained
+from refsav.model.training.paths import TrainRun
+from refsav.model.training.run import save_untrained
+from refsav.model.training_config import TrainConfig
 
 SUITE = "ref-sav"
 

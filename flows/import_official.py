@@ -4,17 +4,17 @@ from pathlib import Path
 
 from prefect import flow, task
 
-from refsav.annotators.bundles.importing import import_to_parts
-from refsav.datasets.official.official_import import import_official
-from refsav.datasets.run.run import RunDirectory
-from refsav.datasets.statistics.statistics import Statistics
+from refsav.annotators.bundles.import_objects import import_to_parts
+from refsav.datasets.official.ref_sav_import import import_official
+from refsav.datasets.run.run_directory import RunDirectory
+from refsav.datasets.statistics.run_statistics import Statistics
 from refsav.errors import RecordError
 from refsav.files import sha256_of
 from refsav.flows.build import publish_report, split_by_video, write_shards
-from refsav.flows.config.build_config import BuildConfig, keep_settings, refuse_changes
-from refsav.flows.drawing import draw_gallery
-from refsav.flows.running.runner import refuse_runner, tasks_on
-from refsav.flows.running.storing import held_in_storage, leave, refuse_storage
+from refsav.flows.config.build import BuildConfig, keep_settings, refuse_changes
+from refsav.flows.gallery_tasks import draw_gallery
+from refsav.flows.running.run_storage import held_in_storage, leave, refuse_storage
+from refsav.flows.running.task_runner import refuse_runner, tasks_on
 from refsav.lock import exclusive
 
 

@@ -9,15 +9,15 @@ from prefect.states import Completed
 
 from refsav.annotators.bundles.plan import remaining
 from refsav.benchmarks.result import Result
-from refsav.datasets.official.official_evaluation import EVALUATION_FOLDER
-from refsav.datasets.run.run import RunDirectory
-from refsav.datasets.statistics.statistics import read_statistics
+from refsav.datasets.official.evaluation_export import EVALUATION_FOLDER
+from refsav.datasets.run.run_directory import RunDirectory
+from refsav.datasets.statistics.run_statistics import read_statistics
 from refsav.flows.benchmark import benchmark_sa2va
 from refsav.flows.config.gates import Promoted, Score, reasons_not_to_promote, reasons_not_to_train
-from refsav.flows.config.nightly_config import NightlyConfig, NightlyRun, digest_of_dataset
+from refsav.flows.config.nightly import NightlyConfig, NightlyRun, digest_of_dataset
 from refsav.flows.reporting.artifacts import publish_markdown
-from refsav.flows.reporting.notices import BUSY, REFUSED, announced
-from refsav.flows.reporting.showing import say
+from refsav.flows.reporting.notifications import BUSY, REFUSED, announced
+from refsav.flows.reporting.progress import say
 from refsav.flows.train import train_sa2va
 from refsav.flows.update import update_ref_sav
 from refsav.lock import LockedError, exclusive

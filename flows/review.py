@@ -10,21 +10,21 @@ from prefect.client.schemas.objects import State
 from prefect.states import Completed
 
 from refsav.annotators.review.label_studio import LabelStudio
-from refsav.annotators.review.review_project import Pushed, push
-from refsav.annotators.review.review_pull import place_of, pull
-from refsav.annotators.review.review_queue import AskedVideo, DrawnVideo, choose_videos, draw_video, write_queue
-from refsav.annotators.review.review_sheet import read_sheet
+from refsav.annotators.review.project import Pushed, push
+from refsav.annotators.review.pull import place_of, pull
+from refsav.annotators.review.queue import AskedVideo, DrawnVideo, choose_videos, draw_video, write_queue
+from refsav.annotators.review.spreadsheet import read_sheet
 from refsav.datasets.records import VideoFile
-from refsav.datasets.review.review import Gathered, timestamp
-from refsav.datasets.review.review_answers import keep_answers
-from refsav.datasets.review.review_config import ReviewConfig, keep_review_config, read_review_config
-from refsav.datasets.run.run import RunDirectory
-from refsav.datasets.statistics.review_counts import ReviewSummary, write_summary
+from refsav.datasets.review.answer_log import keep_answers
+from refsav.datasets.review.config import ReviewConfig, keep_review_config, read_review_config
+from refsav.datasets.review.decisions import Gathered, timestamp
+from refsav.datasets.run.run_directory import RunDirectory
+from refsav.datasets.statistics.review_summary import ReviewSummary, write_summary
 from refsav.flows.build import export_official, publish_report, split_by_video, videos_of, write_shards
-from refsav.flows.config.build_config import BuildConfig, read_settings
+from refsav.flows.config.build import BuildConfig, read_settings
 from refsav.flows.reporting.artifacts import publish_markdown
-from refsav.flows.reporting.notices import BUSY, announced
-from refsav.flows.reporting.showing import counted
+from refsav.flows.reporting.notifications import BUSY, announced
+from refsav.flows.reporting.progress import counted
 from refsav.flows.running.fan_out import fan_out
 from refsav.lock import LockedError, exclusive
 

@@ -17,10 +17,10 @@ from refsav.errors import RefSavError
 from refsav.extras import require
 from refsav.files import write_text
 from refsav.flows.reporting.artifacts import ProgressArtifact, publish_picture
-from refsav.flows.reporting.notices import announced
-from refsav.model.train_config import TrainConfig
-from refsav.model.training.step_file import StepFile
-from refsav.model.training.train_run import TrainRun
+from refsav.flows.reporting.notifications import announced
+from refsav.model.training.paths import TrainRun
+from refsav.model.training.step_log import StepFile
+from refsav.model.training_config import TrainConfig
 from refsav.stopping import look
 
 # What needs the extra train is imported where it is used: a worker without it knows this flow, and builds.
@@ -47,7 +47,7 @@ def train_sa2va(config: TrainConfig, run: Path, *, cpu: bool = False, launcher: 
         RefSavError: If the training does not come to its end, or the run is one of other settings.
     """
     require("train", *PACKAGES)
-    from refsav.model.training.training_run import is_trained
+    from refsav.model.training.run import is_trained
 
     directory = TrainRun(run)
     if not is_trained(directory, config):
@@ -107,7 +107,7 @@ def _running(command: list[str]) -> Iterator["subprocess.Popen[bytes]"]:
 @task
 def show_curve(run: Path) -> None:
     """Draw the losses."""
-    from refsav.model.training.curve import draw_curve
+    from refsav.model.training.loss_curve import draw_curve
 
     directory = TrainRun(run)
     draw_curve(directory)

@@ -7,15 +7,15 @@ from prefect import flow
 from prefect.client.schemas.objects import State
 from prefect.states import Completed
 
-from refsav.annotators.bundles.news import look_for_news
-from refsav.datasets.run.run import RunDirectory
-from refsav.datasets.sav.sav import discover
-from refsav.datasets.statistics.statistics import Statistics
+from refsav.annotators.bundles.source_changes import look_for_news
+from refsav.datasets.run.run_directory import RunDirectory
+from refsav.datasets.sav.source import discover
+from refsav.datasets.statistics.run_statistics import Statistics
 from refsav.flows.build import build_ref_sav
-from refsav.flows.config.build_config import BuildConfig, is_finished
+from refsav.flows.config.build import BuildConfig, is_finished
 from refsav.flows.reporting.artifacts import publish_markdown
-from refsav.flows.reporting.notices import BUSY, NOTHING_NEW, announced
-from refsav.flows.reporting.showing import say
+from refsav.flows.reporting.notifications import BUSY, NOTHING_NEW, announced
+from refsav.flows.reporting.progress import say
 from refsav.lock import LockedError, exclusive
 
 

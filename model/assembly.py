@@ -10,8 +10,8 @@ from torch import nn
 
 from refsav.model.checkpoints.architecture import Architecture
 from refsav.model.checkpoints.checkpoint import Assets, load_weights, read_sam2, save_weights
+from refsav.model.checkpoints.device_map import Placement, choose_attention, empty
 from refsav.model.checkpoints.key_names import has_two_decoders
-from refsav.model.checkpoints.placement import Placement, choose_attention, empty
 from refsav.model.checkpoints.tokenizer_files import read_tokenizer
 from refsav.model.checkpoints.weights import StoredTensors
 from refsav.model.families.mllm import Mllm, Tokenizer

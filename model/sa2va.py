@@ -9,16 +9,16 @@ from torch import Tensor
 from refsav.datasets.frames import Image
 from refsav.datasets.masks import Mask
 from refsav.model.assembly import Assembly
-from refsav.model.errors import InputError
 from refsav.model.families.seg_tokens import SegTokens
-from refsav.model.language.decoding import answer as answer_prompts
+from refsav.model.inference_settings import InferenceSettings
+from refsav.model.input_errors import InputError
+from refsav.model.language.generate import answer as answer_prompts
 from refsav.model.media.clip import Clip, as_clip
-from refsav.model.records import Masks, Prediction, Said, Segment, phrases_of, predictions
+from refsav.model.prediction import Masks, Prediction, Said, Segment, phrases_of, predictions
 from refsav.model.sam.grounding import Sam2, resized_logits
 from refsav.model.sam.key_frames import key_frames
-from refsav.model.sam.marks import MarkedObject, track_marked
+from refsav.model.sam.point_prompts import MarkedObject, track_marked
 from refsav.model.sam.propagation import FrameLogits, segment
-from refsav.model.settings import InferenceSettings
 
 Frames = Clip | Sequence[Image | Pillow.Image]
 """A clip that is read as it is needed, or RGB pictures in memory: one is an image, more are a video."""
@@ -39,7 +39,7 @@ class Sa2VA(Assembly):
 
         Args:
             frames: One picture, or the frames of a video.
-            prompt: With or without `<image>`; model/language/prompts.py has the wordings of the training data.
+            prompt: With or without `<image>`; language/inference_prompts.py has the wordings of the training data.
             regions: Visual prompts, bool [h, w] at the image's size (InternVL).
             settings: See there.
 

@@ -8,16 +8,16 @@ import numpy as np
 import torch
 
 from refsav.datasets.masks import Mask
-from refsav.model.errors import InputError
-from refsav.model.language import prompts as wordings
+from refsav.model.inference_settings import InferenceSettings
+from refsav.model.input_errors import InputError
+from refsav.model.language import inference_prompts as wordings
 from refsav.model.media.clip import Clip, as_clip
-from refsav.model.output.outputs import OutputFolder
-from refsav.model.output.result_file import Answer, Shown
-from refsav.model.records import Said
+from refsav.model.output.prediction_folder import OutputFolder
+from refsav.model.output.result_json import Answer, Shown
+from refsav.model.prediction import Said
 from refsav.model.sa2va import Frames, Sa2VA
-from refsav.model.sam.marks import Mark, MarkedObject, box_in
+from refsav.model.sam.point_prompts import Mark, MarkedObject, box_in
 from refsav.model.sam.propagation import FrameLogits
-from refsav.model.settings import InferenceSettings
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

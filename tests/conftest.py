@@ -40,7 +40,7 @@ def copy_clips(sav_data: Path) -> CopyClips:
 @pytest.fixture(scope="session")
 def prefect_server() -> Iterator[None]:
     """Prefect's server for flows that run in this process, on a database of its own."""
-    from refsav.commands.launch import quiet_prefect
+    from refsav.commands.run_flows import quiet_prefect
 
     quiet_prefect()
     from prefect.testing.utilities import prefect_test_harness

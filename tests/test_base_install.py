@@ -73,9 +73,9 @@ def run(code: str, *arguments: str) -> str:
 def test_the_command_line_starts_without_a_learning_framework(arguments: list[str]) -> None:
     code = (
         "import sys\n"
-        "import refsav.cli.cli\n"
+        "import refsav.cli.main\n"
         "try:\n"
-        "    refsav.cli.cli.main()\n"
+        "    refsav.cli.main.main()\n"
         "except SystemExit as exited:\n"
         "    assert not exited.code, exited.code\n"
         f"print('LOADED', *sorted(set(sys.modules) & {set(HEAVY)!r}))\n"
@@ -105,7 +105,7 @@ def test_the_model_is_imported_without_what_the_official_code_wants() -> None:
     code = (
         "import sys\n"
         f"sys.modules.update(dict.fromkeys({NOT_NEEDED!r}))\n"  # None: an import of it fails
-        "import refsav.model.sa2va, refsav.model.training_step.teaching\n"
+        "import refsav.model.sa2va, refsav.model.training_step.forward\n"
         "print(refsav.model.sa2va.Sa2VA.__name__)\n"
     )
     assert run(code).strip() == "Sa2VA"

@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 
 from refsav.annotators.attributes.colours import ColourShare, colour_shares, main_colours
-from refsav.annotators.attributes.shapes import fit_shape
+from refsav.annotators.attributes.shape_names import fit_shape
 from refsav.annotators.attributes.silhouette import Silhouette
 from refsav.datasets.masks import Mask
 

@@ -4,16 +4,16 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from refsav.annotators.bundles.annotation import AnnotationConfig
-from refsav.annotators.bundles.usage import stage_use
+from refsav.annotators.bundles.bundle_task import AnnotationConfig
+from refsav.annotators.bundles.token_usage import stage_use
 from refsav.annotators.engines.engine import STAGE_OF_TASK, Task
-from refsav.annotators.serving.serve_profile import Figures, ServeProfile
-from refsav.annotators.stages.prompting import Prompt
+from refsav.annotators.serving.profile import Figures, ServeProfile
+from refsav.annotators.stages.prompt_files import Prompt
 from refsav.annotators.stages.views import ViewsConfig, fitted_size, sampled_rows
 from refsav.datasets.masks import box
 from refsav.datasets.records import STAGES, ObjectTrack, Stage, Unreadable, VideoFile
-from refsav.datasets.run.run import RunDirectory
-from refsav.datasets.sav.sav import SourceConfig, discover, read_video
+from refsav.datasets.run.run_directory import RunDirectory
+from refsav.datasets.sav.source import SourceConfig, discover, read_video
 from refsav.errors import RecordError
 
 TOKENS_PER_WORD = 1.35

@@ -11,8 +11,8 @@ from typing import Any
 
 from refsav.datasets.records import Unreadable, VideoFile
 from refsav.datasets.run.parts import is_done
-from refsav.datasets.run.run import RunDirectory
-from refsav.datasets.sav.sav_train import VIDEO_ID
+from refsav.datasets.run.run_directory import RunDirectory
+from refsav.datasets.sav.train_layout import VIDEO_ID
 from refsav.errors import RecordError
 from refsav.files import write_text
 

@@ -12,10 +12,10 @@ import openai
 from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type, stop_after_attempt, wait_random_exponential
 
 from refsav.annotators.engines.chat_protocol import MalformedAnswerError, chat_body, read_reply
+from refsav.annotators.engines.config import EngineConfig
 from refsav.annotators.engines.engine import STAGE_OF_TASK, ChatRequest, EngineError, Reply, ServersDownError
-from refsav.annotators.engines.engine_config import EngineConfig
-from refsav.annotators.engines.server_words import asked_pause_s, cause_of, message_of
-from refsav.annotators.engines.slots import Slots, Urgency, slots_of
+from refsav.annotators.engines.request_slots import Slots, Urgency, slots_of
+from refsav.annotators.engines.server_errors import asked_pause_s, cause_of, message_of
 from refsav.datasets.records import STAGES
 from refsav.errors import ConfigError
 

@@ -9,7 +9,7 @@ from typing import NoReturn
 
 from rich.console import Console
 
-from refsav.annotators.serving.serve_profile import Part, ServedModel, command, environment
+from refsav.annotators.serving.profile import Part, ServedModel, command, environment
 from refsav.annotators.serving.server_process import ServerError, running
 
 FOR_OTHERS = "--host 0.0.0.0, in a private network or with VLLM_API_KEY set there and REFSAV_API_KEY, the same, here"

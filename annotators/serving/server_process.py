@@ -16,7 +16,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.markup import escape
 
-from refsav.annotators.serving.serve_profile import ServedModel, base_url, command, environment, reachable
+from refsav.annotators.serving.profile import ServedModel, base_url, command, environment, reachable
 from refsav.errors import ConfigError, RefSavError
 
 ENDING_S = 20.0

@@ -7,7 +7,7 @@ from typing import TypeVar
 
 from refsav.annotators.engines.engine import STAGE_OF_TASK, Engine, EngineError, Task
 from refsav.annotators.engines.journal import Journal
-from refsav.annotators.stages.replies import ReplyError
+from refsav.annotators.stages.reply_checks import ReplyError
 from refsav.annotators.stages.stages import (
     CROP,
     JUDGE,

@@ -8,8 +8,8 @@ from typing import Literal, Protocol, TypeVar
 from pydantic import Field
 
 from refsav.annotators.engines.engine import ChatRequest, Reply, Sampling, Task
-from refsav.annotators.stages.prompting import SHIPPED, Prompt, load_prompts
-from refsav.annotators.stages.replies import ReplyError, read_description
+from refsav.annotators.stages.prompt_files import SHIPPED, Prompt, load_prompts
+from refsav.annotators.stages.reply_checks import ReplyError, read_description
 from refsav.annotators.stages.views import ObjectViews
 from refsav.config import Config
 from refsav.datasets.records import ObjectCaptions, ObjectTrack, SceneCaption, VideoCaption

@@ -11,10 +11,10 @@ from functools import cache
 import numpy as np
 import numpy.typing as npt
 
+from refsav.benchmarks.metrics.j_and_f import VideoScore, frame_scores
 from refsav.benchmarks.metrics.packed_masks import Masks
-from refsav.benchmarks.metrics.video_metrics import VideoScore, frame_scores
-from refsav.datasets.external.expression_masks import FrameMasks
-from refsav.datasets.external.expression_videos import ExpressionVideo, ReferringExpression
+from refsav.datasets.external.referring_videos import ExpressionVideo, ReferringExpression
+from refsav.datasets.external.video_masks import FrameMasks
 from refsav.datasets.masks import unpack
 
 Gains = npt.NDArray[np.float64]

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from refsav.benchmarks.metrics.video_metrics import VideoScore
+from refsav.benchmarks.metrics.j_and_f import VideoScore
 
 SCRIPT_DECIMALS = 2
 """To how many decimals the scripts for Ref-SAV and ReVOS round each expression's percentages."""

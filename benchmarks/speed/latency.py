@@ -12,11 +12,11 @@ import torch
 
 from refsav.benchmarks.published_figures import published_rows
 from refsav.datasets.frames import Image
-from refsav.model.language.decoding import answer
-from refsav.model.language.prompts import segment as segment_prompt
+from refsav.model.inference_settings import InferenceSettings
+from refsav.model.language.generate import answer
+from refsav.model.language.inference_prompts import segment as segment_prompt
 from refsav.model.media.clip import as_clip
 from refsav.model.sa2va import Sa2VA
-from refsav.model.settings import InferenceSettings
 
 Result = TypeVar("Result")
 
@@ -65,8 +65,8 @@ def open_or_create(origin: Path, *, device: str | None, dtype: str | None) -> Sa
     """A checkpoint, or random weights of the sizes in a TOML file; the model then sees 1,280 tokens in five frames."""
     if origin.is_dir():
         return Sa2VA.from_pretrained(origin, device=device, dtype=dtype)
-    from refsav.model.creation.creation import create, usual_tokenizer
-    from refsav.model.creation.shapes import ModelConfig
+    from refsav.model.creation.create import create, usual_tokenizer
+    from refsav.model.creation.model_sizes import ModelConfig
 
     tokens = IMAGE_TOKENS // FRAME_COUNT
     config = ModelConfig.from_toml(origin)

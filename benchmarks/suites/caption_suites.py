@@ -5,22 +5,22 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from refsav.benchmarks.metrics.caption_metrics import CaptionPair, TokenizerName, cider, meteor, tokenized
-from refsav.benchmarks.metrics.gcg_metrics import (
+from refsav.benchmarks.metrics.captions import CaptionPair, TokenizerName, cider, meteor, tokenized
+from refsav.benchmarks.metrics.gcg import (
     GroundedCaption,
     GroundedImage,
     Similarity,
     average_precision_50,
     image_score,
 )
-from refsav.benchmarks.suites import wordings
-from refsav.benchmarks.suites.asking import Answerer
+from refsav.benchmarks.suites import official_prompts as wordings
+from refsav.benchmarks.suites.answerer import Answerer
 from refsav.benchmarks.suites.image_suites import open_picture
-from refsav.benchmarks.suites.rows import row_kind
+from refsav.benchmarks.suites.row_schema import row_kind
 from refsav.benchmarks.suites.suite import Suite, Summary
+from refsav.datasets.external.coco_segmentation import empty
 from refsav.datasets.external.gcg import CaptionedImage, GcgSet, open_gcg
 from refsav.datasets.external.region_captions import CaptionedRegion, open_region_captions
-from refsav.datasets.external.segmentation import empty
 from refsav.datasets.masks import decode
 from refsav.datasets.records import Rle
 from refsav.errors import RecordError

@@ -7,10 +7,10 @@ from typing import get_args
 
 import numpy as np
 
-from refsav.benchmarks.metrics.image_metrics import SentenceScore, image_score, sentence_score
-from refsav.benchmarks.suites import wordings
-from refsav.benchmarks.suites.asking import Answer, Answerer
-from refsav.benchmarks.suites.rows import row_kind
+from refsav.benchmarks.metrics.image_iou import SentenceScore, image_score, sentence_score
+from refsav.benchmarks.suites import official_prompts as wordings
+from refsav.benchmarks.suites.answerer import Answer, Answerer
+from refsav.benchmarks.suites.row_schema import row_kind
 from refsav.benchmarks.suites.suite import Suite, Summary
 from refsav.datasets.external.refcoco import RefCocoSet, ReferredImage, ReferringSentence, open_refcoco
 from refsav.datasets.masks import decode, union

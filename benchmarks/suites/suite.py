@@ -5,8 +5,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Generic, Protocol, TypeVar
 
-from refsav.benchmarks.suites.asking import Answerer
-from refsav.datasets.run.part_kinds import PartKind
+from refsav.benchmarks.suites.answerer import Answerer
+from refsav.datasets.run.part_schemas import PartKind
 
 Item = TypeVar("Item")
 Item_co = TypeVar("Item_co", covariant=True)

@@ -7,11 +7,11 @@ from typing import Any
 
 import numpy as np
 
-from refsav.benchmarks.metrics.video_metrics import FrameScores, VideoScore, frame_scores
-from refsav.benchmarks.suites.asking import Answer
-from refsav.benchmarks.suites.rows import row_kind
-from refsav.datasets.external.expression_masks import FrameMasks
-from refsav.datasets.external.expression_videos import ExpressionVideo
+from refsav.benchmarks.metrics.j_and_f import FrameScores, VideoScore, frame_scores
+from refsav.benchmarks.suites.answerer import Answer
+from refsav.benchmarks.suites.row_schema import row_kind
+from refsav.datasets.external.referring_videos import ExpressionVideo
+from refsav.datasets.external.video_masks import FrameMasks
 from refsav.datasets.masks import unpack
 from refsav.datasets.records import Rle
 

@@ -7,14 +7,14 @@ from pathlib import Path
 
 from refsav.benchmarks.metrics.davis import standard_scores
 from refsav.benchmarks.metrics.expression_scores import MeanScore, grouped_score, mean_score
-from refsav.benchmarks.metrics.video_metrics import VideoScore
-from refsav.benchmarks.suites import wordings
-from refsav.benchmarks.suites.asking import Answerer
+from refsav.benchmarks.metrics.j_and_f import VideoScore
+from refsav.benchmarks.suites import official_prompts as wordings
+from refsav.benchmarks.suites.answerer import Answerer
+from refsav.benchmarks.suites.options import Control
 from refsav.benchmarks.suites.suite import Suite, Summary
-from refsav.benchmarks.suites.suite_options import Control
 from refsav.benchmarks.suites.video_rows import EXPRESSION_ROWS, ExpressionRow, expression_rows, found_masks, not_scored
-from refsav.datasets.external.expression_layouts import DAVIS_ANNOTATORS, ExpressionSet, open_expressions
-from refsav.datasets.external.expression_videos import ExpressionVideo, ReferringExpression
+from refsav.datasets.external.referring_videos import ExpressionVideo, ReferringExpression
+from refsav.datasets.external.video_layouts import DAVIS_ANNOTATORS, ExpressionSet, open_expressions
 from refsav.errors import RecordError
 from refsav.model.media.clip import open_frames
 

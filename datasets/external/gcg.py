@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from refsav.datasets.external.foreign_json import (
+from refsav.datasets.external.checked_json import (
     DOWNLOAD_AGAIN,
     Published,
     checked,
@@ -13,7 +13,7 @@ from refsav.datasets.external.foreign_json import (
     read_json,
     refuse_twice,
 )
-from refsav.datasets.external.segmentation import read_sized
+from refsav.datasets.external.coco_segmentation import read_sized
 from refsav.datasets.records import Rle
 from refsav.errors import ConfigError, RecordError
 

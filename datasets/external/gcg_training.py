@@ -7,8 +7,8 @@ from typing import Any, Literal, get_args
 
 from pydantic import Field
 
-from refsav.datasets.external.foreign_json import DOWNLOAD_AGAIN, Published, checked, path_below, read_json
-from refsav.datasets.external.segmentation import read_sized
+from refsav.datasets.external.checked_json import DOWNLOAD_AGAIN, Published, checked, path_below, read_json
+from refsav.datasets.external.coco_segmentation import read_sized
 from refsav.datasets.masks import union
 from refsav.datasets.records import Rle
 from refsav.errors import ConfigError, RecordError

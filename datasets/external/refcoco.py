@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, get_args
 
-from refsav.datasets.external.foreign_json import DOWNLOAD_AGAIN, Published, checked, path_below, read_json
+from refsav.datasets.external.checked_json import DOWNLOAD_AGAIN, Published, checked, path_below, read_json
+from refsav.datasets.external.coco_segmentation import read_segmentation
 from refsav.datasets.external.safe_pickle import read_plain_pickle
-from refsav.datasets.external.segmentation import read_segmentation
 from refsav.datasets.records import Rle
 from refsav.errors import ConfigError, RecordError
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from pydantic import AliasChoices, Field
 
-from refsav.datasets.external.foreign_json import (
+from refsav.datasets.external.checked_json import (
     DOWNLOAD_AGAIN,
     Published,
     checked,
@@ -15,8 +15,8 @@ from refsav.datasets.external.foreign_json import (
     read_json,
     refuse_twice,
 )
+from refsav.datasets.external.coco_segmentation import read_segmentation
 from refsav.datasets.external.refcoco import find_images
-from refsav.datasets.external.segmentation import read_segmentation
 from refsav.datasets.records import Rle
 from refsav.errors import RecordError
 

@@ -9,8 +9,8 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from refsav.datasets.records import Dropped, Expression, Failed, ObjectKey, Unreadable
-from refsav.datasets.run.part_kinds import DROPPED, EXPRESSIONS, FAILED, UNREADABLE, PartKind, Record, object_key
-from refsav.datasets.run.run import RunDirectory
+from refsav.datasets.run.part_schemas import DROPPED, EXPRESSIONS, FAILED, UNREADABLE, PartKind, Record, object_key
+from refsav.datasets.run.run_directory import RunDirectory
 from refsav.errors import RecordError
 from refsav.files import appearing
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from pydantic import TypeAdapter, ValidationError
 
 from refsav.datasets.run.lease import FOLDER
-from refsav.datasets.run.run import RunDirectory
+from refsav.datasets.run.run_directory import RunDirectory
 from refsav.datasets.run.storage import Storage, StoredFile
 from refsav.errors import ConfigError
 from refsav.files import DiskError, write_text

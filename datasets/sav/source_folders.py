@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from refsav.datasets.records import Unreadable
-from refsav.datasets.run.run import RunDirectory
+from refsav.datasets.run.run_directory import RunDirectory
 from refsav.errors import RecordError
 
 

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Literal
 
 from refsav.datasets.records import Expression
-from refsav.datasets.review.review import Decision, Outcome
+from refsav.datasets.review.decisions import Decision, Outcome
 from refsav.datasets.shards.samples import SampleText, TextStatus
 
 ValidationKind = Literal["long", "short"]

@@ -10,10 +10,10 @@ import pyarrow as pa
 from pydantic import Field
 
 from refsav.config import Config
-from refsav.datasets.run.part_kinds import PartKind, schema
+from refsav.datasets.run.part_schemas import PartKind, schema
 from refsav.datasets.run.parts import expression_parts, read_part, videos_in, write_part
-from refsav.datasets.run.run import RunDirectory
-from refsav.datasets.sav.sav import read_ids
+from refsav.datasets.run.run_directory import RunDirectory
+from refsav.datasets.sav.source import read_ids
 from refsav.errors import ConfigError
 
 Split = Literal["train", "val"]

@@ -5,10 +5,10 @@ from collections.abc import Iterator
 from itertools import chain
 from typing import NamedTuple
 
-from refsav.datasets.official.official_report import read_reports
+from refsav.datasets.official.export_report import read_reports
 from refsav.datasets.run.parts import read_failed, read_unreadable
-from refsav.datasets.run.run import RunDirectory
-from refsav.datasets.shards.shard_index import read_entries
+from refsav.datasets.run.run_directory import RunDirectory
+from refsav.datasets.shards.index import read_entries
 from refsav.files import write_text
 
 VIDEOS_SHOWN = 3

@@ -4,7 +4,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 
 from refsav.datasets.records import Expression
-from refsav.datasets.statistics.measures import MeasureConfig, object_motion, occlusion, word_count
+from refsav.datasets.statistics.properties import MeasureConfig, object_motion, occlusion, word_count
 
 SHORT_TEXT, LONG_TEXT = "short text", "long text"
 OBJECT_MOTION, CAMERA_MOTION, OCCLUSION = "large object motion", "large camera motion", "heavy occlusion"

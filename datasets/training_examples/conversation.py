@@ -6,8 +6,8 @@ from typing import Literal
 
 from pydantic import Field
 
-from refsav.datasets.external.foreign_json import Published
-from refsav.datasets.training_examples.training_example import Turn
+from refsav.datasets.external.checked_json import Published
+from refsav.datasets.training_examples.example import Turn
 from refsav.errors import RecordError
 
 MARKS = ("<image>", "<video>")

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from refsav.datasets.training_examples.length_groups import group_by_length
-from refsav.datasets.training_examples.share import Share
-from refsav.datasets.training_examples.training_example import TrainingExample
+from refsav.datasets.training_examples.example import TrainingExample
+from refsav.datasets.training_examples.length_grouping import group_by_length
+from refsav.datasets.training_examples.weighted_source import Share
 from refsav.errors import ConfigError, RecordError, RefSavError
 
 Indexes = npt.NDArray[np.int64]

@@ -6,12 +6,12 @@ from typing import Literal
 import numpy as np
 from pydantic import Field
 
-from refsav.datasets.external.foreign_json import Published, checked, path_below
-from refsav.datasets.pictures import read_picture
+from refsav.datasets.external.checked_json import Published, checked, path_below
+from refsav.datasets.image_files import read_picture
 from refsav.datasets.training_examples.conversation import Message, turns_of
-from refsav.datasets.training_examples.json_items import JsonItems
-from refsav.datasets.training_examples.share import Share, ShareConfig, needed_folder
-from refsav.datasets.training_examples.training_example import TrainingExample, about_tokens, fitting
+from refsav.datasets.training_examples.example import TrainingExample, about_tokens, fitting
+from refsav.datasets.training_examples.json_list import JsonItems
+from refsav.datasets.training_examples.weighted_source import Share, ShareConfig, needed_folder
 
 
 class ImageQaConfig(ShareConfig):

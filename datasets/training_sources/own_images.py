@@ -7,16 +7,16 @@ from typing import Any, Literal
 import numpy as np
 from pydantic import Field
 
-from refsav.datasets.external.foreign_json import Published, checked, path_below
-from refsav.datasets.external.segmentation import read_segmentation
+from refsav.datasets.external.checked_json import Published, checked, path_below
+from refsav.datasets.external.coco_segmentation import read_segmentation
 from refsav.datasets.frames import Image
+from refsav.datasets.image_files import read_picture
 from refsav.datasets.masks import Mask, decode
-from refsav.datasets.pictures import read_picture
-from refsav.datasets.training_examples.choosing import choose_objects
-from refsav.datasets.training_examples.json_items import JsonItems
-from refsav.datasets.training_examples.questions import at_random, segment_turn
-from refsav.datasets.training_examples.share import Share, WordedConfig, needed_folder
-from refsav.datasets.training_examples.training_example import TrainingExample, about_tokens, fitting
+from refsav.datasets.training_examples.example import TrainingExample, about_tokens, fitting
+from refsav.datasets.training_examples.json_list import JsonItems
+from refsav.datasets.training_examples.question_templates import at_random, segment_turn
+from refsav.datasets.training_examples.sampling import choose_objects
+from refsav.datasets.training_examples.weighted_source import Share, WordedConfig, needed_folder
 
 ANNOTATIONS = "annotations.json"
 

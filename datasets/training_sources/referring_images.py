@@ -9,11 +9,11 @@ import numpy as np
 from pydantic import Field
 
 from refsav.datasets.external.refcoco import RefCocoSet, ReferringSentence, open_refcoco
+from refsav.datasets.image_files import read_picture
 from refsav.datasets.masks import decode_checked
-from refsav.datasets.pictures import read_picture
-from refsav.datasets.training_examples.questions import at_random, segment_turn
-from refsav.datasets.training_examples.share import Share, WordedConfig
-from refsav.datasets.training_examples.training_example import TrainingExample, about_tokens, fitting
+from refsav.datasets.training_examples.example import TrainingExample, about_tokens, fitting
+from refsav.datasets.training_examples.question_templates import at_random, segment_turn
+from refsav.datasets.training_examples.weighted_source import Share, WordedConfig
 
 CHARACTERS = 25
 """Of a sentence: RefCOCO's have four words, RefCOCOg's eight."""

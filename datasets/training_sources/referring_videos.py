@@ -7,16 +7,16 @@ from typing import Literal
 import numpy as np
 from pydantic import Field
 
-from refsav.datasets.external.expression_layouts import ExpressionSet, open_expressions
-from refsav.datasets.external.expression_masks import FrameMasks
-from refsav.datasets.external.expression_videos import ToldExpression, ToldVideo
+from refsav.datasets.external.referring_videos import ToldExpression, ToldVideo
+from refsav.datasets.external.video_layouts import ExpressionSet, open_expressions
+from refsav.datasets.external.video_masks import FrameMasks
 from refsav.datasets.frames import Image
+from refsav.datasets.image_files import read_picture
 from refsav.datasets.masks import Mask, decode_checked
-from refsav.datasets.pictures import read_picture
-from refsav.datasets.training_examples.choosing import choose_frames, choose_objects
-from refsav.datasets.training_examples.questions import at_random, segment_turn
-from refsav.datasets.training_examples.share import Share, WordedConfig
-from refsav.datasets.training_examples.training_example import TrainingExample, about_tokens, fitting
+from refsav.datasets.training_examples.example import TrainingExample, about_tokens, fitting
+from refsav.datasets.training_examples.question_templates import at_random, segment_turn
+from refsav.datasets.training_examples.sampling import choose_frames, choose_objects
+from refsav.datasets.training_examples.weighted_source import Share, WordedConfig
 from refsav.errors import RecordError
 
 CHARACTERS = 60

@@ -9,13 +9,13 @@ import numpy as np
 from pydantic import Field
 
 from refsav.datasets.external.region_captions import RegionDialogue, RegionDialogues
+from refsav.datasets.image_files import read_picture
 from refsav.datasets.masks import Mask, decode_checked
-from refsav.datasets.pictures import read_picture
 from refsav.datasets.records import Rle
-from refsav.datasets.training_examples import questions
-from refsav.datasets.training_examples.choosing import choose_objects
-from refsav.datasets.training_examples.share import Share, WordedConfig, needed_folder
-from refsav.datasets.training_examples.training_example import TrainingExample, Turn, about_tokens, fitting
+from refsav.datasets.training_examples import question_templates as questions
+from refsav.datasets.training_examples.example import TrainingExample, Turn, about_tokens, fitting
+from refsav.datasets.training_examples.sampling import choose_objects
+from refsav.datasets.training_examples.weighted_source import Share, WordedConfig, needed_folder
 
 CHARACTERS = 1000
 """Of a conversation about regions."""

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pydantic import Field
 
 from refsav.config import Config
-from refsav.datasets.statistics.statistics import Statistics
+from refsav.datasets.statistics.run_statistics import Statistics
 
 
 class GatesConfig(Config):

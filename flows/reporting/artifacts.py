@@ -13,10 +13,10 @@ from prefect.artifacts import (
     update_progress_artifact,
 )
 
-from refsav.annotators.gallery.gallery_strips import newest_strips
-from refsav.annotators.gallery.gallery_tables import tables_of
-from refsav.datasets.run.run import RunDirectory
-from refsav.datasets.statistics.statistics import Statistics
+from refsav.annotators.gallery.contact_sheets import newest_strips
+from refsav.annotators.gallery.tables import tables_of
+from refsav.datasets.run.run_directory import RunDirectory
+from refsav.datasets.statistics.run_statistics import Statistics
 
 STRIPS = 4
 """Objects whose pictures a build sends along."""

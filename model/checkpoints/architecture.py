@@ -24,12 +24,12 @@ from transformers import (
 from refsav.config import Config
 from refsav.errors import RecordError, RefSavError
 from refsav.model.checkpoints.key_names import Heads, KeyMap
-from refsav.model.errors import InputError
 from refsav.model.families.internvl import InternVL
 from refsav.model.families.mllm import Mllm, Tokenizer
 from refsav.model.families.qwen import SHOWN_PIXELS, Qwen3VL, Qwen25VL
 from refsav.model.families.seg_tokens import SegDesign
-from refsav.model.sam.sam2_config import Sam2Config
+from refsav.model.input_errors import InputError
+from refsav.model.sam.config import Sam2Config
 
 Json = Mapping[str, Any]
 

@@ -10,9 +10,9 @@ from torch import Tensor, nn
 from refsav.errors import RecordError
 from refsav.files import digest_of, write_bytes
 from refsav.model.checkpoints.architecture import Architecture
-from refsav.model.checkpoints.filling import Filling, fill, places_of
+from refsav.model.checkpoints.device_map import ORIGINAL, Placement
 from refsav.model.checkpoints.key_names import KeyMap, has_two_decoders
-from refsav.model.checkpoints.placement import ORIGINAL, Placement
+from refsav.model.checkpoints.load_state import Filling, fill, places_of
 from refsav.model.checkpoints.weights import HeldTensors, StoredTensors, read_flat, write_tensors
 
 LARGEST_ASSET_BYTES = 64 * 2**20

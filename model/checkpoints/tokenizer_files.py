@@ -14,9 +14,9 @@ from tokenizers.models import BPE
 from transformers import PreTrainedTokenizerFast, Qwen2Tokenizer
 
 from refsav.errors import RecordError
-from refsav.model.checkpoints.sentence_pieces import INSTEAD, Kind, SentencePieces
-from refsav.model.errors import FETCH_AGAIN
+from refsav.model.checkpoints.sentencepiece_file import INSTEAD, Kind, SentencePieces
 from refsav.model.families.mllm import Tokenizer
+from refsav.model.input_errors import FETCH_AGAIN
 
 SPACE = "▁"
 """What stands for a space in sentencepiece's pieces."""

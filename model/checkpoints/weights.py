@@ -15,7 +15,7 @@ from torch import Tensor
 
 from refsav.errors import RecordError
 from refsav.files import appearing, write_text
-from refsav.model.errors import FETCH_AGAIN
+from refsav.model.input_errors import FETCH_AGAIN
 
 SINGLE, INDEX = "model.safetensors", "model.safetensors.index.json"
 PICKLES = ("pytorch_model*.bin", "*.pt", "*.pth")

@@ -9,8 +9,8 @@ import torch
 from refsav.errors import ConfigError
 from refsav.model.checkpoints.architecture import OURS
 from refsav.model.checkpoints.checkpoint import Assets
-from refsav.model.creation.creation import CONFIG, config_bytes
-from refsav.model.creation.vocabulary import add_tokens, tokenizer_files
+from refsav.model.creation.create import CONFIG, config_bytes
+from refsav.model.creation.tokenizers import add_tokens, tokenizer_files
 from refsav.model.families.seg_tokens import SegDesign, frame_tokens
 from refsav.model.sa2va import Sa2VA
 

@@ -8,9 +8,9 @@ from torch import Tensor, nn
 
 from refsav.datasets.frames import Image
 from refsav.datasets.masks import Mask
-from refsav.model.errors import InputError
+from refsav.model.families.internvl_tiles import region_cells, tiles_of, whole
 from refsav.model.families.mllm import IMAGE_MARK, Layout, Mllm, Shown, Sight, Tokenizer, with_one_image
-from refsav.model.families.tiles import region_cells, tiles_of, whole
+from refsav.model.input_errors import InputError
 
 CONTEXT = "<IMG_CONTEXT>"
 TURN_ENDS: Mapping[str, str] = {"qwen_chat": "<|im_end|>", "internlm2_chat": "<|im_end|>", "phi3_chat": "<|end|>"}

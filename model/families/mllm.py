@@ -10,9 +10,9 @@ from torch import Tensor, nn
 
 from refsav.datasets.frames import Image
 from refsav.datasets.masks import Mask
-from refsav.datasets.training_examples.training_example import SEG
-from refsav.model.errors import InputError
+from refsav.datasets.training_examples.example import SEG
 from refsav.model.families.seg_tokens import frame_tokens
+from refsav.model.input_errors import InputError
 
 SPECIAL_TOKENS = (SEG, "<p>", "</p>", "<vp>", "</vp>")
 """Tokens that Sa2VA adds to a tokenizer, in this order."""

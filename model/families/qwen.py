@@ -11,9 +11,9 @@ from transformers.models.qwen2_vl.image_processing_qwen2_vl import smart_resize
 
 from refsav.datasets.frames import Image
 from refsav.datasets.masks import Mask
-from refsav.model.errors import InputError
+from refsav.model.families.bicubic import resize
 from refsav.model.families.mllm import IMAGE_MARK, Layout, Mllm, Shown, Sight, Tokenizer, with_one_image
-from refsav.model.families.resizing import resize
+from refsav.model.input_errors import InputError
 
 FIRST_FACTOR = 28
 FIRST_PIXELS = (4 * 28 * 28, 16384 * 28 * 28)

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
-from refsav.datasets.training_examples.training_example import SEG
+from refsav.datasets.training_examples.example import SEG
 
 if TYPE_CHECKING:  # configurations name designs, and are read without torch
     from torch import Tensor

@@ -15,9 +15,9 @@ import PIL.Image
 
 from refsav.datasets.frames import USUAL_RATE_HZ, Image, decode
 from refsav.errors import RecordError
-from refsav.model.errors import FETCH_AGAIN, InputError
-from refsav.model.media.pictures import Picture, decode_picture, picture_size, probe_picture, to_rgb
-from refsav.model.media.videos import GIVE, probe_video
+from refsav.model.input_errors import FETCH_AGAIN, InputError
+from refsav.model.media.images import Picture, decode_picture, picture_size, probe_picture, to_rgb
+from refsav.model.media.video_files import GIVE, probe_video
 
 PICTURE_ENDINGS = (".jpeg", ".jpg", ".png", ".webp")
 """What counts as a frame in a folder, in small letters or capitals."""

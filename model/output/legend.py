@@ -9,8 +9,8 @@ import cv2
 import numpy as np
 
 from refsav.datasets.frames import Image
-from refsav.model.output.lettering import Coverage, drawable, line_px, typeset, width_px, wrapped
 from refsav.model.output.palette import Rgb, is_light
+from refsav.model.output.text_drawing import Coverage, drawable, line_px, typeset, width_px, wrapped
 
 Corner = Literal["bottom left", "top left", "bottom right", "top right"]
 CORNERS: tuple[Corner, ...] = ("bottom left", "top left", "bottom right", "top right")

@@ -14,8 +14,8 @@ from sam2.modeling.sam2_base import SAM2Base
 from torch import Tensor, nn
 
 from refsav.datasets.frames import Image
-from refsav.model.families.resizing import resize
-from refsav.model.sam.sam2_config import Sam2Config
+from refsav.model.families.bicubic import resize
+from refsav.model.sam.config import Sam2Config
 
 MEAN = torch.tensor([0.485, 0.456, 0.406]).bfloat16().float()[:, None, None]
 STD = torch.tensor([0.229, 0.224, 0.225]).bfloat16().float()[:, None, None]

@@ -2,7 +2,7 @@
 
 import re
 
-from refsav.model.errors import InputError
+from refsav.model.input_errors import InputError
 
 DEFAULT_COUNT = 5
 

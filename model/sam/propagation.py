@@ -10,10 +10,10 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from refsav.model.inference_settings import Propagation
 from refsav.model.media.clip import Clip
 from refsav.model.sam.grounding import Sam2, resized_logits
-from refsav.model.sam.tracks import Tracks
-from refsav.model.settings import Propagation
+from refsav.model.sam.tracker import Tracks
 from refsav.stopping import look
 
 

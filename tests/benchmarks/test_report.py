@@ -10,7 +10,7 @@ from refsav.benchmarks.published_figures import FILE, published_rows
 from refsav.benchmarks.report import as_markdown, as_table, compare
 from refsav.benchmarks.result import Result, Setup
 from refsav.benchmarks.speed.latency import PAPER_SECONDS
-from refsav.benchmarks.suites.suites import SUITES
+from refsav.benchmarks.suites.registry import SUITES
 
 SETUP = Setup(
     version="1",

@@ -5,11 +5,11 @@ import sys
 import pytest
 from pydantic import BaseModel
 
-from refsav.cli.cli import app, main
+from refsav.cli.main import app, main
 from refsav.cli.options import ConfigurableCommand
 from refsav.config import leaves
-from refsav.datasets.synthetic.synthetic_scene import SynthConfig
-from refsav.flows.config.build_config import BuildConfig
+from refsav.datasets.synthetic.scene import SynthConfig
+from refsav.flows.config.build import BuildConfig
 
 
 @pytest.mark.parametrize(

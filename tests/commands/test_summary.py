@@ -8,10 +8,10 @@ import pytest
 from rich.console import Console
 
 from refsav.commands.summary import as_typed, print_counts, print_outcome
-from refsav.datasets.official.official_report import ExportReport, write_reports
-from refsav.datasets.run.run import RunDirectory
-from refsav.datasets.statistics.measures import MeasureConfig
-from refsav.datasets.statistics.statistics import collect
+from refsav.datasets.official.export_report import ExportReport, write_reports
+from refsav.datasets.run.run_directory import RunDirectory
+from refsav.datasets.statistics.properties import MeasureConfig
+from refsav.datasets.statistics.run_statistics import collect
 
 
 def outcome_with(run: RunDirectory, videos: int) -> str:

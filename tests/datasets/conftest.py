@@ -20,12 +20,12 @@ from refsav.datasets.records import (
     VideoCaption,
     VideoFile,
 )
-from refsav.datasets.run.run import RunDirectory
-from refsav.datasets.sav.sav import SourceConfig, VideoObjects, discover, read_video
-from refsav.datasets.shards.shard_index import ShardEntry, write_index
-from refsav.datasets.shards.shard_plan import ShardConfig, plan_shards
-from refsav.datasets.shards.shards import write_shard
+from refsav.datasets.run.run_directory import RunDirectory
+from refsav.datasets.sav.source import SourceConfig, VideoObjects, discover, read_video
+from refsav.datasets.shards.index import ShardEntry, write_index
+from refsav.datasets.shards.plan import ShardConfig, plan_shards
 from refsav.datasets.shards.splits import Assignment
+from refsav.datasets.shards.writer import write_shard
 
 os.environ["HF_HUB_OFFLINE"] = "1"  # read once, when Hugging Face's libraries are imported
 

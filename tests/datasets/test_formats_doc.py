@@ -6,12 +6,12 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
-from refsav.datasets.run.part_kinds import DROPPED, EXPRESSIONS, FAILED, UNREADABLE
+from refsav.datasets.run.part_schemas import DROPPED, EXPRESSIONS, FAILED, UNREADABLE
 from refsav.datasets.run.parts import write_parts
-from refsav.datasets.run.run import RunDirectory
-from refsav.datasets.shards.shard_plan import ShardConfig
+from refsav.datasets.run.run_directory import RunDirectory
+from refsav.datasets.shards.plan import ShardConfig
 from refsav.datasets.shards.splits import SplitConfig, split_by_video
-from refsav.datasets.statistics.measures import MEASURES
+from refsav.datasets.statistics.properties import MEASURES
 
 ROOT = Path(__file__).parents[2]
 DOC = (ROOT / "docs/formats.md").read_text()

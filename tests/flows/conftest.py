@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from refsav.cli.cli import main
+from refsav.cli.main import main
 from refsav.datasets.masks import encode
 from tests.support.command import Finished
 

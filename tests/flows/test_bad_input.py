@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from refsav.datasets.run.parts import read_dropped, read_expressions, read_failed
-from refsav.datasets.run.run import RunDirectory
+from refsav.datasets.run.run_directory import RunDirectory
 from refsav.datasets.statistics.problems import read_problems
 from tests.support.command import Finished, refsav
 

@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from refsav.datasets.run.run import RunDirectory
+from refsav.datasets.run.run_directory import RunDirectory
 from refsav.datasets.statistics.problems import read_problems
 from refsav.flows.build import build_ref_sav
-from refsav.flows.config.build_config import BuildConfig
+from refsav.flows.config.build import BuildConfig
 from tests.support.command import Finished
 
 CopyClips = Callable[..., Path]

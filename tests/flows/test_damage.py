@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from refsav.datasets.run.run import RunDirectory
+from refsav.datasets.run.run_directory import RunDirectory
 from refsav.errors import ConfigError
 from refsav.flows.build import build_ref_sav
-from refsav.flows.config.build_config import BuildConfig, keep_settings, read_settings
+from refsav.flows.config.build import BuildConfig, keep_settings, read_settings
 from refsav.flows.import_official import import_ref_sav
 from tests.support.command import Finished
 

@@ -11,7 +11,7 @@ from prefect import Flow
 from prefect.automations import Automation
 from prefect.utilities.callables import parameter_schema
 
-from refsav.flows.reporting.notices import tell_outcome
+from refsav.flows.reporting.notifications import tell_outcome
 
 ROOT = Path(__file__).parents[2]
 CONTENT = yaml.safe_load((ROOT / "prefect.yaml").read_text())

@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from refsav.datasets.run.run import RunDirectory
-from refsav.datasets.synthetic.synthetic import write_scenes
-from refsav.datasets.synthetic.synthetic_scene import SynthConfig
+from refsav.datasets.run.run_directory import RunDirectory
+from refsav.datasets.synthetic.scene import SynthConfig
+from refsav.datasets.synthetic.write_scenes import write_scenes
 from refsav.errors import ConfigError, RefSavError
-from refsav.flows.config.end_to_end_config import EndToEndConfig, EndToEndRun
+from refsav.flows.config.end_to_end import EndToEndConfig, EndToEndRun
 from refsav.flows.end_to_end import end_to_end, keep_untrained
 from refsav.flows.train import train_sa2va
 

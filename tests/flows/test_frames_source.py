@@ -6,7 +6,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from refsav.datasets.run.run import RunDirectory
+from refsav.datasets.run.run_directory import RunDirectory
 from refsav.datasets.statistics.problems import read_problems
 from tests.support.command import Finished
 

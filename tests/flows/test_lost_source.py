@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from pathlib import Path
 
-from refsav.datasets.run.run import RunDirectory
+from refsav.datasets.run.run_directory import RunDirectory
 from refsav.datasets.statistics.problems import read_problems
 from tests.support.command import Finished
 

@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 from prefect.client.schemas.objects import State
 
-from refsav.datasets.synthetic.synthetic import write_scenes
-from refsav.datasets.synthetic.synthetic_scene import SynthConfig
-from refsav.flows.config.nightly_config import NightlyConfig, NightlyRun
+from refsav.datasets.synthetic.scene import SynthConfig
+from refsav.datasets.synthetic.write_scenes import write_scenes
+from refsav.flows.config.nightly import NightlyConfig, NightlyRun
 from refsav.flows.nightly import nightly
 from refsav.lock import exclusive
 from tests.flows.test_end_to_end import loop_config

@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from refsav.datasets.frames import decode
-from refsav.datasets.run.run import RunDirectory
+from refsav.datasets.run.run_directory import RunDirectory
 from refsav.datasets.shards.samples import iterate
-from refsav.datasets.statistics.statistics import read_statistics
+from refsav.datasets.statistics.run_statistics import read_statistics
 from refsav.flows.review import export_review, import_review
 from refsav.lock import exclusive
 from tests.support.command import Finished

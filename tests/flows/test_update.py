@@ -12,11 +12,11 @@ from prefect.client.schemas.objects import State
 
 from refsav.annotators.engines.journal import read_entries
 from refsav.datasets.run.parts import read_expressions
-from refsav.datasets.run.run import RunDirectory
-from refsav.datasets.sav.sav import SourceConfig, discover
-from refsav.datasets.synthetic.synthetic import write_scenes
-from refsav.datasets.synthetic.synthetic_scene import SynthConfig
-from refsav.flows.config.build_config import BuildConfig
+from refsav.datasets.run.run_directory import RunDirectory
+from refsav.datasets.sav.source import SourceConfig, discover
+from refsav.datasets.synthetic.scene import SynthConfig
+from refsav.datasets.synthetic.write_scenes import write_scenes
+from refsav.flows.config.build import BuildConfig
 from refsav.flows.update import update_ref_sav
 from refsav.lock import exclusive
 

@@ -12,7 +12,7 @@ WITHOUT_TORCH = """
 import sys
 sys.modules["torch"] = None
 sys.argv = ["refsav", "create", *sys.argv[1:]]
-from refsav.cli.cli import main
+from refsav.cli.main import main
 main()
 """
 

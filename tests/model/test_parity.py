@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from refsav.model.media.clip import as_clip
-from refsav.model.records import Masks
+from refsav.model.prediction import Masks
 from refsav.model.sa2va import Sa2VA
 from refsav.model.sam.grounding import resized_logits
 from refsav.model.sam.key_frames import key_frames

@@ -7,19 +7,19 @@ import cv2
 import numpy as np
 import pytest
 
-from refsav.commands.predicting import predict
+from refsav.commands.predict import predict
 from refsav.datasets.frames import Image, decode, probe
 from refsav.datasets.masks import decode as decode_mask
 from refsav.datasets.records import Rle
 from refsav.errors import RefSavError
 from refsav.model import tasks
-from refsav.model.creation.creation import create, usual_tokenizer
-from refsav.model.creation.shapes import ModelConfig
-from refsav.model.errors import InputError
+from refsav.model.creation.create import create, usual_tokenizer
+from refsav.model.creation.model_sizes import ModelConfig
+from refsav.model.inference_settings import InferenceSettings
+from refsav.model.input_errors import InputError
 from refsav.model.media.clip import as_clip, open_clip
 from refsav.model.sa2va import Sa2VA
-from refsav.model.sam.marks import Mark
-from refsav.model.settings import InferenceSettings
+from refsav.model.sam.point_prompts import Mark
 from tests.support.models.speaking import SENTENCE, write_speaking
 
 FRAMES = 12

@@ -13,9 +13,9 @@ import pytest
 
 from refsav.errors import ConfigError, RecordError
 from refsav.lock import LockedError, exclusive
+from refsav.service.folder import Service, ServiceFolder
 from refsav.service.marked_processes import MARK, is_marked, marked
 from refsav.service.service import start, stop
-from refsav.service.service_folder import Service, ServiceFolder
 
 PARENT = "import subprocess, sys; subprocess.run([sys.executable, '-c', 'import time; time.sleep(100)'])"
 """A process with a child."""

@@ -9,14 +9,14 @@ import pytest
 from rich.console import Console
 
 from refsav.annotators.review.label_studio import TOKEN_VARIABLE
-from refsav.annotators.serving.serve_profile import Part, load_profile
+from refsav.annotators.serving.profile import Part, load_profile
 from refsav.annotators.serving.server_process import RunningServer, running
-from refsav.datasets.review.review_config import ReviewConfig
-from refsav.datasets.run.run import RunDirectory
-from refsav.datasets.synthetic.synthetic import write_scenes
-from refsav.datasets.synthetic.synthetic_scene import SynthConfig
+from refsav.datasets.review.config import ReviewConfig
+from refsav.datasets.run.run_directory import RunDirectory
+from refsav.datasets.synthetic.scene import SynthConfig
+from refsav.datasets.synthetic.write_scenes import write_scenes
 from refsav.flows.build import build_ref_sav
-from refsav.flows.config.build_config import BuildConfig
+from refsav.flows.config.build import BuildConfig
 from refsav.flows.review import export_review
 from tests.support.browser import Browser
 from tests.support.label_studio import OWNER, Person, Server, label_studio

@@ -17,9 +17,9 @@ import webdataset
 from refsav.annotators.engines.journal import read_entries
 from refsav.annotators.serving.server_process import RunningServer
 from refsav.datasets.run.parts import read_dropped, read_expressions, read_failed
-from refsav.datasets.run.run import RunDirectory
-from refsav.datasets.synthetic.synthetic import write_scenes
-from refsav.datasets.synthetic.synthetic_scene import SynthConfig
+from refsav.datasets.run.run_directory import RunDirectory
+from refsav.datasets.synthetic.scene import SynthConfig
+from refsav.datasets.synthetic.write_scenes import write_scenes
 from tests.support.command import Finished, refsav
 
 pytestmark = [pytest.mark.services, pytest.mark.timeout(900)]

@@ -12,7 +12,7 @@ pytestmark = pytest.mark.services
 
 HOLDS_A_SERVER = """
 import os, sys, time
-from refsav.flows.running.embedded_server import prefect_server
+from refsav.flows.running.prefect_server import prefect_server
 from prefect import flow, get_client
 from prefect.settings import PREFECT_API_URL
 

@@ -12,10 +12,10 @@ import pytest
 
 from refsav.annotators.engines.journal import read_entries
 from refsav.datasets.run.parts import read_dropped, read_expressions, read_failed
-from refsav.datasets.run.run import RunDirectory
+from refsav.datasets.run.run_directory import RunDirectory
 from refsav.datasets.statistics.problems import read_problems
-from refsav.datasets.synthetic.synthetic import write_scenes
-from refsav.datasets.synthetic.synthetic_scene import SynthConfig
+from refsav.datasets.synthetic.scene import SynthConfig
+from refsav.datasets.synthetic.write_scenes import write_scenes
 from tests.support.command import refsav, start
 from tests.support.faulty_server import FINAL_FAULT, PASSING_FAULTS, Options, running
 from tests.support.prefect_server import prefect_server

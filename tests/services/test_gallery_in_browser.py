@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from refsav.annotators.bundles.plan import Bundle, extend_plan, read_plan
-from refsav.annotators.gallery.gallery import ReportConfig, write_bundle
-from refsav.annotators.gallery.gallery_index import write_index
+from refsav.annotators.gallery.bundle_pages import ReportConfig, write_bundle
+from refsav.annotators.gallery.index import write_index
 from refsav.annotators.gallery.preview import encode_mp4
 from refsav.annotators.stages.views import ViewsConfig
 from refsav.datasets.masks import encode
@@ -27,10 +27,10 @@ from refsav.datasets.records import (
     VideoFile,
 )
 from refsav.datasets.run.parts import write_parts
-from refsav.datasets.run.run import RunDirectory
-from refsav.datasets.sav.sav import SourceConfig
-from refsav.datasets.statistics.measures import MeasureConfig
-from refsav.datasets.statistics.statistics import StageUse, collect, write_statistics
+from refsav.datasets.run.run_directory import RunDirectory
+from refsav.datasets.sav.source import SourceConfig
+from refsav.datasets.statistics.properties import MeasureConfig
+from refsav.datasets.statistics.run_statistics import StageUse, collect, write_statistics
 from tests.support.browser import Browser
 
 pytestmark = [pytest.mark.services, pytest.mark.timeout(240)]

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from refsav.annotators.engines.journal import read_entries
-from refsav.datasets.run.run import RunDirectory
+from refsav.datasets.run.run_directory import RunDirectory
 from tests.support.command import refsav, start
 from tests.support.faulty_server import FaultyServer, Options, running
 

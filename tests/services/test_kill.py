@@ -17,9 +17,9 @@ from pathlib import Path
 
 import pytest
 
-from refsav.datasets.run.run import RunDirectory
-from refsav.datasets.synthetic.synthetic import write_scenes
-from refsav.datasets.synthetic.synthetic_scene import SynthConfig
+from refsav.datasets.run.run_directory import RunDirectory
+from refsav.datasets.synthetic.scene import SynthConfig
+from refsav.datasets.synthetic.write_scenes import write_scenes
 from tests.support.command import start
 from tests.support.faulty_server import FaultyServer, Options, running
 from tests.support.prefect_server import prefect_server

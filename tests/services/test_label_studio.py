@@ -5,15 +5,15 @@ import json
 import pytest
 
 from refsav.annotators.review.label_studio import LabelStudio
-from refsav.annotators.review.review_project import push
-from refsav.annotators.review.review_pull import pull
-from refsav.annotators.review.review_queue import read_queue
-from refsav.datasets.official.official_evaluation import EVALUATION_FOLDER, EXPRESSIONS_FILE
-from refsav.datasets.review.review import TaskName
-from refsav.datasets.review.review_answers import read_answers
-from refsav.datasets.run.run import RunDirectory
+from refsav.annotators.review.project import push
+from refsav.annotators.review.pull import pull
+from refsav.annotators.review.queue import read_queue
+from refsav.datasets.official.evaluation_export import EVALUATION_FOLDER, EXPRESSIONS_FILE
+from refsav.datasets.review.answer_log import read_answers
+from refsav.datasets.review.decisions import TaskName
+from refsav.datasets.run.run_directory import RunDirectory
 from refsav.datasets.shards.samples import iterate
-from refsav.datasets.statistics.statistics import read_statistics
+from refsav.datasets.statistics.run_statistics import read_statistics
 from refsav.flows.review import import_review
 from tests.support.label_studio import Person, Server, config_of
 

@@ -6,13 +6,13 @@ from pathlib import Path
 import pytest
 
 from refsav.annotators.review.label_studio import TOKEN_VARIABLE, LabelStudio, LabelStudioError, NoProjectError
-from refsav.annotators.review.review_project import push, read_place
-from refsav.annotators.review.review_pull import pull
-from refsav.annotators.review.review_queue import read_queue
+from refsav.annotators.review.project import push, read_place
+from refsav.annotators.review.pull import pull
+from refsav.annotators.review.queue import read_queue
 from refsav.datasets.records import ObjectKey
-from refsav.datasets.review.review import TaskName
-from refsav.datasets.review.review_answers import read_answers
-from refsav.datasets.run.run import RunDirectory
+from refsav.datasets.review.answer_log import read_answers
+from refsav.datasets.review.decisions import TaskName
+from refsav.datasets.run.run_directory import RunDirectory
 from refsav.flows.review import Imported, import_review
 from tests.support.label_studio import OWNER, Person, Server, config_of
 

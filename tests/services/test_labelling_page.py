@@ -4,10 +4,10 @@ import httpx
 import pytest
 
 from refsav.annotators.review.label_studio import LabelStudio
-from refsav.annotators.review.review_project import push
-from refsav.annotators.review.review_pull import pull
-from refsav.annotators.review.review_queue import read_queue
-from refsav.datasets.run.run import RunDirectory
+from refsav.annotators.review.project import push
+from refsav.annotators.review.pull import pull
+from refsav.annotators.review.queue import read_queue
+from refsav.datasets.run.run_directory import RunDirectory
 from tests.support.browser import Browser
 from tests.support.label_studio import OWNER, PASSWORD, Person, Server, config_of
 

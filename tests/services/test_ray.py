@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from refsav.benchmarks.speed.ray_cluster import LOOPBACK, ray_cluster
-from refsav.datasets.synthetic.synthetic import write_scenes
-from refsav.datasets.synthetic.synthetic_scene import SynthConfig
+from refsav.datasets.synthetic.scene import SynthConfig
+from refsav.datasets.synthetic.write_scenes import write_scenes
 from tests.support.command import refsav, start
 from tests.support.counted_build import assert_same, finish, quiet, until
 from tests.support.faulty_server import FaultyServer, Options, running

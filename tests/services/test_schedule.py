@@ -9,9 +9,9 @@ import pytest
 from psutil import STATUS_ZOMBIE
 
 from refsav.datasets.run.parts import read_expressions
-from refsav.datasets.run.run import RunDirectory
-from refsav.datasets.synthetic.synthetic import write_scenes
-from refsav.datasets.synthetic.synthetic_scene import SynthConfig
+from refsav.datasets.run.run_directory import RunDirectory
+from refsav.datasets.synthetic.scene import SynthConfig
+from refsav.datasets.synthetic.write_scenes import write_scenes
 from tests.support.command import refsav
 from tests.support.prefect_service import Running, service, until
 

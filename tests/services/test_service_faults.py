@@ -6,9 +6,9 @@ from collections.abc import Iterator
 
 import pytest
 
-from refsav.datasets.run.run import RunDirectory
-from refsav.datasets.synthetic.synthetic import write_scenes
-from refsav.datasets.synthetic.synthetic_scene import SynthConfig
+from refsav.datasets.run.run_directory import RunDirectory
+from refsav.datasets.synthetic.scene import SynthConfig
+from refsav.datasets.synthetic.write_scenes import write_scenes
 from tests.support.faulty_server import FaultyServer, Options, running
 from tests.support.prefect_service import Running, kill, service, until
 

@@ -5,11 +5,11 @@ from pathlib import Path
 import psutil
 import pytest
 
-from refsav.datasets.synthetic.synthetic import write_scenes
-from refsav.datasets.synthetic.synthetic_scene import SynthConfig
-from refsav.flows.config.nightly_config import NightlyConfig, NightlyRun
-from refsav.model.training.step_file import StepFile
-from refsav.model.training.train_run import TrainRun
+from refsav.datasets.synthetic.scene import SynthConfig
+from refsav.datasets.synthetic.write_scenes import write_scenes
+from refsav.flows.config.nightly import NightlyConfig, NightlyRun
+from refsav.model.training.paths import TrainRun
+from refsav.model.training.step_log import StepFile
 from tests.flows.test_end_to_end import loop_config
 from tests.support.prefect_service import service, until
 

@@ -13,9 +13,9 @@ from tempfile import gettempdir
 import pytest
 
 from refsav.datasets.run.lease import ENDS_AFTER_S, FOLDER
-from refsav.datasets.run.run import RunDirectory
-from refsav.datasets.synthetic.synthetic import write_scenes
-from refsav.datasets.synthetic.synthetic_scene import SynthConfig
+from refsav.datasets.run.run_directory import RunDirectory
+from refsav.datasets.synthetic.scene import SynthConfig
+from refsav.datasets.synthetic.write_scenes import write_scenes
 from tests.support.command import refsav, start
 from tests.support.counted_build import assert_same, finish, quiet, until
 from tests.support.faulty_server import FaultyServer, Options, running

@@ -6,19 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from refsav.model.output.film import Film
+from refsav.model.output.video_writer import Film
 from tests.support.browser import Browser
-from tests.support.ui_page import (
-    FRAMES,
-    SAID,
-    SIZE,
-    choose,
-    frame,
-    open_page,
-    serve,
-    shown,
-    tab,
-)
+from tests.support.ui_page import FRAMES, SAID, SIZE, choose, frame, open_page, serve, shown, tab
 
 pytestmark = [pytest.mark.services, pytest.mark.timeout(280)]
 

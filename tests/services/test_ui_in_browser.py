@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 
 from refsav.datasets.frames import probe
-from refsav.model.output.result_file import is_result
+from refsav.model.output.result_json import is_result
 from tests.support.browser import Browser
 from tests.support.models.speaking import write_speaking
 from tests.support.ui_page import (

@@ -6,11 +6,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from refsav.annotators.engines.config import EngineConfig
 from refsav.annotators.engines.engine import ChatRequest, EngineError, Reply, Sampling
-from refsav.annotators.engines.engine_config import EngineConfig
 from refsav.annotators.engines.vllm_engine import VllmEngine
 from refsav.annotators.serving.server_process import RunningServer
-from refsav.annotators.stages.replies import read_description
+from refsav.annotators.stages.reply_checks import read_description
 from refsav.annotators.stages.views import encode_view
 from refsav.errors import ConfigError
 from tests.support.faulty_server import PASSING_FAULTS, Options, running

@@ -14,7 +14,7 @@ from typing import Any
 
 import httpx
 
-from refsav.datasets.review.review_config import ReviewConfig
+from refsav.datasets.review.config import ReviewConfig
 
 ROOT = Path(__file__).parents[2]
 PROGRAM = ROOT / ".venv-label-studio/bin/label-studio"

@@ -5,7 +5,7 @@ import time
 from collections.abc import Iterable
 from pathlib import Path
 
-from refsav.annotators.serving.serve_profile import ServedModel, load_profile
+from refsav.annotators.serving.profile import ServedModel, load_profile
 
 STAND_IN = """\
 #!{python}

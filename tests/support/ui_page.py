@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 import pytest
 
-from refsav.model.output.film import Film
+from refsav.model.output.video_writer import Film
 from tests.support.browser import Browser
 from tests.support.command import start
 

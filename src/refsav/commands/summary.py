@@ -11,14 +11,14 @@ from rich.table import Table as RichTable
 
 from refsav.annotators.bundles.estimate import Sample, StageEstimate
 from refsav.annotators.bundles.plan import Remaining
-from refsav.annotators.gallery.gallery_tables import Table, tables_of
-from refsav.datasets.official.official import TRAINING_FILE
-from refsav.datasets.official.official_evaluation import EVALUATION_FOLDER
-from refsav.datasets.official.official_report import read_reports
-from refsav.datasets.run.run import RunDirectory
+from refsav.annotators.gallery.tables import Table, tables_of
+from refsav.datasets.official.evaluation_export import EVALUATION_FOLDER
+from refsav.datasets.official.export_report import read_reports
+from refsav.datasets.official.training_export import TRAINING_FILE
+from refsav.datasets.run.run_directory import RunDirectory
 from refsav.datasets.statistics.problems import read_problems
-from refsav.datasets.statistics.review_counts import ReviewSummary
-from refsav.datasets.statistics.statistics import Statistics
+from refsav.datasets.statistics.review_summary import ReviewSummary
+from refsav.datasets.statistics.run_statistics import Statistics
 
 PROBLEMS_SHOWN = 10
 """Lines of problems.txt that the terminal shows; a build of 50,000 videos may have many."""

@@ -16,9 +16,9 @@ import httpx
 from refsav.errors import ConfigError, RefSavError
 from refsav.files import DiskError
 from refsav.lock import exclusive
+from refsav.service.folder import Service, ServiceFolder
 from refsav.service.marked_processes import MARK, end, values_of
 from refsav.service.prefect_api import PrefectApi
-from refsav.service.service_folder import Service, ServiceFolder
 
 POOL = "refsav"
 """The work pool of prefect.yaml."""

@@ -5,14 +5,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from refsav.annotators.bundles.annotation import AnnotationConfig
+from refsav.annotators.bundles.bundle_task import AnnotationConfig
 from refsav.annotators.bundles.estimate import Experience, Sample, estimate
 from refsav.annotators.engines.engine import Reply, Task
 from refsav.annotators.engines.journal import Journal
-from refsav.annotators.serving.serve_profile import load_profile
+from refsav.annotators.serving.profile import load_profile
 from refsav.datasets.masks import encode
 from refsav.datasets.records import STAGES, ObjectTrack
-from refsav.datasets.run.run import RunDirectory
+from refsav.datasets.run.run_directory import RunDirectory
 
 ASKED: dict[Task, int] = {"object-crop": 4, "object-masked": 4, "judge": 4, "scene": 3, "video": 3}
 """Four objects, one of which the judge dropped."""

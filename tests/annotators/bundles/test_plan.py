@@ -8,7 +8,7 @@ import pytest
 
 from refsav.annotators.bundles.plan import Bundle, extend_plan, read_bundle, read_plan
 from refsav.datasets.records import Unreadable, VideoFile
-from refsav.datasets.run.run import RunDirectory
+from refsav.datasets.run.run_directory import RunDirectory
 from refsav.errors import RecordError
 
 

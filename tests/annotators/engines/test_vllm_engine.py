@@ -13,8 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from refsav.annotators.engines.chat_protocol import MalformedAnswerError, chat_body, choice_confidence, read_reply
+from refsav.annotators.engines.config import EngineConfig
 from refsav.annotators.engines.engine import ChatRequest, EngineError, Reply, Sampling, ServersDownError
-from refsav.annotators.engines.engine_config import EngineConfig
 from refsav.annotators.engines.vllm_engine import VllmEngine
 from refsav.errors import ConfigError
 from tests.support.faulty_server import PASSING_FAULTS, FaultyServer, Options, running

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from refsav.annotators.serving.profile import Part, base_url, command, load_profile
 from refsav.annotators.serving.serve import config_options, printed_command
-from refsav.annotators.serving.serve_profile import Part, base_url, command, load_profile
 from refsav.errors import ConfigError
 from tests.support.stand_in_server import all_gone, free_port, model
 
@@ -82,7 +82,7 @@ def test_a_signal_ends_the_command_and_only_its_own_server(stand_in: Path, numbe
     script = textwrap.dedent(f"""
         from rich.console import Console
         from refsav.annotators.serving.serve import serve
-        from refsav.annotators.serving.serve_profile import load_profile
+        from refsav.annotators.serving.profile import load_profile
         serve("vlm", load_profile("one-gpu").vlm, Console(), port={free_port()})
     """)
     bystander = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"])

@@ -13,7 +13,7 @@ from refsav.annotators.stages.describe import Annotator, StageFailedError
 from refsav.annotators.stages.stages import RequestMaker, StagesConfig, Subject
 from refsav.annotators.stages.views import ViewsConfig, render
 from refsav.datasets.records import Dropped, Expression, Provenance, VideoFile
-from refsav.datasets.sav.sav import SourceConfig, discover, read_video
+from refsav.datasets.sav.source import SourceConfig, discover, read_video
 
 GOOD = {
     "object-crop": "A brown camel with a long neck.",

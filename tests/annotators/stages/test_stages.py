@@ -5,8 +5,8 @@ from dataclasses import replace
 import pytest
 
 from refsav.annotators.engines.engine import ChatRequest, Reply, Task
-from refsav.annotators.stages.prompting import load_prompts
-from refsav.annotators.stages.replies import ReplyError
+from refsav.annotators.stages.prompt_files import load_prompts
+from refsav.annotators.stages.reply_checks import ReplyError
 from refsav.annotators.stages.stages import (
     CROP,
     JUDGE,

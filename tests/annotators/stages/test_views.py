@@ -6,20 +6,13 @@ import cv2
 import numpy as np
 import pytest
 
-from refsav.annotators.stages.views import (
-    OUTLINE_RGB,
-    PAINTED_OVER_RGB,
-    ObjectViews,
-    ViewsConfig,
-    render,
-    sampled_rows,
-)
+from refsav.annotators.stages.views import OUTLINE_RGB, PAINTED_OVER_RGB, ObjectViews, ViewsConfig, render, sampled_rows
 from refsav.datasets.frames import Image, decode
 from refsav.datasets.masks import Mask
 from refsav.datasets.masks import box as box_of
 from refsav.datasets.masks import decode as decode_mask
 from refsav.datasets.records import ObjectTrack, VideoFile
-from refsav.datasets.sav.sav import SourceConfig, discover, read_video
+from refsav.datasets.sav.source import SourceConfig, discover, read_video
 
 SHARP = ViewsConfig(jpeg_quality=100)
 

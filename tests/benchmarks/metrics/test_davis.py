@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from refsav.benchmarks.metrics.davis import best_assignment, standard_scores
-from refsav.benchmarks.metrics.video_metrics import region_similarity
-from refsav.datasets.external.expression_videos import ExpressionVideo, ReferringExpression
+from refsav.benchmarks.metrics.j_and_f import region_similarity
+from refsav.datasets.external.referring_videos import ExpressionVideo, ReferringExpression
 from tests.support.models.answering import Masks, packed
 
 SIZE = (40, 60)

@@ -3,7 +3,7 @@
 import pytest
 
 from refsav.benchmarks.metrics.expression_scores import SCRIPT_DECIMALS, grouped_score, mean_score
-from refsav.benchmarks.metrics.video_metrics import VideoScore, frame_scores
+from refsav.benchmarks.metrics.j_and_f import VideoScore, frame_scores
 from tests.support.data.metric_data import masks, recorded
 
 KINDS = {0: "long", 1: "short"}

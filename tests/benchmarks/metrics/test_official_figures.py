@@ -8,13 +8,13 @@ import numpy as np
 import pytest
 
 from refsav.benchmarks.metrics.davis import standard_scores
-from refsav.benchmarks.metrics.image_metrics import image_score, sentence_score
-from refsav.benchmarks.suites.asking import Answer
+from refsav.benchmarks.metrics.image_iou import image_score, sentence_score
+from refsav.benchmarks.suites.answerer import Answer
 from refsav.benchmarks.suites.suite import Scores
 from refsav.benchmarks.suites.video_rows import ExpressionRow, expression_rows
 from refsav.benchmarks.suites.video_suites import VIDEO_SUITES
-from refsav.datasets.external.expression_masks import FrameMasks
-from refsav.datasets.external.expression_videos import ExpressionVideo, ReferringExpression
+from refsav.datasets.external.referring_videos import ExpressionVideo, ReferringExpression
+from refsav.datasets.external.video_masks import FrameMasks
 from refsav.datasets.masks import decode, union
 from tests.support.data.metric_data import recorded, rle
 

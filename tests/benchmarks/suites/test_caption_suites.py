@@ -7,12 +7,12 @@ import pyarrow.parquet as pq
 import pytest
 
 from refsav.benchmarks.result import Result, Setup
-from refsav.benchmarks.runner import RunFolder, rows_of, run_suite
-from refsav.benchmarks.suites import wordings
+from refsav.benchmarks.suite_runner import RunFolder, rows_of, run_suite
+from refsav.benchmarks.suites import official_prompts as wordings
 from refsav.benchmarks.suites.caption_suites import open_gcg_suite
+from refsav.benchmarks.suites.options import SuiteOptions
+from refsav.benchmarks.suites.registry import open_suite
 from refsav.benchmarks.suites.suite import AnySuite
-from refsav.benchmarks.suites.suite_options import SuiteOptions
-from refsav.benchmarks.suites.suites import open_suite
 from tests.support.data import image_sets as made
 from tests.support.models.answering import Knowing
 

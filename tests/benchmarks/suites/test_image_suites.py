@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 
 from refsav.benchmarks.result import Setup
-from refsav.benchmarks.runner import RunFolder, rows_of, run_suite
-from refsav.benchmarks.suites.suite_options import SuiteOptions
-from refsav.benchmarks.suites.suites import open_suite
+from refsav.benchmarks.suite_runner import RunFolder, rows_of, run_suite
+from refsav.benchmarks.suites.options import SuiteOptions
+from refsav.benchmarks.suites.registry import open_suite
 from refsav.datasets.external.refcoco import RefCocoSet
 from refsav.errors import ConfigError, RecordError
 from tests.support.data import image_sets as made

@@ -10,11 +10,11 @@ import numpy as np
 import pytest
 
 from refsav.benchmarks.result import Setup
-from refsav.benchmarks.runner import RunFolder, rows_of, run_suite
-from refsav.benchmarks.suites.suites import open_suite
+from refsav.benchmarks.suite_runner import RunFolder, rows_of, run_suite
+from refsav.benchmarks.suites.registry import open_suite
 from refsav.benchmarks.suites.video_rows import ExpressionRow
 from refsav.datasets.masks import decode
-from refsav.datasets.official.official_evaluation import export_evaluation
+from refsav.datasets.official.evaluation_export import export_evaluation
 from refsav.datasets.records import (
     Expression,
     ObjectCaptions,
@@ -26,8 +26,8 @@ from refsav.datasets.records import (
     VideoFile,
 )
 from refsav.datasets.run.parts import write_parts
-from refsav.datasets.run.run import RunDirectory
-from refsav.datasets.sav.sav import SourceConfig, VideoObjects, discover, read_video
+from refsav.datasets.run.run_directory import RunDirectory
+from refsav.datasets.sav.source import SourceConfig, VideoObjects, discover, read_video
 from refsav.datasets.shards.splits import SplitConfig, assign
 from tests.support.models.answering import Knowing, Masks, changed
 

@@ -8,13 +8,13 @@ import cv2
 import numpy as np
 import pytest
 
-from refsav.benchmarks.metrics.video_metrics import boundary_measure, region_similarity
+from refsav.benchmarks.metrics.j_and_f import boundary_measure, region_similarity
 from refsav.benchmarks.report import compare
 from refsav.benchmarks.result import Setup
-from refsav.benchmarks.runner import RunFolder, rows_of, run_suite
+from refsav.benchmarks.suite_runner import RunFolder, rows_of, run_suite
+from refsav.benchmarks.suites.options import SuiteOptions
+from refsav.benchmarks.suites.registry import open_suite
 from refsav.benchmarks.suites.suite import AnySuite, Scores
-from refsav.benchmarks.suites.suite_options import SuiteOptions
-from refsav.benchmarks.suites.suites import open_suite
 from refsav.errors import RecordError
 from tests.support.data import expression_sets as made
 from tests.support.models.answering import Knowing, changed

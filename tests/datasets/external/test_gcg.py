@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
+from refsav.datasets.external.coco_segmentation import read_segmentation
 from refsav.datasets.external.gcg import open_gcg
 from refsav.datasets.external.gcg_training import GcgFile, open_gcg_training
-from refsav.datasets.external.segmentation import read_segmentation
 from refsav.datasets.masks import decode
 from refsav.datasets.records import Rle
 from refsav.errors import ConfigError, RecordError

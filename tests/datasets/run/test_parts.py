@@ -24,7 +24,7 @@ from refsav.datasets.records import (
     VideoCaption,
 )
 from refsav.datasets.run import parts
-from refsav.datasets.run.run import RunDirectory
+from refsav.datasets.run.run_directory import RunDirectory
 from refsav.errors import RecordError
 
 TEXT = st.text(max_size=30)

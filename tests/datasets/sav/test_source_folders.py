@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from refsav.datasets.records import Unreadable, VideoFile
-from refsav.datasets.sav.sav import SourceConfig, discover, read_video
+from refsav.datasets.sav.source import SourceConfig, discover, read_video
 
 
 @pytest.fixture

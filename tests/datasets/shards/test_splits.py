@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from refsav.datasets.run.parts import write_parts
-from refsav.datasets.run.run import RunDirectory
+from refsav.datasets.run.run_directory import RunDirectory
 from refsav.datasets.shards.splits import SplitConfig, assign, read_splits, split_by_video, write_splits
 from refsav.errors import ConfigError, RecordError
 

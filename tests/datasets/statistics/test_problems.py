@@ -4,14 +4,14 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
-from refsav.datasets.official.official_report import ExportReport, write_reports
+from refsav.datasets.official.export_report import ExportReport, write_reports
 from refsav.datasets.records import Expression, Failed, ObjectKey, Unreadable, VideoFile
 from refsav.datasets.run.parts import write_parts
-from refsav.datasets.run.run import RunDirectory
-from refsav.datasets.sav.sav import VideoObjects
-from refsav.datasets.shards.shard_index import SkippedVideo
-from refsav.datasets.shards.shard_plan import ShardConfig, ShardPlan
-from refsav.datasets.shards.shards import write_shard
+from refsav.datasets.run.run_directory import RunDirectory
+from refsav.datasets.sav.source import VideoObjects
+from refsav.datasets.shards.index import SkippedVideo
+from refsav.datasets.shards.plan import ShardConfig, ShardPlan
+from refsav.datasets.shards.writer import write_shard
 from refsav.datasets.statistics.problems import read_problems, write_problems
 
 MakeExpression = Callable[..., Expression]

@@ -7,10 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from refsav.datasets.training_examples.bad_examples import A_FEW, BadExamples
-from refsav.datasets.training_examples.length_groups import group_by_length
+from refsav.datasets.training_examples.length_grouping import group_by_length
 from refsav.datasets.training_examples.mixture import Mixture, TooManyBadError
-from refsav.datasets.training_examples.share import Share
+from refsav.datasets.training_examples.skipped_examples import A_FEW, BadExamples
+from refsav.datasets.training_examples.weighted_source import Share
 from refsav.errors import ConfigError, RecordError
 from tests.support.data.made_source import MadeSource
 

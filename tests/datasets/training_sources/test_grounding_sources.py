@@ -6,9 +6,9 @@ import cv2
 import numpy as np
 import pytest
 
-from refsav.datasets.training_examples.share import ShareConfig
-from refsav.datasets.training_examples.training_example import TrainingExample
-from refsav.datasets.training_sources.gcg_source import GcgConfig, with_masks
+from refsav.datasets.training_examples.example import TrainingExample
+from refsav.datasets.training_examples.weighted_source import ShareConfig
+from refsav.datasets.training_sources.grounded_captions import GcgConfig, with_masks
 from refsav.datasets.training_sources.own_images import OwnImagesConfig
 from refsav.datasets.training_sources.referring_images import ReferringImagesConfig
 from refsav.datasets.training_sources.referring_videos import ReferringVideosConfig

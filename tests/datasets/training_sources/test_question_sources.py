@@ -7,8 +7,8 @@ import cv2
 import numpy as np
 import pytest
 
-from refsav.datasets.training_examples.share import ShareConfig
-from refsav.datasets.training_examples.training_example import TrainingExample, Turn
+from refsav.datasets.training_examples.example import TrainingExample, Turn
+from refsav.datasets.training_examples.weighted_source import ShareConfig
 from refsav.datasets.training_sources.image_qa import ImageQaConfig
 from refsav.datasets.training_sources.video_qa import VideoQaConfig
 from refsav.datasets.training_sources.visual_prompts import VisualPromptsConfig
@@ -176,7 +176,7 @@ def test_folders_that_are_missing_are_told(tmp_path):
 def test_pictures_are_read_as_they_are_stored(tmp_path):
     from PIL import Image
 
-    from refsav.datasets.pictures import read_picture
+    from refsav.datasets.image_files import read_picture
 
     picture = np.zeros((20, 40, 3), np.uint8)
     picture[:, :20] = (250, 10, 10)

@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from refsav.datasets.statistics.measures import MeasureConfig
-from refsav.datasets.statistics.statistics import Loss, Statistics
+from refsav.datasets.statistics.properties import MeasureConfig
+from refsav.datasets.statistics.run_statistics import Loss, Statistics
 from refsav.flows.config.gates import (
     GatesConfig,
     Promoted,

@@ -16,7 +16,7 @@ from torch import Tensor
 from refsav.errors import RecordError, RefSavError
 from refsav.model.checkpoints import checkpoint as checkpoint_module
 from refsav.model.checkpoints.architecture import Architecture
-from refsav.model.checkpoints.placement import empty
+from refsav.model.checkpoints.device_map import empty
 from refsav.model.checkpoints.tokenizer_files import read_tokenizer
 from refsav.model.checkpoints.weights import INDEX, SINGLE, StoredTensors, write_tensors
 from refsav.model.sa2va import Sa2VA

@@ -11,10 +11,10 @@ import torch
 
 from refsav.errors import RecordError
 from refsav.model.checkpoints.tokenizer_files import read_tokenizer
-from refsav.model.creation.vocabulary import add_tokens, tokenizer_files
-from refsav.model.errors import InputError
+from refsav.model.creation.tokenizers import add_tokens, tokenizer_files
 from refsav.model.families.internvl import InternVL
 from refsav.model.families.mllm import Layout
+from refsav.model.input_errors import InputError
 
 DATA = Path(__file__).parents[2] / "data/tokenizers"
 INTERNLM2, LLAMA = DATA / "internlm2", DATA / "llama"

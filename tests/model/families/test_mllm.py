@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from refsav.model.creation.creation import create, usual_tokenizer
-from refsav.model.creation.shapes import ModelConfig
-from refsav.model.errors import InputError
+from refsav.model.creation.create import create, usual_tokenizer
+from refsav.model.creation.model_sizes import ModelConfig
 from refsav.model.families.mllm import Mllm, with_one_image
+from refsav.model.input_errors import InputError
 from refsav.model.sa2va import Sa2VA
 
 

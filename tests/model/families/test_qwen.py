@@ -7,8 +7,8 @@ import pytest
 import torch
 
 from refsav.datasets.frames import Image
-from refsav.model.creation.creation import create, usual_tokenizer
-from refsav.model.creation.shapes import ModelConfig
+from refsav.model.creation.create import create, usual_tokenizer
+from refsav.model.creation.model_sizes import ModelConfig
 from refsav.model.families.qwen import SHOWN_PIXELS, _first_resize
 from refsav.model.sa2va import Sa2VA
 

@@ -5,16 +5,16 @@ from pathlib import Path
 import pytest
 import torch
 
-from refsav.datasets.training_examples.training_example import TrainingExample, Turn
+from refsav.datasets.training_examples.example import TrainingExample, Turn
 from refsav.errors import ConfigError
 from refsav.model.creation.seg_design import adopt
-from refsav.model.errors import InputError
 from refsav.model.families.seg_tokens import SegTokens
+from refsav.model.inference_settings import InferenceSettings
+from refsav.model.input_errors import InputError
 from refsav.model.sa2va import Sa2VA
-from refsav.model.settings import InferenceSettings
-from refsav.model.train_config import LearningConfig
-from refsav.model.training_step.preparing import prepare
-from refsav.model.training_step.teaching import Teacher
+from refsav.model.training_config import LearningConfig
+from refsav.model.training_step.example_encoding import prepare
+from refsav.model.training_step.forward import Teacher
 from tests.support.data.training_data import pocket, scenes
 
 ONE, OTHER = scenes().pictures[1], scenes().pictures[2]

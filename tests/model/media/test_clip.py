@@ -16,10 +16,10 @@ from hypothesis import strategies as st
 
 from refsav.datasets.frames import Image, decode, probe
 from refsav.errors import RecordError
-from refsav.model.errors import InputError
+from refsav.model.input_errors import InputError
 from refsav.model.media import clip as clip_module
 from refsav.model.media.clip import Clip, as_clip, open_clip
-from refsav.model.media.pictures import Picture
+from refsav.model.media.images import Picture
 
 COUNT = 40
 

@@ -18,13 +18,13 @@ from refsav.datasets.masks import decode
 from refsav.datasets.records import Rle
 from refsav.errors import RecordError
 from refsav.model.checkpoints.weights import SINGLE
+from refsav.model.inference_settings import InferenceSettings
 from refsav.model.media.clip import as_clip, open_clip
 from refsav.model.sa2va import Sa2VA
+from refsav.model.sam.config import Sam2Config
 from refsav.model.sam.grounding import Sam2, resized_logits
 from refsav.model.sam.key_frames import key_frames
 from refsav.model.sam.propagation import segment
-from refsav.model.sam.sam2_config import Sam2Config
-from refsav.model.settings import InferenceSettings
 from tests.support.models.reference import POCKET, SAM2, Reference, write_pocket_checkpoint
 from tests.support.models.small_sam2 import own_predictor
 

@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from refsav.model.errors import InputError
+from refsav.model.inference_settings import InferenceSettings, Propagation
+from refsav.model.input_errors import InputError
 from refsav.model.sam.key_frames import DEFAULT_COUNT, key_frames
-from refsav.model.settings import InferenceSettings, Propagation
 
 counts = st.integers(1, 3000)
 wanted = st.integers(1, 40)

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from refsav.cli.cli import main
+from refsav.cli.main import main
 from refsav.model.sa2va import Sa2VA
 from tests.support.command import Finished
 from tests.support.data.training_data import write_config

@@ -6,8 +6,8 @@ from pathlib import Path
 import numpy as np
 
 from refsav.annotators.bundles.plan import Bundle
-from refsav.annotators.gallery.gallery import ReportConfig, pictured_each, write_bundle
-from refsav.annotators.gallery.gallery_chunk import chunk_path, read_chunk
+from refsav.annotators.gallery.bundle_pages import ReportConfig, pictured_each, write_bundle
+from refsav.annotators.gallery.chunk import chunk_path, read_chunk
 from refsav.annotators.gallery.preview import encode_mp4
 from refsav.annotators.stages.views import ViewsConfig
 from refsav.datasets.masks import encode
@@ -26,8 +26,8 @@ from refsav.datasets.records import (
     VideoFile,
 )
 from refsav.datasets.run.parts import write_parts
-from refsav.datasets.run.run import RunDirectory
-from refsav.datasets.sav.sav import SourceConfig
+from refsav.datasets.run.run_directory import RunDirectory
+from refsav.datasets.sav.source import SourceConfig
 
 SIZE = (48, 64)
 

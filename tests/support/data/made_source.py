@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 
-from refsav.datasets.training_examples.training_example import TrainingExample, Turn
+from refsav.datasets.training_examples.example import TrainingExample, Turn
 from refsav.errors import RecordError
 
 BLACK = np.zeros((2, 2, 3), np.uint8)

@@ -4,7 +4,7 @@ import shutil
 from pathlib import Path
 
 from refsav.datasets.records import Unreadable
-from refsav.datasets.sav.sav import SourceConfig, VideoObjects, discover, read_video
+from refsav.datasets.sav.source import SourceConfig, VideoObjects, discover, read_video
 
 ANY = SourceConfig()
 

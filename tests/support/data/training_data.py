@@ -10,12 +10,13 @@ import tomli_w
 from PIL import Image
 
 from refsav.datasets.masks import encode
+from refsav.datasets.training_examples.example import TrainingExample, Turn
 from refsav.datasets.training_examples.mixture import Mixture
-from refsav.datasets.training_examples.training_example import TrainingExample, Turn
-from refsav.model.creation.creation import create, usual_tokenizer
-from refsav.model.creation.shapes import ModelConfig
+from refsav.model.creation.create import create, usual_tokenizer
+from refsav.model.creation.model_sizes import ModelConfig
 from refsav.model.sa2va import Sa2VA
-from refsav.model.train_config import (
+from refsav.model.training.pocket_scenes import SCENES, Pictures, pictures
+from refsav.model.training_config import (
     LearningConfig,
     LearnsConfig,
     LossConfig,
@@ -23,7 +24,6 @@ from refsav.model.train_config import (
     TrainingConfig,
     WatchingConfig,
 )
-from refsav.model.training.pocket import SCENES, Pictures, pictures
 
 CONFIGS = Path(__file__).parents[3] / "configs"
 WHOLE = LearnsConfig(

@@ -7,8 +7,8 @@ import numpy as np
 
 from refsav.datasets.frames import Image
 from refsav.datasets.masks import Mask
-from refsav.model.output.outputs import OutputFolder
-from refsav.model.output.result_file import Answer, Shown
+from refsav.model.output.prediction_folder import OutputFolder
+from refsav.model.output.result_json import Answer, Shown
 
 SIZE = (90, 120)
 

@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 import numpy as np
 import numpy.typing as npt
 
-from refsav.benchmarks.suites.asking import Answer
+from refsav.benchmarks.suites.answerer import Answer
 from refsav.datasets.masks import encode
 from refsav.datasets.records import Rle
 from refsav.model.media.clip import Clip

@@ -11,12 +11,12 @@ from torch import Tensor, nn
 
 from refsav.model.checkpoints.architecture import Architecture
 from refsav.model.checkpoints.key_names import Heads, KeyMap
-from refsav.model.creation.creation import seeded
-from refsav.model.creation.official_config import official_config, template_of
-from refsav.model.creation.shapes import ModelConfig
-from refsav.model.creation.vocabulary import tokenizer_files, train_tokenizer, usual_texts
+from refsav.model.creation.config_json import official_config, template_of
+from refsav.model.creation.create import seeded
+from refsav.model.creation.model_sizes import ModelConfig
+from refsav.model.creation.tokenizers import tokenizer_files, train_tokenizer, usual_texts
+from refsav.model.sam.config import Sam2Config
 from refsav.model.sam.grounding import Sam2
-from refsav.model.sam.sam2_config import Sam2Config
 
 CONFIGS = Path(__file__).parents[3] / "configs/models"
 SAM2 = ModelConfig.from_toml(CONFIGS / "pocket.toml").sam2

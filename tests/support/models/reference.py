@@ -22,8 +22,8 @@ from torch import Tensor
 from refsav.datasets.frames import Image
 from refsav.datasets.masks import Mask
 from refsav.model.checkpoints.architecture import Architecture
+from refsav.model.checkpoints.device_map import empty
 from refsav.model.checkpoints.key_names import has_two_decoders
-from refsav.model.checkpoints.placement import empty
 from refsav.model.sa2va import Sa2VA
 from tests.data.parity.reduce import MANIFEST, read_golden, read_manifest, reduced
 

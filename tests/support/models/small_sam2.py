@@ -9,8 +9,8 @@ from hydra.utils import instantiate
 from sam2.sam2_video_predictor import SAM2VideoPredictor
 
 from refsav.datasets.frames import Image
+from refsav.model.sam.config import Sam2Config
 from refsav.model.sam.grounding import Sam2
-from refsav.model.sam.sam2_config import Sam2Config
 
 SMALL = Sam2Config(
     image_size=128,

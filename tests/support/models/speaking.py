@@ -4,8 +4,8 @@ from pathlib import Path
 
 import torch
 
-from refsav.model.creation.creation import create, usual_tokenizer
-from refsav.model.creation.shapes import ModelConfig
+from refsav.model.creation.create import create, usual_tokenizer
+from refsav.model.creation.model_sizes import ModelConfig
 from refsav.model.sa2va import Sa2VA
 
 CONFIGS = Path(__file__).parents[3] / "configs/models"

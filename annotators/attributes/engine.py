@@ -1,0 +1,118 @@
+"""The embedded engine: classical vision and fixed sentences behind the same door as every model.
+
+It sees what a model sees, the request's images and fields, and nothing else. Tokens are counted in words of the fields
+and of the reply; images cost nothing.
+"""
+
+import asyncio
+import time
+from collections.abc import Callable, Mapping
+
+import cv2
+import numpy as np
+
+from refsav.annotators.attributes.judge import judge
+from refsav.annotators.attributes.sentences import crop_text, masked_text, scene_text, video_text
+from refsav.annotators.engines.engine import ChatRequest, EngineError, Reply, Task
+from refsav.datasets.frames import Image
+
+Answer = tuple[str, float]
+"""Text, and the confidence in it (fraction 0-1)."""
+
+
+MODEL = "attributes-1"
+"""Raised when the same pixels come to be described in other words."""
+
+
+class AttributesEngine:
+    """Answers every task from pixels and attribute words, without a model or a network. Same request, same text."""
+
+    async def check(self) -> str:
+        """It is always there; give its name."""
+        return MODEL
+
+    async def answer(self, request: ChatRequest) -> Reply:
+        """Answer one request in a thread of its own. Raises EngineError."""
+        return await asyncio.to_thread(_reply, request)
+
+    async def close(self) -> None:
+        """Nothing to give back."""
+
+
+def _reply(request: ChatRequest) -> Reply:
+    started = time.perf_counter()
+    text, confidence = _ANSWERS[request.task](request)
+    return Reply(
+        text=text,
+        finish_reason="stop",
+        prompt_tokens=sum(len(value.split()) for value in request.fields.values()),
+        completion_tokens=len(text.split()),
+        confidence=confidence,
+        seconds=time.perf_counter() - started,
+    )
+
+
+def _crop(request: ChatRequest) -> Answer:
+    return crop_text(_only_picture(request)), 1.0
+
+
+def _masked(request: ChatRequest) -> Answer:
+    return masked_text(_only_picture(request)), 1.0
+
+
+def _scene(request: ChatRequest) -> Answer:
+    return scene_text(_only_picture(request), request.fields), 1.0
+
+
+def _video(request: ChatRequest) -> Answer:
+    if not request.images:
+        raise EngineError("task video: the request holds no image")
+    views = [_picture(request, place) for place in range(len(request.images))]
+    if len({view.shape for view in views}) > 1:
+        raise EngineError("task video: the images of one video differ in size")
+    return video_text(views, request.fields), 1.0
+
+
+def _judge(request: ChatRequest) -> Answer:
+    judgement = judge(_field(request, "first"), _field(request, "second"))
+    word = "consistent" if judgement.consistent else "conflict"
+    if word not in request.choices:
+        raise EngineError(f"task judge: the answer {word!r} is not among the choices {list(request.choices)}")
+    return word, judgement.confidence
+
+
+def _judge_reason(request: ChatRequest) -> Answer:
+    return judge(_field(request, "first"), _field(request, "second")).reason, 1.0
+
+
+_ANSWERS: Mapping[Task, Callable[[ChatRequest], Answer]] = {
+    "object-crop": _crop,
+    "object-masked": _masked,
+    "judge": _judge,
+    "judge-reason": _judge_reason,
+    "scene": _scene,
+    "video": _video,
+}
+
+
+def _field(request: ChatRequest, name: str) -> str:
+    if name not in request.fields:
+        raise EngineError(f"task {request.task}: the request has no field {name!r}")
+    return request.fields[name]
+
+
+def _only_picture(request: ChatRequest) -> Image:
+    if len(request.images) != 1:
+        raise EngineError(f"task {request.task}: the request holds {len(request.images)} images, not one")
+    return _picture(request, 0)
+
+
+def _picture(request: ChatRequest, place: int) -> Image:
+    """Decode one image to uint8 RGB [H, W, 3]."""
+    encoded = request.images[place]
+    # OpenCV complains on the terminal about bytes that are no picture.
+    is_jpeg = encoded.startswith(b"\xff\xd8")
+    decoded = cv2.imdecode(np.frombuffer(encoded, dtype=np.uint8), cv2.IMREAD_COLOR) if is_jpeg else None
+    if decoded is None:
+        raise EngineError(f"task {request.task}: image {place + 1} of {len(request.images)} is no JPEG file")
+    return np.asarray(cv2.cvtColor(decoded, cv2.COLOR_BGR2RGB), dtype=np.uint8)

@@ -1,0 +1,226 @@
+"""From a bundle's videos to its parts on disk: what one task of a build does, wherever it runs."""
+
+import asyncio
+import math
+from collections.abc import Collection
+from pathlib import Path
+
+from pydantic import Field
+
+from refsav.annotators.bundles.bundle_work import BundleOutcome, BundleWork, Progress
+from refsav.annotators.bundles.make_engine import make_engine, settled
+from refsav.annotators.bundles.plan import read_bundle
+from refsav.annotators.engines.config import EngineConfig
+from refsav.annotators.engines.journal import Journal
+from refsav.annotators.stages.describe import Annotator
+from refsav.annotators.stages.prompt_files import prompts_digest
+from refsav.annotators.stages.stages import RequestMaker, StagesConfig
+from refsav.annotators.stages.views import ViewsConfig
+from refsav.config import Config
+from refsav.datasets.records import ObjectKey, Provenance
+from refsav.datasets.run.part_schemas import DROPPED, EXPRESSIONS, FAILED, UNREADABLE
+from refsav.datasets.run.parts import is_done, read_part, write_part, write_parts
+from refsav.datasets.run.run_directory import RunDirectory
+from refsav.datasets.sav.source import SourceConfig
+from refsav.datasets.statistics.properties import MeasureConfig, write_measures
+from refsav.files import flush_to_disk
+from refsav.logs import LOGGER
+from refsav.stopping import LateError, until_stopped
+
+
+class AnnotationConfig(Config):
+    """Everything that the words of a dataset depend on."""
+
+    source: SourceConfig = Field(SourceConfig(), description="Which videos and objects.")
+    views: ViewsConfig = Field(ViewsConfig(), description="The images that are shown.")
+    stages: StagesConfig = Field(StagesConfig(), description="What is asked, and which replies are good enough.")
+    vlm: EngineConfig = Field(EngineConfig(), description="Who describes: object, scene and video stage.")
+    judge: EngineConfig = Field(EngineConfig(), description="Who judges whether two descriptions agree.")
+    measures: MeasureConfig = Field(MeasureConfig(), description="From where on a property of Table 3 holds.")
+
+    @property
+    def provenance(self) -> Provenance:
+        """What every record says of its origin."""
+        return Provenance(
+            vlm=f"{self.vlm.kind}:{self.vlm.model}",
+            judge=f"{self.judge.kind}:{self.judge.model}",
+            prompts=prompts_digest(self.stages.load_prompts()),
+        )
+
+
+async def settle_engines(vlm: EngineConfig, judge: EngineConfig) -> tuple[EngineConfig, EngineConfig]:
+    """Make sure that both engines can work, and fill in their models' names.
+
+    Raises:
+        ServersDownError: If a server does not answer.
+        ConfigError: If a model is not served.
+    """
+    return await settled(vlm), await settled(judge)
+
+
+def annotate_to_parts(
+    run: RunDirectory,
+    source: Path,
+    bundle: str,
+    config: AnnotationConfig,
+    progress: Progress,
+    within_s: float = math.inf,
+) -> None:
+    """Describe a bundle's objects and leave its parts; a bundle that has them is left alone.
+
+    Raises:
+        LateError: If that takes longer than `within_s` seconds; what was paid for is in the journal.
+        ServersDownError: If no server answers; run again to go on from the journal.
+        RecordError: If the plan, the journal or a prompt cannot be used.
+        DiskError: If something cannot be written.
+        StoppedError: If the process is to end; what was paid for is in the journal.
+    """
+    retried = _retry_mark(run, bundle)
+    if is_done(run, bundle):
+        retried.unlink(missing_ok=True)
+        return
+    replies = run.journal / f"{bundle}.jsonl"
+    journal = Journal(replies)
+    try:
+        outcome = asyncio.run(until_stopped(_annotate(run, source, bundle, config, progress, journal), within_s))
+    except LateError as error:
+        fix = "see whether servers and disks are well, or set runner.bundle_timeout_s higher, then run the same again"
+        raise LateError(f"{bundle}: {error}\n  fix: {fix}") from None
+    finally:
+        journal.close()
+        flush_to_disk(replies)
+    write_measures(run, bundle, outcome.measures)
+    write_parts(
+        run,
+        bundle,
+        expressions=outcome.expressions,
+        dropped=outcome.dropped,
+        failed=outcome.failed,
+        unreadable=outcome.unreadable,
+    )
+    retried.unlink(missing_ok=True)
+    _log(run, bundle, outcome)
+
+
+def _log(run: RunDirectory, bundle: str, outcome: BundleOutcome) -> None:
+    """Say what became of a bundle: a line for all that is lost, and one for the whole."""
+    about = {"run": run.root.name, "bundle": bundle}
+    for file in outcome.unreadable:
+        LOGGER.warning("unreadable: %s", file.error, extra={**about, "video": Path(file.path).name})
+    for failed in outcome.failed:
+        LOGGER.warning("failed at %s: %s", failed.stage, failed.error, extra={**about, **_named(failed.key)})
+    for dropped in outcome.dropped:
+        LOGGER.info("dropped at %s: %s", dropped.stage, dropped.reason, extra={**about, **_named(dropped.track.key)})
+    counts = (len(outcome.expressions), len(outcome.dropped), len(outcome.failed))
+    LOGGER.info("done: %d expressions, %d dropped, %d failed", *counts, extra=about)
+
+
+def _named(key: ObjectKey) -> dict[str, str]:
+    return {"video": key.video_id, "object": f"{key.source} {key.masklet_id}"}
+
+
+def mark_for_retry(run: RunDirectory) -> int:
+    """Open every bundle that has failed objects or unreadable files again; return how many failed objects there are.
+
+    What was described stays; annotate_to_parts then takes up the rest: what never got a reply
+    is asked again, and after replies that were no good come further attempts with seeds of their own.
+    """
+    for part in sorted(run.failed.glob("*.parquet")):
+        mark = _retry_mark(run, part.stem)
+        if any(True for _ in read_part(part, FAILED)) or any(
+            True for _ in read_part(run.unreadable / part.name, UNREADABLE)
+        ):
+            part.replace(mark)
+        else:
+            mark.unlink(missing_ok=True)
+    return sum(1 for mark in run.failed.glob("*.retry") for _ in read_part(mark, FAILED))
+
+
+def needs_work(run: RunDirectory, bundle: str) -> bool:
+    """Tell whether a bundle is not done, or has left something of an earlier round to clear away."""
+    return not is_done(run, bundle) or _retry_mark(run, bundle).exists()
+
+
+def set_aside(run: RunDirectory, bundle: str, videos: Collection[str]) -> None:
+    """Open a bundle again and take what was described of some of its videos out of its parts.
+
+    What failed in its other videos is then taken up too, as by `mark_for_retry`. Called again after a kill, it goes on.
+
+    Raises:
+        RecordError: If a part cannot be read.
+        DiskError: If a part cannot be written.
+    """
+    name = f"{bundle}.parquet"
+    done, mark = run.failed / name, _retry_mark(run, bundle)
+    last = done if done.is_file() else mark
+    if not last.is_file():
+        return  # it was never done: all of it is still to be described
+    write_part(mark, FAILED, [one for one in read_part(last, FAILED) if one.key.video_id not in videos])
+    done.unlink(missing_ok=True)
+    expressions, dropped = run.expressions / name, run.dropped / name
+    kept = [one for one in read_part(expressions, EXPRESSIONS) if one.track.video_id not in videos]
+    write_part(expressions, EXPRESSIONS, kept)
+    write_part(dropped, DROPPED, [one for one in read_part(dropped, DROPPED) if one.track.video_id not in videos])
+
+
+def _retry_mark(run: RunDirectory, bundle: str) -> Path:
+    """The failed part of an earlier round, under another name while the bundle is worked on again."""
+    return run.failed / f"{bundle}.retry"
+
+
+async def _annotate(
+    run: RunDirectory, source: Path, name: str, config: AnnotationConfig, progress: Progress, journal: Journal
+) -> BundleOutcome:
+    bundle = read_bundle(run.bundles / f"{name}.json", source)
+    earlier = _earlier(run, name)
+    vlm, judge = make_engine(config.vlm), make_engine(config.judge)
+    annotator = Annotator(
+        maker=RequestMaker(
+            config=config.stages,
+            prompts=config.stages.load_prompts(),
+            vlm_model=config.vlm.model,
+            judge_model=config.judge.model,
+        ),
+        vlm=vlm,
+        judge=judge,
+        journal=journal,
+        provenance=config.provenance,
+        done=progress.stage_done,
+    )
+    work = BundleWork(
+        annotator=annotator,
+        source=config.source,
+        views=config.views,
+        measures=config.measures,
+        objects_at_once=_objects_at_once(config.vlm),
+        progress=progress,
+    )
+    tracks = [one.track for one in earlier.expressions] + [one.track for one in earlier.dropped]
+    finished = {track.key: track.column for track in tracks}
+    rounds = {failed.key: failed.round + 1 for failed in earlier.failed}
+    try:
+        outcome = await work.annotate(bundle.videos, finished=finished, rounds=rounds)
+    finally:
+        await vlm.close()
+        await judge.close()
+    outcome.expressions += earlier.expressions
+    outcome.dropped += earlier.dropped
+    return outcome
+
+
+def _earlier(run: RunDirectory, bundle: str) -> BundleOutcome:
+    """What earlier rounds have left of a bundle that is taken up again; nothing for a bundle that is not."""
+    mark = _retry_mark(run, bundle)
+    if not mark.is_file():
+        return BundleOutcome()
+    part = f"{bundle}.parquet"
+    return BundleOutcome(
+        expressions=list(read_part(run.expressions / part, EXPRESSIONS)),
+        dropped=list(read_part(run.dropped / part, DROPPED)),
+        failed=list(read_part(mark, FAILED)),
+    )
+
+
+def _objects_at_once(vlm: EngineConfig) -> int:
+    """Twice what the servers take: while half of the objects wait for replies, the others are drawn."""
+    return 2 * vlm.in_flight_per_server * len(vlm.addresses) if vlm.kind == "vllm" else 8

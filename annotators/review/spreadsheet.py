@@ -1,0 +1,193 @@
+"""The queue as a CSV or JSONL file for teams without Label Studio, and such a file, filled in, as answers."""
+
+import csv
+import io
+import json
+import re
+from collections.abc import Iterator, Mapping
+from datetime import datetime
+from pathlib import Path
+from typing import Any, cast, get_args
+
+from refsav.annotators.review.queue import read_queue
+from refsav.datasets.review.decisions import (
+    Answer,
+    Gathered,
+    Judgement,
+    TaskName,
+    UnusableAnswerError,
+    checked_answer,
+    one_line,
+    timestamp,
+)
+from refsav.datasets.run.run_directory import RunDirectory
+from refsav.errors import ConfigError, RecordError
+from refsav.files import appearing
+
+SHOWN = ("task", "asks", "film", "strip", "text")
+FILLED_IN = ("verdict", "reasons", "corrected_text", "short_text", "annotator", "answered_at")
+"""What annotators write. Reasons are separated by semicolons; answered_at may stay empty."""
+FORMATS = (".csv", ".jsonl")
+EXPORT_FIX = "make one: refsav review export RUN --sheet FILE"
+DELIMITERS = ",;\t"
+"""Spreadsheets write what is usual in the country of whoever uses them."""
+
+_FORMULA = re.compile(r"'*[=+\-@]")
+"""A cell that a spreadsheet would take for a formula; an apostrophe before it makes it text."""
+
+
+def write_sheet(run: RunDirectory, path: Path) -> int:
+    """Write the queue with empty places for answers; give the number of rows.
+
+    Media is told as paths below the run's review folder.
+
+    Raises:
+        ConfigError: If the file is neither CSV nor JSONL, or is there already: it may hold answers.
+        RecordError: If there is no queue.
+        DiskError: If it cannot be written.
+    """
+    _refuse_other_format(path)
+    if path.exists():
+        raise ConfigError(f"{path}: is there already and may hold answers\n  fix: give another name, or move it away")
+    rows = [
+        {
+            "task": str(task.name),
+            "asks": "; ".join(task.asks),
+            "film": task.media.film,
+            "strip": task.media.strip,
+            "text": task.text,
+            **dict.fromkeys(FILLED_IN, ""),
+        }
+        for task in read_queue(run)
+    ]
+    with appearing(path) as temporary:
+        if path.suffix == ".jsonl":
+            lines = (json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
+            temporary.write_text("".join(lines), encoding="utf-8")
+        else:
+            with temporary.open("w", encoding="utf-8-sig", newline="") as stream:  # spreadsheets want the mark
+                writer = csv.DictWriter(stream, (*SHOWN, *FILLED_IN))
+                writer.writeheader()
+                writer.writerows({name: _as_cell(text) for name, text in row.items()} for row in rows)
+    return len(rows)
+
+
+def read_sheet(path: Path) -> Gathered:
+    """Read the answers of a filled-in sheet; rows that are empty still are passed over.
+
+    Raises:
+        ConfigError: If the file is neither CSV nor JSONL.
+        RecordError: If it cannot be read, or lacks a column.
+    """
+    _refuse_other_format(path)
+    found: list[Answer | str] = []
+    said: dict[tuple[TaskName, str, str], tuple[int, Answer]] = {}
+    for number, row in _rows(path):
+        for one in _answers_of(row, f"{path}:row {number}"):
+            if isinstance(one, Answer):
+                first, before = said.setdefault((one.task, one.annotator, one.answered_at), (number, one))
+                if one != before:
+                    problem = f"says something else than row {first}, of the same annotator; fix: keep one of them"
+                    one = f"{path}:row {number}: {problem}"
+            found.append(one)
+    return Gathered(
+        answers=tuple(one for one in found if isinstance(one, Answer)),
+        problems=tuple(one for one in found if isinstance(one, str)),
+    )
+
+
+def _refuse_other_format(path: Path) -> None:
+    if path.suffix not in FORMATS:
+        raise ConfigError(f"{path}: is no sheet\n  fix: name a file that ends in {' or '.join(FORMATS)}")
+
+
+def _rows(path: Path) -> Iterator[tuple[int, Mapping[str, str]]]:
+    """Yield (number, row), numbered as a spreadsheet or an editor shows them."""
+    try:
+        content = path.read_text(encoding="utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "is not UTF-8; save it as such"
+        raise RecordError(path, "", f"cannot be read: {reason}", EXPORT_FIX) from None
+    for number, row in _json_rows(content, path) if path.suffix == ".jsonl" else _csv_rows(content, path):
+        if missing := [name for name in ("task", "text", *FILLED_IN) if not isinstance(row.get(name), str)]:
+            raise RecordError(path, f"row {number}", f"has no {', '.join(missing)}", EXPORT_FIX)
+        yield number, row
+
+
+def _csv_rows(content: str, path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
+    delimiter = max(DELIMITERS, key=content.partition("\n")[0].count)
+    rows = csv.DictReader(io.StringIO(content, newline=""), restval="", restkey="more", delimiter=delimiter)
+    try:
+        for number, row in enumerate(rows, 2):  # the head is the first
+            yield number, {name: _from_cell(text) if isinstance(text, str) else text for name, text in row.items()}
+    except csv.Error as error:
+        raise RecordError(path, "", f"is not CSV: {error}", EXPORT_FIX) from None
+
+
+def _as_cell(text: str) -> str:
+    return f"'{text}" if _FORMULA.match(text) else text
+
+
+def _from_cell(text: str) -> str:
+    return text[1:] if text.startswith("'") and _FORMULA.match(text) else text
+
+
+def _json_rows(content: str, path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
+    for number, line in enumerate(content.split("\n"), 1):
+        if line.strip():
+            yield number, _json_row(line, path, number)
+
+
+def _json_row(line: str, path: Path, number: int) -> dict[str, Any]:
+    try:
+        row = json.loads(line)
+    except ValueError:
+        row = None
+    if not isinstance(row, dict):
+        raise RecordError(
+            path, f"line {number}", "is no JSON object", "write one object a line, as in the exported file"
+        )
+    return row
+
+
+def _answers_of(row: Mapping[str, str], where: str) -> Iterator[Answer | str]:
+    """Yield the answer in a row, or what is wrong with it; nothing for a row that nobody has filled in."""
+    if not any(row[name].strip() for name in ("verdict", "reasons", "corrected_text", "short_text")):
+        return
+    try:
+        yield _answer(row)
+    except UnusableAnswerError as error:
+        yield f"{where}: {error}".replace("\n  fix:", "; fix:")
+
+
+def _answer(row: Mapping[str, str]) -> Answer:
+    name = TaskName.parse(row["task"].strip())
+    if TaskName.of(name.key, row["text"]) != name:
+        raise UnusableAnswerError(
+            "the text in column text is not the one that was exported\n"
+            "  fix: put it back, and write corrections into corrected_text"
+        )
+    verdict = row["verdict"].strip().lower() or "none"
+    if verdict not in get_args(Judgement):
+        raise UnusableAnswerError(f"{verdict[:40]!r} is no verdict\n  fix: write accept, fix or reject")
+    annotator = one_line(row["annotator"])
+    if not annotator:
+        raise UnusableAnswerError("does not say who has answered\n  fix: fill in annotator")
+    answer = Answer(
+        task=name,
+        judgement=cast(Judgement, verdict),
+        reasons=tuple(reason for told in row["reasons"].split(";") if (reason := one_line(told).lower())),
+        long=row["corrected_text"],
+        short=row["short_text"],
+        annotator=annotator,
+        answered_at=_moment(row["answered_at"].strip()),
+    )
+    return checked_answer(row["text"], answer)
+
+
+def _moment(told: str) -> str:
+    try:
+        return timestamp(datetime.fromisoformat(told)) if told else ""
+    except (ValueError, OverflowError):
+        fix = "write it as 2026-11-22T10:30, or leave it empty"
+        raise UnusableAnswerError(f"{told[:40]!r} is no time\n  fix: {fix}") from None

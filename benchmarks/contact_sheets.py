@@ -1,0 +1,57 @@
+"""What a benchmark's run has found in some videos, to look at: frames side by side with the masks drawn over them."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from refsav.benchmarks.suite_runner import RunFolder, rows_of
+from refsav.benchmarks.suites.suite import AnySuite
+from refsav.benchmarks.suites.video_rows import ExpressionRow
+from refsav.datasets.external.referring_videos import ExpressionVideo
+from refsav.datasets.masks import decode
+from refsav.datasets.records import Rle
+from refsav.files import write_bytes
+from refsav.model.media.clip import open_frames
+from refsav.model.output.contact_sheet import Strip
+
+FOLDER = "strips"
+MOST_VIDEOS = 6
+QUALITY = 88
+
+
+def draw_strips(suite: AnySuite, folder: Path) -> list[Path]:
+    """Draw sheets of some videos, spread over the suite, into RUN/strips; give their paths.
+
+    Raises:
+        RecordError: If a frame or a part of the run cannot be read.
+        DiskError: If a sheet cannot be written.
+    """
+    run = RunFolder(folder)
+    found: dict[str, list[ExpressionRow]] = {}
+    for row in rows_of(run, suite):
+        found.setdefault(row.video_id, []).append(row)
+    places = np.unique(np.linspace(0, len(suite.dataset) - 1, min(MOST_VIDEOS, len(suite.dataset))).round())
+    return [
+        _draw(video, found[video.video_id], folder / FOLDER)
+        for video in (suite.dataset.read(int(place)) for place in places)
+        if video.video_id in found
+    ]
+
+
+def _draw(video: ExpressionVideo, rows: list[ExpressionRow], folder: Path) -> Path:
+    clip = open_frames(video.frames, video.video_id)
+    strip = Strip(clip.count, [row.expression for row in rows])
+    for index, frame in clip.frames(range(clip.count)):
+        strip.add(index, frame, list(_masks(rows, index, (clip.height, clip.width))))
+    path = folder / f"{video.video_id.replace('/', '-')}.jpg"
+    sheet = cv2.cvtColor(strip.sheet(), cv2.COLOR_RGB2BGR)
+    write_bytes(path, cv2.imencode(".jpg", sheet, (cv2.IMWRITE_JPEG_QUALITY, QUALITY))[1].tobytes(), durable=False)
+    return path
+
+
+def _masks(rows: list[ExpressionRow], index: int, size: tuple[int, int]) -> Iterator[np.ndarray]:
+    for row in rows:
+        counts = row.masks[index]
+        yield np.zeros(size, np.bool_) if counts is None else decode(Rle(size, counts))

@@ -1,0 +1,99 @@
+"""What came of a review: how many expressions people accept, and how far they agree."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from pydantic import TypeAdapter
+
+from refsav.datasets.records import ObjectKey
+from refsav.datasets.review.answer_log import read_decisions, read_review
+from refsav.datasets.review.decisions import count_reasons, votes
+from refsav.datasets.run.run_directory import RunDirectory
+from refsav.datasets.shards.splits import read_splits
+from refsav.datasets.statistics.agreement import Agreement, agreement
+from refsav.files import write_bytes
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ReviewCounts:
+    """Validation objects by what holds for their long expression; accepted + edited + rejected + candidates are all."""
+
+    accepted: int = 0
+    edited: int = 0
+    rejected: int = 0
+    candidates: int = 0
+    contested: int = 0
+    """Candidates about which annotators contradict each other."""
+    short: int = 0
+    """Objects that have a short expression."""
+
+    @property
+    def answered(self) -> bool:
+        """Whether anybody has said anything."""
+        return bool(self.accepted + self.edited + self.rejected + self.contested + self.short)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ReviewSummary:
+    """All of summary.json."""
+
+    counts: ReviewCounts
+    agreement: Agreement
+    reasons: Mapping[str, int]
+    """How many judgements gave each reason, most frequent first."""
+    contested: tuple[str, ...]
+    """Objects that need one more annotator."""
+    outdated: tuple[str, ...]
+    """Objects whose long expression has changed since it was judged."""
+    gone: tuple[str, ...]
+    """Objects that have answers and are no longer in the run; the answers are kept."""
+
+
+def count_review(run: RunDirectory, objects: int) -> ReviewCounts:
+    """Count decisions about validation objects.
+
+    Args:
+        run: The run.
+        objects: How many of them have an expression.
+
+    Raises:
+        RecordError: If answers, parts or splits cannot be read.
+    """
+    decisions = read_decisions(run)
+    if decisions:
+        splits = read_splits(run.splits)
+        held_out = {video_id for video_id, one in splits.items() if one.split == "val"}
+        decisions = {key: one for key, one in decisions.items() if key.video_id in held_out}
+    outcomes = [decision.outcome for decision in decisions.values()]
+    counts = {name: outcomes.count(name) for name in ("accepted", "edited", "rejected")}
+    return ReviewCounts(
+        accepted=counts["accepted"],
+        edited=counts["edited"],
+        rejected=counts["rejected"],
+        candidates=objects - sum(counts.values()),
+        contested=sum(decision.contested for decision in decisions.values()),
+        short=sum(bool(decision.short) for decision in decisions.values()),
+    )
+
+
+def write_summary(run: RunDirectory, counts: ReviewCounts) -> ReviewSummary:
+    """Write review/summary.json beside the answers. Raises RecordError, DiskError."""
+    review = read_review(run)
+    by_object = votes(review.answers, review.texts)
+    summary = ReviewSummary(
+        counts=counts,
+        agreement=agreement([by_object[key] for key in sorted(by_object)]),
+        reasons=count_reasons(review.answers, review.texts),
+        contested=_names([key for key, decision in review.decisions.items() if decision.contested]),
+        outdated=_names(review.outdated()),
+        gone=_names(review.gone()),
+    )
+    write_bytes(run.review_summary, _SUMMARY.dump_json(summary, indent=1) + b"\n")
+    return summary
+
+
+def _names(keys: Sequence[ObjectKey]) -> tuple[str, ...]:
+    return tuple(map(str, sorted(keys)))
+
+
+_SUMMARY = TypeAdapter(ReviewSummary)

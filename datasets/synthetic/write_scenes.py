@@ -1,0 +1,195 @@
+"""Synthetic scenes written as SA-V's training layout, with their truth beside them.
+
+    OUT/synth.json                          the settings: a folder never mixes two kinds of scenes
+    OUT/sav_000/synth_000000.mp4            H.264, yuv420p, 24 frames a second
+    OUT/sav_000/synth_000000_manual.json    SA-V annotations, every fourth frame
+    OUT/sav_000/synth_000000_auto.json      the same for the objects listed there; missing where there are none
+    OUT/sav_000/synth_000000_truth.json     what is true of it (truth.py); written last: the video is done
+
+Same settings and seed: same bytes. A folder that a kill left half-written is completed by the next run.
+"""
+
+import io
+import json
+from collections.abc import Iterator, Sequence
+from fractions import Fraction
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import av
+import cv2
+import numpy as np
+
+from refsav.datasets.masks import encode
+from refsav.datasets.records import Rle, Source
+from refsav.datasets.synthetic.measure import masklet_ids, measure
+from refsav.datasets.synthetic.render import Layers, Painter
+from refsav.datasets.synthetic.sample_scene import draw_scene
+from refsav.datasets.synthetic.scene import FRAME_STEP, RATE_HZ, Scene, SynthConfig
+from refsav.datasets.synthetic.truth import SceneTruth, ambiguity
+from refsav.errors import ConfigError, RecordError
+from refsav.files import DiskError, write_bytes, write_text
+
+SETTINGS = "synth.json"
+SCENES_VERSION = 1
+"""Raised when the same settings come to mean other scenes."""
+VIDEOS_PER_FOLDER = 1000
+MOST_DRAWS = 300
+LARGE_PX, MEDIUM_PX = 96**2, 32**2
+"""Borders of SA-V's size buckets, as in its files."""
+
+ENCODER = {"preset": "superfast", "crf": "27", "g": "48", "threads": "1", "x264-params": "sliced-threads=0"}
+"""One thread and fixed settings: the bytes do not depend on the machine's load or number of cores."""
+
+
+def write_scenes(out: Path, config: SynthConfig) -> Iterator[str]:
+    """Write the videos of `config` that `out` does not hold yet; yield the id of each as it is complete.
+
+    Videos that are there are yielded too, at once, so that the ids always number `config.videos`.
+
+    Raises:
+        RecordError: If `out` holds other things, or scenes of other settings.
+        DiskError: If it cannot be written.
+    """
+    _claim(out, config)
+    for index in range(config.videos):
+        video_id = f"synth_{index:06d}"
+        folder = out / f"sav_{index // VIDEOS_PER_FOLDER:03d}"
+        if not _is_complete(folder, video_id):
+            _write_video(folder, *compose(config, index))
+        yield video_id
+
+
+def compose(config: SynthConfig, index: int) -> tuple[Painter, tuple[Layers, ...], SceneTruth]:
+    """Draw video `index` until its truth is well defined: its painter, the masks of each annotated row, its truth.
+
+    Raises:
+        ConfigError: If the settings leave no room for such a scene.
+    """
+    problem = ""
+    for draw in range(MOST_DRAWS):
+        scene = draw_scene(config, index, draw)
+        painter = Painter(scene)
+        rows = tuple(painter.layers(FRAME_STEP * row) for row in range(scene.row_count))
+        truth = measure(scene, rows)
+        problem = ambiguity(truth)
+        if not problem:
+            return painter, rows, truth
+    raise ConfigError(
+        f"no scene with a clear truth came out of {MOST_DRAWS} draws for video {index}; in the last one {problem}\n"
+        "  fix: set fewer objects (max_objects), or more frames"
+    )
+
+
+def sav_annotations(scene: Scene, rows: Sequence[Layers], source: Source) -> dict[str, Any]:
+    """SA-V's annotation file for the objects of one source, key by key, with the types that SA-V uses.
+
+    `auto` differs from `manual` as it does there: whole numbers in masklet_first_appeared_frame, a stability score for
+    every mask, no edited frames.
+    """
+    numbers = [number for number, thing in enumerate(scene.objects) if thing.source == source]
+    manual = source == "manual"
+    areas = [[int(np.count_nonzero(layers.visible[number])) for layers in rows] for number in numbers]
+    means = [float(np.mean([area for area in track if area])) for track in areas]
+    first_rows = [next(row for row, area in enumerate(track) if area) for track in areas]
+    frame_px = scene.size[0] * scene.size[1]
+    return {
+        "video_id": scene.video_id,
+        "video_duration": scene.frame_count / RATE_HZ,
+        "video_frame_count": float(scene.frame_count),
+        "video_height": float(scene.size[0]),
+        "video_width": float(scene.size[1]),
+        "video_resolution": float(frame_px),
+        "video_environment": "Outdoor" if scene.ground in ("grass", "sand") else "Indoor",
+        "video_split": "train",
+        "masklet": [[_as_sav(encode(layers.visible[number])) for number in numbers] for layers in rows],
+        "masklet_id": [masklet_ids(scene)[number] for number in numbers],
+        "masklet_size_rel": [round(mean / frame_px, 10) for mean in means],
+        "masklet_size_abs": [round(mean, 10) for mean in means],
+        "masklet_size_bucket": [_bucket(mean) for mean in means],
+        "masklet_visibility_changes": [
+            _visibility_changes(track[first:]) for track, first in zip(areas, first_rows, strict=True)
+        ],
+        "masklet_first_appeared_frame": [float(first) if manual else 0 for first in first_rows],
+        "masklet_frame_count": [len(rows)] * len(numbers),
+        "masklet_edited_frame_count": [len(rows) if manual else 0] * len(numbers),
+        "masklet_type": [source] * len(numbers),
+        "masklet_stability_score": [None] * len(numbers) if manual else [[1.0] * len(numbers) for _ in rows],
+        "masklet_num": len(numbers),
+    }
+
+
+def encode_video(painter: Painter) -> bytes:
+    """All frames of a scene as an mp4 file."""
+    scene, buffer = painter.scene, io.BytesIO()
+    with av.open(buffer, "w", format="mp4", options={"fflags": "+bitexact"}) as container:
+        stream = container.add_stream("libx264", rate=RATE_HZ, options=ENCODER)
+        stream.height, stream.width = scene.size
+        stream.pix_fmt = "yuv420p"
+        stream.codec_context.thread_count = 1
+        stream.codec_context.time_base = Fraction(1, RATE_HZ)
+        for index in range(scene.frame_count):
+            planes = np.asarray(cv2.cvtColor(painter.picture(index), cv2.COLOR_RGB2YUV_I420), dtype=np.uint8)
+            frame = av.VideoFrame.from_ndarray(planes, format="yuv420p")
+            frame.pts = index
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode(None))
+    return buffer.getvalue()
+
+
+def _write_video(folder: Path, painter: Painter, rows: Sequence[Layers], truth: SceneTruth) -> None:
+    video_id = painter.scene.video_id
+    try:
+        for leftover in folder.glob(f".{video_id}*.part"):
+            leftover.unlink()
+    except OSError as error:
+        raise DiskError(folder, error) from error
+    write_bytes(folder / f"{video_id}.mp4", encode_video(painter))
+    sources: tuple[Source, ...] = ("auto", "manual")
+    for source in sources:
+        annotations = sav_annotations(painter.scene, rows, source)
+        if annotations["masklet_num"]:
+            write_text(folder / f"{video_id}_{source}.json", json.dumps(annotations))
+    write_text(folder / f"{video_id}_truth.json", truth.model_dump_json() + "\n")
+
+
+def _is_complete(folder: Path, video_id: str) -> bool:
+    return all((folder / f"{video_id}{end}").is_file() for end in (".mp4", "_manual.json", "_truth.json"))
+
+
+def _claim(out: Path, config: SynthConfig) -> None:
+    """Make `out` a folder of these settings, or check that it is one."""
+    values = {"scenes": SCENES_VERSION, **config.model_dump(exclude={"videos"})}
+    settings = json.dumps(values, indent=1, sort_keys=True) + "\n"
+    marker = out / SETTINGS
+    if out.exists() and not out.is_dir():
+        raise RecordError(out, "", "is a file, not a folder", "give another folder for the scenes")
+    try:
+        if marker.is_file():
+            if marker.read_text(encoding="utf-8") != settings:
+                fix = "use the settings in it, or give another folder"
+                raise RecordError(marker, "", "this folder holds scenes of other settings", fix)
+            return
+        if out.is_dir() and any(not item.name.startswith(f".{SETTINGS}.") for item in out.iterdir()):
+            fix = "give an empty or a new folder for the scenes"
+            raise RecordError(out, "", "the folder holds other things", fix)
+    except OSError as error:
+        raise DiskError(out, error) from error
+    write_text(marker, settings)
+
+
+def _as_sav(rle: Rle) -> dict[str, Any]:
+    return {"size": list(rle.size), "counts": rle.counts}
+
+
+def _bucket(area_px: float) -> str:
+    return "large" if area_px >= LARGE_PX else "medium" if area_px >= MEDIUM_PX else "small"
+
+
+def _visibility_changes(areas_px: Sequence[int]) -> int:
+    seen = [area > 0 for area in areas_px]
+    return sum(before != after for before, after in pairwise(seen))
+
+
+__all__ = ["SynthConfig", "compose", "encode_video", "sav_annotations", "write_scenes"]

@@ -1,0 +1,66 @@
+"""The configuration of a nightly run, and where its parts lie."""
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+
+from pydantic import Field, TypeAdapter, ValidationError
+
+from refsav.datasets.run.run_directory import RunDirectory
+from refsav.errors import RecordError
+from refsav.files import sha256_of, write_bytes
+from refsav.flows.config.end_to_end import LoopConfig
+from refsav.flows.config.gates import GatesConfig, Promoted
+
+
+class NightlyConfig(LoopConfig):
+    """Everything that a nightly run can be told: how to build, when to train, how, and when to promote."""
+
+    gates: GatesConfig = Field(GatesConfig(), description="When it is trained, and when a checkpoint is promoted.")
+
+
+@dataclass(frozen=True, slots=True)
+class NightlyRun:
+    """Where the trials of many nights lie. Knows names, reads and writes nothing but promoted.json."""
+
+    root: Path
+
+    @property
+    def promoted(self) -> Path:
+        """Names the checkpoint that is in use."""
+        return self.root / "promoted.json"
+
+    def trial(self, dataset_digest: str) -> Path:
+        """Folder of what was trained on a dataset; a night that was killed is gone on with here."""
+        return self.root / "trials" / dataset_digest[:16]
+
+    def training(self, dataset_digest: str) -> Path:
+        """Run directory of the training on a dataset."""
+        return self.trial(dataset_digest) / "training"
+
+    def benchmark(self, dataset_digest: str, name: str) -> Path:
+        """A run of the benchmark on its val split: `new`, or `promoted` for the checkpoint that was in use then."""
+        return self.trial(dataset_digest) / "benchmarks" / name
+
+    def read_promoted(self) -> Promoted | None:
+        """Read what is in use; None if nothing is. Raises RecordError."""
+        try:
+            return _PROMOTED.validate_json(self.promoted.read_bytes())
+        except FileNotFoundError:
+            return None
+        except (OSError, ValidationError) as error:
+            fix = "put it back as it was, or delete it: then the next checkpoint is promoted whatever its score"
+            raise RecordError(self.promoted, "", f"cannot be read: {error}", fix) from None
+
+    def write_promoted(self, promoted: Promoted) -> None:
+        """Write what is in use. Raises DiskError."""
+        write_bytes(self.promoted, _PROMOTED.dump_json(promoted, indent=1) + b"\n")
+
+
+def digest_of_dataset(dataset: RunDirectory) -> str:
+    """Hex SHA-256 over the indexes of a run's shards, which hold the digest of every shard."""
+    indexes = sorted(dataset.shards.glob("*/index.json"))
+    return hashlib.sha256("\n".join(f"{path.parent.name} {sha256_of(path)}" for path in indexes).encode()).hexdigest()
+
+
+_PROMOTED = TypeAdapter(Promoted)

@@ -1,0 +1,123 @@
+"""Where a build's tasks run: on threads of this process, or on a Ray cluster through prefect-ray (docs/ray.md)."""
+
+import os
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+from urllib.parse import urlsplit
+
+from prefect.context import FlowRunContext
+from prefect.settings import get_current_settings
+
+from refsav.annotators.engines.config import EngineConfig
+from refsav.errors import ConfigError, RefSavError
+from refsav.extras import require
+from refsav.flows.config.build import BuildConfig, RunnerConfig
+
+OWN_CLUSTER_ENVIRONMENT = {
+    "RAY_USAGE_STATS_ENABLED": "0",
+    "RAY_AUTH_MODE": "token",  # Ray's default, which it would tell each time
+    "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",  # Ray's switch to listen on 127.0.0.1 only, on any system
+}
+OWN_CLUSTER: dict[str, Any] = {
+    "include_dashboard": False,
+    "object_store_memory": 100 * 2**20,  # next to nothing goes through it: results are paths and counts
+}
+CONNECTION: dict[str, Any] = {
+    "configure_logging": False,
+    "log_to_driver": False,  # their lines would tear the progress bars
+    "runtime_env": {"worker_process_setup_hook": "refsav.memory.settle_memory"},
+}
+
+HEAD_ANSWERS_WITHIN_S = 20.0
+CONNECTING = (
+    "give the address that `ray start --head` prints, run the same Python and Ray as there, "
+    "and set RAY_AUTH_MODE=token if it asks for a token"
+)
+PACKAGES = ("ray", "prefect_ray")
+
+
+class ClusterError(RefSavError):
+    """Ray's cluster cannot be used."""
+
+
+@contextmanager
+def tasks_on(config: RunnerConfig) -> Iterator[None]:
+    """Run the tasks that are submitted in this context where the configuration says.
+
+    Prefect asks for a flow's runner before its parameters are known, so it is put in place within the flow. What still
+    runs on Ray when this context is left ends with it.
+
+    Raises:
+        MissingExtraError: If Ray is not installed.
+        ClusterError: If there is no cluster at the address, or none can be started.
+    """
+    if config.kind == "local":
+        yield
+        return
+    require("ray", *PACKAGES)
+    if not config.address:
+        os.environ.update({key: os.environ.get(key, value) for key, value in OWN_CLUSTER_ENVIRONMENT.items()})
+    from prefect_ray import RayTaskRunner  # reads the environment
+
+    flow_run = FlowRunContext.get()
+    if flow_run is None:
+        raise RuntimeError("tasks are submitted within a flow")
+    own = {} if config.address else {"num_cpus": config.bundles_at_once, **OWN_CLUSTER}
+    require_head(config.address)
+    runner = RayTaskRunner(config.address or "local", init_kwargs={**CONNECTION, **own})
+    try:
+        runner.__enter__()
+    except Exception as error:  # Ray raises bare ones too
+        where = config.address or "this machine"
+        fix = CONNECTING if config.address else "free cores and memory of this machine, then run it again"
+        raise ClusterError(f"Ray on {where} cannot be used: {error}\n  fix: {fix}") from error
+    try:
+        with flow_run.model_copy(update={"task_runner": runner}):
+            yield
+    finally:
+        runner.__exit__(None, None, None)
+
+
+def refuse_runner(config: RunnerConfig) -> None:
+    """Raise what would keep tasks from running.
+
+    Raises:
+        MissingExtraError: If Ray is not installed.
+        ConfigError: If Ray's nodes could not reach Prefect's API.
+    """
+    if config.kind == "local":
+        return
+    require("ray", *PACKAGES)
+    if config.address and not get_current_settings().api.url:
+        raise ConfigError(
+            f"runner.address = {config.address!r}: the embedded Prefect server serves this machine only\n"
+            "  fix: start `prefect server start --host ADDRESS` and set PREFECT_API_URL to what all nodes reach"
+        )
+
+
+def require_head(address: str) -> None:
+    """Make sure that something listens at a cluster's address, which Ray tries for minutes. Raises ClusterError."""
+    place = urlsplit(address if "//" in address else f"//{address}")
+    if not place.hostname or place.port is None:  # none, or "auto"
+        return
+    try:
+        socket.create_connection((place.hostname, place.port), HEAD_ANSWERS_WITHIN_S).close()
+    except OSError as error:
+        raise ClusterError(f"Ray on {address} cannot be used: {error}\n  fix: {CONNECTING}") from None
+
+
+def for_each_process(config: BuildConfig) -> BuildConfig:
+    """Share a server's places out among the bundles that are worked on at once.
+
+    On Ray each of them has a process of its own, and places (annotators/engines/request_slots.py) belong to a process.
+    """
+    if config.runner.kind == "local":
+        return config
+
+    def shared(engine: EngineConfig) -> EngineConfig:
+        places = max(1, engine.in_flight_per_server // config.runner.bundles_at_once)
+        return engine.model_copy(update={"in_flight_per_server": places})
+
+    return config.model_copy(update={"vlm": shared(config.vlm), "judge": shared(config.judge)})

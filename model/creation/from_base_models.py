@@ -1,0 +1,125 @@
+"""From a base multimodal LLM and a SAM-2, as their makers publish them, to a Sa2VA that can be trained."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from refsav.model.checkpoints.architecture import Architecture, FixedSizes, read_config
+from refsav.model.checkpoints.checkpoint import RELEASED_SAM2, Assets, original_decoder_filling, read_sam2
+from refsav.model.checkpoints.device_map import Placement, empty
+from refsav.model.checkpoints.key_names import KeyMap
+from refsav.model.checkpoints.load_state import Filling, fill, place, places_of
+from refsav.model.checkpoints.tokenizer_files import read_tokenizer
+from refsav.model.checkpoints.weights import HeldTensors, StoredTensors
+from refsav.model.creation.config_json import as_sa2va, is_tied
+from refsav.model.creation.create import CONFIG, config_bytes, seeded
+from refsav.model.creation.tokenizers import add_tokens, tokenizer_files
+from refsav.model.sa2va import Sa2VA
+from refsav.model.sam.config import Sam2Config
+
+EMBEDDING, HEAD = "mllm.model.language_model.embed_tokens.weight", "mllm.lm_head.weight"
+
+KEPT = ("preprocessor_config", "video_preprocessor_config", "generation_config", "chat_template", "LICENSE", "NOTICE")
+"""Beginnings of the names of files that belong to a Sa2VA too. The base model's code and card do not."""
+
+FIX = "give the directory of a base model: Qwen2.5-VL, Qwen3-VL, or InternVL in its original layout"
+
+
+def from_base(
+    mllm: str | Path,
+    sam2: str | Path,
+    *,
+    allow_pickle: bool = False,
+    keep_original_decoder: bool = False,
+    sam2_config: Sam2Config | None = None,
+    seed: int = 0,
+    device: str | torch.device = "cpu",
+    dtype: torch.dtype | None = None,
+) -> Sa2VA:
+    """Join a base multimodal LLM and a SAM-2.
+
+    Sa2VA's tokens are added to the tokenizer, and the embedding gets a row for each token and no more; the rows of
+    tokens that are new are the mean of the others. Only the projection behind `[SEG]` is random.
+
+    Args:
+        mllm: Directory of the base model: config.json, tokenizer, safetensors.
+        sam2: SAM-2 checkpoint with Meta's names.
+        allow_pickle: Whether that may be a .pt file; only tensors are read from it.
+        keep_original_decoder: Whether SAM-2's mask decoder is kept a second time, untouched by training.
+        sam2_config: Sizes of the SAM-2; those of Hiera-L if left out.
+        seed: Of the random weights.
+        device: Where the weights go.
+        dtype: None keeps the type that each has in its file.
+
+    Raises:
+        RecordError: If a file is missing, damaged, or does not fit; keys are named.
+    """
+    mllm, placement = Path(mllm), Placement(device, dtype)
+    base, tokenizer = read_config(mllm, FIX), read_tokenizer(mllm)
+    known = len(tokenizer)
+    add_tokens(tokenizer)
+    raw = as_sa2va(mllm / CONFIG, base, len(tokenizer), FixedSizes(sam2=sam2_config or Sam2Config()))
+    architecture = Architecture.of(mllm / CONFIG, raw)
+    stored, segmenter = StoredTensors.find(mllm), read_sam2(Path(sam2), allow_pickle=allow_pickle)
+    model = empty(lambda: Sa2VA(architecture, original_decoder=keep_original_decoder))
+
+    rows = _rows(known, len(tokenizer))
+    tied = is_tied(base) and architecture.base_key_map().official_key(HEAD) not in stored.names
+    language = Filling(
+        tensors=stored,
+        keys=architecture.base_key_map(),
+        places={name: shape for name, shape in _below(model, "mllm.").items() if not (tied and name == HEAD)},
+        fitted={EMBEDDING: rows, HEAD: rows},
+        mismatch=f"its weights are not those of a {architecture.family} as its config.json describes it",
+        fix="take config.json and weights of the same model",
+    )
+    fill(model, [language, *_sam2_fillings(model, segmenter)], placement)
+    if tied:
+        place(model, HEAD, model.get_parameter(EMBEDDING).detach().clone(), placement)
+    _draw_projection(model, seed, placement)
+    model.to_devices(placement)
+    kept = {name: content for name, content in Assets.read(mllm).content.items() if name.startswith(KEPT)}
+    return model.equip(tokenizer, Assets({**kept, CONFIG: config_bytes(raw), **tokenizer_files(tokenizer)}))
+
+
+def _sam2_fillings(model: Sa2VA, tensors: HeldTensors) -> list[Filling]:
+    whole = Filling(
+        tensors=tensors,
+        keys=KeyMap.sam2(),
+        places=_below(model, "sam2."),
+        mismatch="its weights are not those of a SAM 2.0 of this size",
+        fix=f"give {RELEASED_SAM2}; SAM 2.1 has other parts",
+    )
+    if model.original_decoder is None:
+        return [whole]
+    apart = HeldTensors(tensors.origin, {name: tensor.clone() for name, tensor in tensors.content.items()})
+    return [whole, original_decoder_filling(apart, places_of(model))]  # training changes the other one only
+
+
+def _below(model: nn.Module, prefix: str) -> dict[str, tuple[int, ...]]:
+    return {name: shape for name, shape in places_of(model).items() if name.startswith(prefix)}
+
+
+def _rows(known: int, wanted: int) -> Callable[[Tensor], Tensor]:
+    """Cut an embedding [V, H] to the rows of the `known` tokens, and append the mean of them up to `wanted`.
+
+    Released embeddings have rows beyond the tokenizer's tokens, which were never trained: none becomes a new token's.
+    """
+
+    def fit(table: Tensor) -> Tensor:
+        kept = table[: min(known, wanted)]
+        mean = kept.float().mean(dim=0, keepdim=True).to(table.dtype)
+        return torch.cat([kept, mean.expand(wanted - len(kept), -1)])
+
+    return fit
+
+
+def _draw_projection(model: Sa2VA, seed: int, placement: Placement) -> None:
+    device = torch.device(placement.device)
+    with seeded(seed, device):
+        for layer in model.text_hidden_fcs:
+            if isinstance(layer, nn.Linear):
+                layer.to_empty(device=device).to(placement.dtype)
+                layer.reset_parameters()

@@ -1,0 +1,95 @@
+"""What of a Sa2VA learns: whole parts, or low-rank adapters beside frozen weights, and how these are merged again."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from torch import Tensor, nn
+
+from refsav.model.creation.create import seeded
+from refsav.model.sa2va import Sa2VA
+from refsav.model.training_config import LearnsConfig, LoraConfig
+
+PART_OF: Mapping[str, str] = {
+    "mllm.model.visual.merger.": "vision_projection",
+    "mllm.model.visual.deepstack_merger_list.": "vision_projection",
+    "mllm.model.multi_modal_projector.": "vision_projection",
+    "mllm.model.visual.": "vision_tower",
+    "mllm.model.vision_tower.": "vision_tower",
+    "mllm.model.language_model.embed_tokens.": "embeddings",
+    "mllm.lm_head.": "embeddings",
+    "mllm.": "language_model",
+    "text_hidden_fcs.": "seg_projection",
+    "sam2.image_encoder.": "image_encoder",
+    "sam2.sam_prompt_encoder.": "prompt_encoder",
+    "sam2.no_mem_embed": "prompt_encoder",
+    "sam2.sam_mask_decoder.iou_prediction_head.": "",
+    "sam2.sam_mask_decoder.pred_obj_score_head.": "",
+    "sam2.sam_mask_decoder.": "mask_decoder",
+}
+"""Part of a weight by the beginning of its name, the first that fits. No loss reaches the others: SAM-2's memory, its
+guesses how good a mask is and whether an object can be seen."""
+
+NEVER_USED = ("sam2.sam_prompt_encoder.point_embeddings.", "sam2.sam_prompt_encoder.mask_downscaling.")
+"""Prompts of other kinds than a language embedding: beginnings of names."""
+
+LINEAR = ("q_proj", "k_proj", "v_proj", "o_proj", "qkv_proj", "gate_proj", "up_proj", "down_proj", "gate_up_proj")
+"""Linear layers of a decoder layer, as transformers' models of all families name them."""
+
+ADAPTER = "default"
+BASE, FIRST, SECOND = ".base_layer.weight", f".lora_A.{ADAPTER}.weight", f".lora_B.{ADAPTER}.weight"
+
+
+def part_of(name: str) -> str:
+    """Name the part that a weight belongs to, empty if it never learns."""
+    if name.startswith(NEVER_USED):
+        return ""
+    return next((part for start, part in PART_OF.items() if name.startswith(start)), "")
+
+
+def choose_what_learns(model: Sa2VA, learns: LearnsConfig, lora: LoraConfig, seed: int) -> None:
+    """Freeze what does not learn; put adapters into the language model where they are asked for.
+
+    What learns is kept in float32, whatever the others are in: steps are too small for bfloat16. Same seed, same
+    adapters: devices that work together must begin alike.
+    """
+    if learns.language_model == "lora":
+        with seeded(seed, model.adapter.device):
+            _add_adapters(model.adapter.language_model, lora)
+    how = learns.model_dump()
+    for name, weight in model.named_parameters():  # peft freezes all that it finds beside adapters, embeddings too
+        weight.requires_grad_(name.endswith((FIRST, SECOND)) or how.get(part_of(name)) == "full")
+        if weight.requires_grad:
+            weight.data = weight.data.float()
+
+
+def _add_adapters(language_model: Any, lora: LoraConfig) -> None:  # noqa: ANN401 - transformers' models
+    from peft import LoraConfig as Settings
+    from peft import inject_adapter_in_model
+
+    known = {name.rpartition(".")[2] for name, part in language_model.named_modules() if isinstance(part, nn.Linear)}
+    settings = Settings(
+        r=lora.rank,
+        lora_alpha=lora.alpha,
+        lora_dropout=lora.dropout,
+        target_modules=sorted(known.intersection(LINEAR)),
+        bias="none",
+    )
+    inject_adapter_in_model(settings, language_model, adapter_name=ADAPTER)
+
+
+def merged(state: Mapping[str, Tensor], scale: float) -> dict[str, Tensor]:
+    """Weights with adapters added to what they are beside, under the names of a model without any.
+
+    Args:
+        state: As `state_dict` gives them.
+        scale: alpha / rank.
+    """
+    plain: dict[str, Tensor] = {}
+    for name, tensor in state.items():
+        if name.endswith(BASE):
+            layer = name.removesuffix(BASE)
+            change = scale * state[layer + SECOND].float() @ state[layer + FIRST].float()
+            plain[f"{layer}.weight"] = (tensor.float() + change).to(tensor.dtype)
+        elif not name.endswith((FIRST, SECOND)):
+            plain[name.replace(".base_layer.", ".")] = tensor
+    return plain

@@ -1,0 +1,91 @@
+"""Something to try the page with at once: a picture and a video of moving shapes, made when the page starts."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from refsav.datasets.frames import Image
+from refsav.datasets.synthetic.scene import SynthConfig
+from refsav.datasets.synthetic.write_scenes import compose, encode_video
+from refsav.errors import RecordError
+from refsav.files import write_bytes
+from refsav.model.media.clip import open_clip
+from refsav.model.output.legend import WHITE
+
+THUMBNAIL_PX = 160
+"""Longer side."""
+
+ENDINGS = (".jpeg", ".jpg", ".m4v", ".mov", ".mp4", ".png", ".webm", ".webp")
+MOST_GIVEN = 6
+
+SCENES = SynthConfig(
+    seed=7,
+    height=360,
+    width=540,
+    frames=48,
+    min_objects=4,
+    max_objects=4,
+    distractor_share=0,
+    camera_share=0,
+    late_share=0,
+    leaving_share=0,
+)
+PICTURED, FILMED = 2, 7
+"""Scenes of these settings that look well."""
+
+
+@dataclass(frozen=True, slots=True)
+class Example:
+    """A file to begin with."""
+
+    name: str
+    file: Path
+    thumbnail: Path
+
+
+def examples(folder: Path, given: Path | None) -> Iterator[Example]:
+    """Write examples into a folder: copies of the pictures and videos that are given, or made ones.
+
+    Raises:
+        RecordError: If the given folder, or a file in it, cannot be read.
+        DiskError: If the folder cannot be written.
+    """
+    for name, file in _given(given, folder) if given else _made(folder):
+        clip = open_clip(file)
+        thumbnail = folder / "thumbnails" / f"{file.name}.jpg"
+        write_bytes(thumbnail, _thumbnail(next(clip.frames([0]))[1], is_video=clip.count > 1), durable=False)
+        yield Example(name, file, thumbnail)
+
+
+def _made(folder: Path) -> Iterator[tuple[str, Path]]:
+    picture, film = folder / "shapes.png", folder / "moving-shapes.mp4"
+    frame = compose(SCENES, PICTURED)[0].picture(0)
+    write_bytes(picture, cv2.imencode(".png", cv2.cvtColor(frame, cv2.COLOR_RGB2BGR))[1].tobytes(), durable=False)
+    yield "A picture", picture
+    write_bytes(film, encode_video(compose(SCENES, FILMED)[0]), durable=False)
+    yield "A video", film
+
+
+def _given(source: Path, folder: Path) -> Iterator[tuple[str, Path]]:
+    try:
+        files = sorted(path for path in source.iterdir() if path.suffix.lower() in ENDINGS and path.is_file())
+    except OSError as error:
+        raise RecordError(source, "", f"cannot be listed: {error.strerror}", "give a folder with examples") from None
+    for file in files[:MOST_GIVEN]:
+        copy = folder / file.name
+        write_bytes(copy, file.read_bytes(), durable=False)
+        yield file.stem, copy
+
+
+def _thumbnail(frame: Image, *, is_video: bool) -> bytes:
+    scale = THUMBNAIL_PX / max(frame.shape[:2])
+    small = cv2.resize(frame, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
+    if is_video:
+        y, x = small.shape[0] // 2, small.shape[1] // 2
+        cv2.circle(small, (x, y), 22, (14, 16, 20), -1, cv2.LINE_AA)
+        triangle = np.array([(x - 7, y - 11), (x - 7, y + 11), (x + 12, y)], np.int32)
+        cv2.fillPoly(small, [triangle], WHITE, cv2.LINE_AA)
+    return bytes(cv2.imencode(".jpg", cv2.cvtColor(small, cv2.COLOR_RGB2BGR), (cv2.IMWRITE_JPEG_QUALITY, 88))[1])

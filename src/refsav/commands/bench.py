@@ -1,0 +1,128 @@
+"""`refsav bench`: a checkpoint is read, a suite is run with it, and what came out is put beside what is published."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from refsav.errors import ConfigError
+from refsav.extras import require
+from refsav.files import write_text
+
+if TYPE_CHECKING:
+    from refsav.benchmarks.result import Result
+    from refsav.benchmarks.suites.suite import AnySuite
+
+KEY_FRAME_RULES = ("first-1", "first-5", "first-10", "uniform-5", "uniform-10")
+"""What `--ablate key-frames` compares."""
+
+REPORT = "report.md"
+
+out, err = Console(highlight=False, soft_wrap=True), Console(stderr=True, highlight=False, soft_wrap=True)
+
+
+def bench(
+    checkpoint: Path,
+    data: Path,
+    suite_name: str,
+    *,
+    folder: Path | None,
+    given: Mapping[str, Any],
+    ablate: bool,
+    predictions: bool,
+    limit: int,
+    failed_share: float,
+    device: str | None,
+    dtype: str | None,
+    original_sam2: Path | None,
+    allow_pickle: bool,
+    overrides: Mapping[str, Any],
+) -> None:
+    """Run a suite and say what came out. Raises RefSavError if anything given cannot be used."""
+    require("model", "torch", "transformers", "sam2")
+    from refsav.benchmarks.suites.options import SuiteOptions
+    from refsav.benchmarks.suites.registry import open_suite
+    from refsav.model.inference_settings import InferenceSettings
+
+    _refuse_for_others(suite_name, ablate=ablate, predictions=predictions)
+    settings = InferenceSettings.from_mapping(overrides, "command line")
+    with err.status("opening the dataset", spinner="line"):
+        suite = open_suite(suite_name, data, SuiteOptions(**given))
+    with err.status("loading the checkpoint", spinner="line"):
+        from refsav.benchmarks.benchmark import Candidate, items_of, measure
+
+        candidate = Candidate.load(
+            checkpoint, device=device, dtype=dtype, original_sam2=original_sam2, allow_pickle=allow_pickle
+        )
+    target = folder or Path(f"{candidate.name}-{suite_name}")
+    results = {}
+    for rule in KEY_FRAME_RULES if ablate else ("",):
+        used = settings.model_copy(update={"key_frames": rule}) if rule else settings
+        place = target / rule if rule else target
+        with _progress(f"{suite.name} {rule}".strip(), items_of(suite, limit)) as told:
+            result = measure(candidate, suite, used, place, limit=limit, failed_share=failed_share, progress=told)
+        results[rule or candidate.name] = result
+        _write_masks(suite, place, result, predictions=predictions)
+    _print(results, target / REPORT)
+
+
+def _refuse_for_others(suite_name: str, *, ablate: bool, predictions: bool) -> None:
+    from refsav.benchmarks.suites.video_suites import VIDEO_SUITES
+
+    if (ablate or predictions) and suite_name not in VIDEO_SUITES:
+        option = "--ablate key-frames" if ablate else "--predictions"
+        raise ConfigError(f"{option} is for video suites, not {suite_name}\n  fix: leave it out")
+
+
+def report(folders: Sequence[Path], path: Path | None) -> None:
+    """Put finished runs side by side. Raises RefSavError if they cannot be."""
+    require("model", "torch", "transformers", "sam2")
+    from refsav.benchmarks.result import read_result
+
+    results = {folder.resolve().name: read_result(folder) for folder in folders}
+    suites = {result.setup.suite for result in results.values()}
+    if len(results) != len(folders) or len(suites) > 1:
+        problem = f"runs of {', '.join(sorted(suites))}" if len(suites) > 1 else "runs in folders of one name"
+        raise ConfigError(f"{problem} cannot stand in one table\n  fix: give folders of one suite, of different names")
+    _print(results, path)
+
+
+def _write_masks(suite: "AnySuite", folder: Path, result: "Result", *, predictions: bool) -> None:
+    """Write what others score, and say which videos it is without: they would count them as wrong, or refuse it."""
+    from refsav.benchmarks.submissions import write_predictions, write_submission
+    from refsav.benchmarks.suite_runner import RunFolder
+
+    missing = result.setup.dataset_items - result.setup.items + len(result.failed)
+    without = f", without {missing} of {result.setup.dataset_items} videos" if missing else ""
+    if suite.for_server:
+        out.print(f"submission: {escape(str(write_submission(RunFolder(folder))))}{without}")
+    if predictions:
+        out.print(f"predictions: {escape(str(write_predictions(RunFolder(folder))))}{without}")
+    if suite.for_server or predictions:
+        for line in result.failed:
+            out.print(f"  not in it: {escape(line)}")
+
+
+def _print(results: Mapping[str, "Result"], path: Path | None) -> None:
+    from refsav.benchmarks.report import as_markdown, as_table, compare
+
+    comparison = compare(results)
+    out.print(as_table(comparison))
+    for note in comparison.notes:
+        out.print(escape(note))
+    if path:
+        write_text(path, as_markdown(comparison))
+        out.print(f"report: {escape(str(path))}")
+
+
+@contextmanager
+def _progress(name: str, items: int) -> Iterator[Callable[[int], None]]:
+    """Show how far a suite is, where somebody is looking; call what is given with the number of items done."""
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=err, transient=True, disable=not err.is_terminal) as bar:
+        task = bar.add_task(name, total=items)
+        yield lambda done: bar.update(task, completed=done)

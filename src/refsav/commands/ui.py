@@ -1,0 +1,50 @@
+"""`refsav ui`: a checkpoint is read, and a page to ask it served until Ctrl-C."""
+
+from contextlib import ExitStack, suppress
+from pathlib import Path
+
+from rich.console import Console
+from rich.markup import escape
+
+from refsav.errors import ConfigError
+from refsav.extras import require
+
+out, err = Console(highlight=False, soft_wrap=True), Console(stderr=True, highlight=False, soft_wrap=True)
+
+
+def serve(
+    checkpoint: Path,
+    *,
+    host: str,
+    port: int,
+    examples: Path | None,
+    upload_mb: int,
+    device: str | None,
+    dtype: str | None,
+    original_sam2: Path | None,
+    allow_pickle: bool,
+) -> None:
+    """Serve the page. Raises RefSavError if anything given cannot be used."""
+    require("model", "torch", "transformers", "sam2")
+    require("ui", "gradio")
+    if examples and not examples.is_dir():
+        raise ConfigError(f"--examples {examples}: there is no such folder\n  fix: give one with pictures and videos")
+    with ExitStack() as stack:
+        with err.status("loading the checkpoint", spinner="line"):
+            from refsav.model.sa2va import Sa2VA
+            from refsav.model.ui import app as ui
+
+            address = stack.enter_context(ui.listening(host, port))
+            model = Sa2VA.from_pretrained(
+                checkpoint, device=device, dtype=dtype, original_sam2=original_sam2, allow_pickle=allow_pickle
+            )
+        with suppress(KeyboardInterrupt):  # that is how it is meant to end
+            name = checkpoint.resolve().name
+            ui.serve(model, name, address, host=host, most_mb=upload_mb, given=examples, ready=_print_address)
+
+
+def _print_address(address: str) -> None:
+    out.print(f"open {escape(address)}")
+    err.print("Ctrl-C ends it", style="dim")
+    if not address.startswith(("http://127.", "http://localhost", "http://[::1]")):
+        err.print("whoever reaches this machine can use the page: it asks for no password", style="yellow")

@@ -1,0 +1,150 @@
+"""Two processes learn what one does, and decide alike: the same gradients and errors, one account of what is bad."""
+
+import json
+import math
+import multiprocessing
+import os
+import socket
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+from accelerate import Accelerator, DistributedDataParallelKwargs
+from accelerate.state import AcceleratorState, PartialState
+
+from refsav.datasets.training_examples.mixture import Mixture, TooManyBadError
+from refsav.datasets.training_examples.weighted_source import Share
+from refsav.datasets.training_sources.config import open_mixture
+from refsav.model.training.errors import TrainingError
+from refsav.model.training.loop import Training
+from refsav.model.training.paths import TrainRun
+from refsav.model.training.run import train
+from refsav.model.training_config import LearnsConfig, LoraConfig, LossConfig, TrainConfig, TrainingConfig
+from refsav.model.training_step.data_loader import Plan
+from tests.support.data.training_data import Words, mixture, pocket, scenes, settings, write_config
+
+SPAWN = multiprocessing.get_context("spawn")  # a fork has none of the threads that its parent's libraries wait for
+PROCESSES = 2
+WHOLE = settings(batch=4, steps=2, clip=0)
+ADAPTED = WHOLE.model_copy(
+    update={
+        "learns": LearnsConfig(),
+        "lora": LoraConfig(rank=4, alpha=8, dropout=0.2),
+        "loss": LossConfig(points=256),
+    }
+)
+"""Adapters with dropout, and points that are drawn at random: all that might differ by process."""
+
+Job = Callable[[int, Path], None]
+
+
+def in_two_processes(job: Job, folder: Path) -> None:
+    """Run a job twice at the same time, as `accelerate launch` does: it is given its number, and the folder."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    processes = [SPAWN.Process(target=as_one_of_two, args=(rank, port, folder, job)) for rank in range(PROCESSES)]
+    for process in processes:
+        process.start()
+    for process in processes:
+        process.join(timeout=240)
+        process.kill()
+    assert [process.exitcode for process in processes] == [0, 0]
+
+
+def as_one_of_two(rank: int, port: int, folder: Path, job: Job) -> None:
+    AcceleratorState._reset_state()
+    PartialState._reset_state()
+    places = {"RANK": rank, "LOCAL_RANK": rank, "WORLD_SIZE": PROCESSES, "MASTER_PORT": port}
+    os.environ.update({"MASTER_ADDR": "127.0.0.1", **{name: str(value) for name, value in places.items()}})
+    torch.set_num_threads(1)
+    job(rank, folder)
+    if torch.distributed.is_initialized():  # a whole training ends with it
+        torch.distributed.destroy_process_group()
+
+
+def alone_or_together() -> Accelerator:
+    return Accelerator(cpu=True, kwargs_handlers=[DistributedDataParallelKwargs(find_unused_parameters=True)])
+
+
+def learn(config: TrainingConfig) -> dict[str, torch.Tensor]:
+    """Losses and gradients of two steps, before they are cut."""
+    data = Mixture([Share(scenes()), Share(Words())], seed=0)
+    learner = Training(pocket(), data, config, alone_or_together())
+    gradients: dict[str, torch.Tensor] = {}
+
+    def keep(*_: object) -> None:
+        for name, weight in learner.model.named_parameters():
+            if weight.grad is not None:
+                gradients[f"{name} {learner.done}"] = weight.grad.clone()
+
+    learner.optimizer.optimizer.register_step_pre_hook(keep)
+    steps = list(learner.run())
+    assert any(not one.objects for step in steps for one in step.examples), "words alone are among them"
+    return {"losses": torch.tensor([[step.loss, *step.parts.values()] for step in steps]), **gradients}
+
+
+def learn_twice(rank: int, folder: Path) -> None:
+    torch.save([learn(WHOLE), learn(ADAPTED)], folder / f"{rank}.pt")
+
+
+def test_two_processes_learn_as_one_does(tmp_path: Path) -> None:
+    in_two_processes(learn_twice, tmp_path)
+    for number, alone in enumerate(map(learn, (WHOLE, ADAPTED))):
+        for rank in range(PROCESSES):
+            found = torch.load(tmp_path / f"{rank}.pt", weights_only=True)[number]
+            assert found.keys() == alone.keys()
+            for name, value in alone.items():
+                assert torch.allclose(found[name], value, rtol=1e-3, atol=1e-5), (number, name)
+
+
+def come_apart(rank: int, folder: Path) -> None:
+    """Only what the second process has is no number, then far too large."""
+    told = []
+    for limit, factor in ((0.0, math.nan), (1e3, 1e6)):
+        learner = Training(pocket(), mixture(), settings(explodes_above=limit), alone_or_together())
+        if rank == 1:
+            learner.model.mllm.lm_head.register_forward_hook(lambda *given, by=factor: given[-1] * by)
+        with pytest.raises(TrainingError) as error:
+            next(learner.run())
+        told.append(str(error.value))
+    (folder / f"{rank}.json").write_text(json.dumps(told))
+
+
+def test_a_loss_that_explodes_on_one_device_ends_all_of_them_with_its_name(tmp_path: Path) -> None:
+    in_two_processes(come_apart, tmp_path)
+    first, second = (json.loads((tmp_path / f"{rank}.json").read_text()) for rank in range(PROCESSES))
+    assert first == second
+    theirs = [place.position for (place,) in Plan(mixture(), 4, 1, PROCESSES).places(0, 1, 1)]
+    assert any(f"position {position}), loss nan: this is no number; so are 1 more" in first[0] for position in theirs)
+    assert any(f"position {position})" in first[1] for position in theirs) and "explodes_above (1000)" in first[1]
+
+
+def train_with_a_bad_picture(rank: int, folder: Path) -> None:
+    told: list[str] = []
+    strict = TrainConfig.from_toml(folder / "train.toml", {"data.bad_share": 0.0})
+    with pytest.raises(TooManyBadError, match="1 examples cannot be used of 2"):
+        train(TrainRun(folder / "strict"), strict, lambda _: None, told=told.append, cpu=True)
+    train(
+        TrainRun(folder / "run"),
+        TrainConfig.from_toml(folder / "train.toml"),
+        lambda _: None,
+        told=told.append,
+        cpu=True,
+    )
+    (folder / f"{rank}.json").write_text(json.dumps(told))
+
+
+def test_what_the_second_process_leaves_out_is_told_and_counted(tmp_path: Path) -> None:
+    data = open_mixture(TrainConfig.from_toml(write_config(tmp_path, steps=2, batch=2)).data)
+    (((place,), *_),) = [list(Plan(data, 2, 1, PROCESSES).places(0, 1, 1))]
+    picture = f"{data.order(0)[place.position, 1]}.png"
+    (tmp_path / "images-of-mine/images" / picture).write_bytes(b"no picture")
+    in_two_processes(train_with_a_bad_picture, tmp_path)
+    told, silent = (json.loads((tmp_path / f"{rank}.json").read_text()) for rank in range(PROCESSES))
+    assert silent == [] and len(told) == 2 and all(line.startswith("left out: own-images: ") for line in told)
+    (left_out,) = map(json.loads, (tmp_path / "run/left_out.jsonl").read_text().splitlines())
+    assert picture in left_out["error"] and (left_out["step"], left_out["held_out"]) == (1, False)
+    assert [json.loads(line)["bad_examples"] for line in (tmp_path / "run/metrics.jsonl").open()] == [1, 1]
+    assert (tmp_path / "run/model/config.json").exists()

@@ -1,0 +1,111 @@
+"""The one worker: jobs in turn, each can be stopped, a defect in one is no end of the others."""
+
+import threading
+import time
+from collections.abc import Iterator
+
+import pytest
+
+from refsav.errors import RefSavError
+from refsav.model.ui.job_queue import MOST_WAITING, Desk, FullError, Job, UnexpectedError
+from refsav.stopping import look
+
+
+@pytest.fixture
+def logged() -> list[BaseException]:
+    return []
+
+
+@pytest.fixture
+def desk(logged: list[BaseException]) -> Iterator[Desk]:
+    made = Desk(logged.append)
+    yield made
+    assert made.close(5)
+
+
+def wait(job: Job) -> None:
+    end = time.monotonic() + 10
+    while not job.is_over:
+        assert time.monotonic() < end
+        time.sleep(0.005)
+
+
+def until_stopped() -> None:
+    while True:
+        look()
+        time.sleep(0.005)
+
+
+def test_jobs_are_done_one_after_the_other(desk: Desk) -> None:
+    running, most = 0, 0
+
+    def work() -> int:
+        nonlocal running, most
+        running += 1
+        most = max(most, running)
+        time.sleep(0.02)
+        running -= 1
+        return most
+
+    jobs = [desk.submit(work) for _ in range(6)]
+    assert [desk.before(job) for job in jobs[1:]] == [1, 2, 3, 4, 5]
+    wait(jobs[-1])
+    assert [job.state for job in jobs] == ["done"] * 6
+    assert most == 1 and jobs[0].result == 1
+    assert jobs[0].seconds > 0.01 and desk.before(jobs[0]) == 0
+
+
+def test_a_job_is_stopped_while_it_works_and_while_it_waits(desk: Desk) -> None:
+    working, waiting, last = desk.submit(until_stopped), desk.submit(until_stopped), desk.submit(lambda: 7)
+    desk.stop(waiting)
+    assert waiting.state == "stopped"
+    assert desk.before(last) == 1
+    desk.stop(working)
+    wait(last)
+    assert (working.state, last.state, last.result) == ("stopped", "done", 7)
+    desk.stop(last)
+    assert last.state == "done"
+
+
+def test_errors_of_a_user_are_kept_and_defects_are_logged_too(desk: Desk, logged: list[BaseException]) -> None:
+    def fail() -> None:
+        raise RefSavError("no such frame\n  fix: count from 0")
+
+    def break_down() -> None:
+        raise KeyError("x")
+
+    def run_out() -> None:
+        raise MemoryError
+
+    jobs = [desk.submit(work) for work in (fail, break_down, run_out)]
+    wait(jobs[-1])
+    assert [job.state for job in jobs] == ["failed"] * 3
+    assert str(jobs[0].error).startswith("no such frame")
+    assert isinstance(jobs[1].error, UnexpectedError) and "KeyError" in str(jobs[1].error)
+    assert "out of memory" in str(jobs[2].error)
+    assert [type(error) for error in logged] == [KeyError, MemoryError]
+
+
+def test_the_queue_has_an_end_but_cleaning_up_goes_in(desk: Desk) -> None:
+    jobs = [desk.submit(until_stopped) for _ in range(MOST_WAITING + 1)]
+    with pytest.raises(FullError, match=f"{MOST_WAITING} others are waiting"):
+        desk.submit(lambda: None)
+    cleaned = desk.submit(lambda: None, always=True)
+    for job in reversed(jobs):
+        desk.stop(job)
+    wait(cleaned)
+    assert cleaned.state == "done"
+
+
+def test_closing_stops_everything_and_tells_if_the_worker_does_not_listen() -> None:
+    desk = Desk(lambda _: None)
+    working, waiting = desk.submit(until_stopped), desk.submit(until_stopped)
+    assert desk.close(5)
+    assert {working.state, waiting.state} == {"stopped"}
+    deaf, heard = Desk(lambda _: None), threading.Event()
+    job = deaf.submit(heard.wait)
+    while job.state == "waiting":
+        time.sleep(0.005)
+    assert not deaf.close(0.05)
+    heard.set()
+    assert deaf.close(5)
