@@ -14,7 +14,6 @@ from refsav.annotators.bundles.plan import extend_plan, read_plan
 from refsav.annotators.bundles.source_changes import take_up_changed
 from refsav.annotators.engines.engine import ServersDownError
 from refsav.annotators.gallery import index as gallery_index
-from refsav.commands.summary import plural
 from refsav.datasets.official import evaluation_export as official_evaluation
 from refsav.datasets.official import export_report as official_report
 from refsav.datasets.official import training_export as official
@@ -43,6 +42,7 @@ from refsav.flows.running.task_runner import for_each_process, refuse_runner, ta
 from refsav.flows.statistics_task import write_statistics
 from refsav.lock import exclusive
 from refsav.logs import json_lines
+from refsav.plural import plural
 
 TRIED_AGAIN_AFTER_S: list[float] = [20, 120]
 """When a bundle is tried again that stopped because its servers were down."""

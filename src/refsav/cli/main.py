@@ -216,8 +216,8 @@ def _build_config(path: Path | None, overrides: Overrides) -> BuildConfig:
 def _make_scenes(folder: Path, config: SynthConfig) -> None:
     from rich.progress import track
 
-    from refsav.commands.summary import plural
     from refsav.datasets.synthetic.write_scenes import write_scenes
+    from refsav.plural import plural
 
     scenes = write_scenes(folder, config)
     for _ in track(scenes, "making scenes", total=config.videos, console=err, disable=not err.is_terminal):

@@ -19,6 +19,7 @@ from refsav.datasets.run.run_directory import RunDirectory
 from refsav.datasets.statistics.problems import read_problems
 from refsav.datasets.statistics.review_summary import ReviewSummary
 from refsav.datasets.statistics.run_statistics import Statistics
+from refsav.plural import plural
 
 PROBLEMS_SHOWN = 10
 """Lines of problems.txt that the terminal shows; a build of 50,000 videos may have many."""
@@ -111,11 +112,6 @@ def print_remaining(console: Console, left: Remaining) -> None:
             f"[yellow]not finished:[/] {left.videos} of {left.of_videos} videos"
             f" ({left.bundles} of {left.of_bundles} bundles) are not done yet; the same build goes on from here"
         )
-
-
-def plural(count: int, word: str) -> str:
-    """Give the word as it stands after the number."""
-    return word if count == 1 else f"{word}s"
 
 
 def as_typed(program: str) -> str:
