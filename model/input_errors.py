@@ -1,4 +1,4 @@
-"""Errors of a model's input that lies in memory; of what lies on disk, RecordError tells."""
+"""Errors in a model's input in memory; RecordError reports what is on disk."""
 
 from refsav.errors import RefSavError
 
@@ -9,11 +9,4 @@ class InputError(RefSavError):
     """An input that a model cannot be given: one problem, one fix."""
 
     def __init__(self, problem: str, fix: str) -> None:
-        self.problem = problem
-        self.fix = fix
-        super().__init__(f"{problem}\n  fix: {fix}")
-
-    @property
-    def line(self) -> str:
-        """The error on one line, as it is kept in records and logs."""
-        return str(self).replace("\n  fix: ", "; fix: ")
+        super().__init__(problem, fix=fix)
