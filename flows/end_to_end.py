@@ -14,7 +14,7 @@ from refsav.flows.build import build_ref_sav
 from refsav.flows.config.end_to_end import EndToEndConfig, EndToEndRun
 from refsav.flows.train import train_sa2va
 from refsav.lock import exclusive
-from refsav.model.training.paths import TrainRun
+from refsav.model.training.paths import TrainingDirectory
 from refsav.model.training.run import save_untrained
 from refsav.model.training_config import TrainConfig
 
@@ -62,7 +62,7 @@ def end_to_end(source: Path, run: Path, config: EndToEndConfig) -> Outcome:
 @task
 def keep_untrained(config: TrainConfig, run: Path) -> Path:
     """Keep the model as it is before training, beside what comes out."""
-    return save_untrained(TrainRun(run), config)
+    return save_untrained(TrainingDirectory(run), config)
 
 
 @task
@@ -74,7 +74,7 @@ def publish_outcome(places: EndToEndRun, results: dict[str, Result]) -> Outcome:
         places.root.name,
         outcome,
         gallery=RunDirectory(places.dataset).report / "index.html",
-        curve=TrainRun(places.training).curve,
+        curve=TrainingDirectory(places.training).curve,
         strips=sorted((places.benchmark("trained") / STRIPS).glob("*.jpg")),
     )
     outcome.write(places.outcome)  # last: then all is there

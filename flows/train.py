@@ -18,7 +18,7 @@ from refsav.extras import require
 from refsav.files import write_text
 from refsav.flows.reporting.artifacts import ProgressArtifact, publish_picture
 from refsav.flows.reporting.notifications import announced
-from refsav.model.training.paths import TrainRun
+from refsav.model.training.paths import TrainingDirectory
 from refsav.model.training.step_log import StepFile
 from refsav.model.training_config import TrainConfig
 from refsav.stopping import look
@@ -49,7 +49,7 @@ def train_sa2va(config: TrainConfig, run: Path, *, cpu: bool = False, launcher: 
     require("train", *PACKAGES)
     from refsav.model.training.run import is_trained
 
-    directory = TrainRun(run)
+    directory = TrainingDirectory(run)
     if not is_trained(directory, config):
         learn(config, run, cpu=cpu, launcher=launcher)
     show_curve(run)
@@ -74,7 +74,7 @@ def learn(config: TrainConfig, run: Path, *, cpu: bool, launcher: str) -> None:
             with suppress(subprocess.TimeoutExpired):
                 process.wait(LOOK_EVERY_S)
             look()
-            percent = _percent_done(TrainRun(run), config)
+            percent = _percent_done(TrainingDirectory(run), config)
             for _ in range(percent - shown):
                 artifact.advance()
             shown = max(shown, percent)
@@ -83,7 +83,7 @@ def learn(config: TrainConfig, run: Path, *, cpu: bool, launcher: str) -> None:
         raise RefSavError(f"{run}: the training ended with status {process.returncode}\n  fix: {fix}")
 
 
-def _percent_done(run: TrainRun, config: TrainConfig) -> int:
+def _percent_done(run: TrainingDirectory, config: TrainConfig) -> int:
     learning, last = config.learning, StepFile.last(run.metrics)
     done = last.get("step", 0) / learning.steps if learning.steps else last.get("epoch", 0.0) / learning.epochs
     return min(100, int(100 * done))
@@ -109,6 +109,6 @@ def show_curve(run: Path) -> None:
     """Draw the losses."""
     from refsav.model.training.loss_curve import draw_curve
 
-    directory = TrainRun(run)
+    directory = TrainingDirectory(run)
     draw_curve(directory)
     publish_picture(f"{run.parent.name} {run.name} curve", "Losses of the training", directory.curve)

@@ -7,7 +7,7 @@ from pathlib import Path
 from refsav.benchmarks.speed.ratios import Bar, Measurement, Quantity, Ratio
 from refsav.benchmarks.speed.scale import fail_if_failed, make_scenes, start_command
 from refsav.model.training.metrics import RECENT_STEPS
-from refsav.model.training.paths import TrainRun
+from refsav.model.training.paths import TrainingDirectory
 from refsav.model.training.step_log import StepFile
 from refsav.model.training_config import TrainConfig
 
@@ -25,7 +25,7 @@ def measure_training(config: Path, work: Path, rounds: int = 5) -> Measurement:
     Raises:
         BuildFailedError: If the build or the training fails.
     """
-    scenes, dataset, run = make_scenes(work / "scenes", VIDEOS), work / "dataset", TrainRun(work / "training")
+    scenes, dataset, run = make_scenes(work / "scenes", VIDEOS), work / "dataset", TrainingDirectory(work / "training")
     environment = {**os.environ, "PREFECT_HOME": str(work / "prefect")}
     fail_if_failed(start_command(["build", str(scenes), str(dataset)], environment))
     layer = work / "data.toml"

@@ -3,23 +3,24 @@
 import hashlib
 import json
 import tomllib
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Literal
 
-import tomli_w
 from pydantic import Field
 
 from refsav.annotators.bundles.bundle_task import AnnotationConfig
 from refsav.annotators.bundles.plan import read_plan
 from refsav.annotators.engines.config import EngineConfig
 from refsav.annotators.gallery.bundle_pages import ReportConfig
-from refsav.config import Config, leaves
+from refsav.config import Config
 from refsav.datasets.run.run_directory import RunDirectory
 from refsav.datasets.shards.plan import ShardConfig
 from refsav.datasets.shards.splits import SplitConfig
 from refsav.errors import ConfigError
 from refsav.files import write_text
+from refsav.tied_settings import changed_settings, installed_versions, refuse_if_changed, value_at, write_record
 
 LIBRARIES = ("refsav", "prefect", "pyarrow", "opencv-python-headless", "av", "pycocotools", "webdataset", "openai")
 
@@ -91,11 +92,11 @@ def keep_settings(run: RunDirectory, source: Path, config: BuildConfig, imported
     content = {
         "source": str(source),
         "imported": imported,
-        "versions": {name: version(name) for name in LIBRARIES},
+        "versions": installed_versions(LIBRARIES),
         "prompts": {task: prompt.digest for task, prompt in sorted(prompts.items())},
         "config": config.model_dump(mode="json"),
     }
-    write_text(run.settings, tomli_w.dumps(content))
+    write_record(run.settings, content)
 
 
 def read_settings(run: RunDirectory) -> tuple[Path, BuildConfig]:
@@ -134,23 +135,14 @@ def refuse_changes(run: RunDirectory, source: Path, config: BuildConfig, importe
     _refuse_other_origin(run, before["imported"], imported)
     if before["source"] != str(source):
         _refuse_other_source(run, before["source"], source)
-    now = config.model_dump(mode="json")
-    changes = [
-        f"  {key}: was {old!r}, now {new!r}"
-        for key, _ in leaves(BuildConfig)
-        if _is_tied(key, imported)
-        for old, new in [(_value(before["config"], key), _value(now, key))]
-        if old != new
-    ]
+    changes = changed_settings(before["config"], config, partial(_is_tied, imported=imported))
     changes += [
-        f"  the prompt {task} has changed"
+        f"the prompt {task} has changed"
         for task, prompt in config.stages.load_prompts().items()
         if before["prompts"].get(task) != prompt.digest
     ]
-    if changes:
-        told = "\n".join(changes)
-        fix = "use the settings of before, or build into a new run directory"
-        raise ConfigError(f"{run.settings}: this run was begun with other settings\n{told}\n  fix: {fix}")
+    fix = "use the settings of before, or build into a new run directory"
+    refuse_if_changed(run.settings, "run", changes, fix)
 
 
 def _is_tied(key: str, imported: str) -> bool:
@@ -192,7 +184,7 @@ def _load(path: Path) -> dict[str, Any]:
         raise _damaged(path, f"cannot be used: {error}") from None
     tables = ("prompts", "config", *(f"config.{table}" for table in BuildConfig.model_fields))
     for key, kind in {"source": str, "imported": str, **dict.fromkeys(tables, dict)}.items():
-        if not isinstance(_value(content, key), kind):  # a table less would be read as all its defaults
+        if not isinstance(value_at(content, key), kind):  # a table less would be read as all its defaults
             raise _damaged(path, f"is not whole: {key} is missing")
     return content
 
@@ -200,9 +192,3 @@ def _load(path: Path) -> dict[str, Any]:
 def _damaged(path: Path, problem: str) -> ConfigError:
     fix = "put it back as it was, or delete it and run the same refsav build or import with the same settings again"
     return ConfigError(f"{path}: {problem}\n  fix: {fix}")
-
-
-def _value(table: Any, dotted: str) -> Any:  # noqa: ANN401 - TOML holds anything
-    for part in dotted.split("."):
-        table = table.get(part) if isinstance(table, dict) else None
-    return table

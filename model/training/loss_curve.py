@@ -3,14 +3,14 @@
 from matplotlib.figure import Figure
 
 from refsav.files import appearing
-from refsav.model.training.paths import VALIDATION, TrainRun
+from refsav.model.training.paths import VALIDATION, TrainingDirectory
 from refsav.model.training.step_log import StepFile
 from refsav.model.training_step.forward import PARTS
 
 SIZE_INCHES = (8.0, 3.6)
 
 
-def draw_curve(run: TrainRun) -> None:
+def draw_curve(run: TrainingDirectory) -> None:
     """Write RUN/curve.png of what RUN/metrics.jsonl holds.
 
     Raises:

@@ -18,7 +18,7 @@ VALIDATION = "held_out_mean_iou"
 
 
 @dataclass(frozen=True, slots=True)
-class TrainRun:
+class TrainingDirectory:
     """Paths of one training. Knows names, reads and writes nothing."""
 
     root: Path

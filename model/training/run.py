@@ -16,7 +16,7 @@ from refsav.model.training.distributed import as_first_finds, begin_curves, find
 from refsav.model.training.initial_model import open_origin
 from refsav.model.training.loop import Step, Training
 from refsav.model.training.metrics import Metrics, Watch
-from refsav.model.training.paths import VALIDATION, TrainRun
+from refsav.model.training.paths import VALIDATION, TrainingDirectory
 from refsav.model.training.run_settings import digests_of, refuse_changes, write_settings
 from refsav.model.training.skipped_examples import LeftOut
 from refsav.model.training.step_log import StepFile
@@ -46,7 +46,7 @@ def _silent(_: object) -> None:
 
 
 def train(
-    run: TrainRun,
+    run: TrainingDirectory,
     config: TrainConfig,
     heard: Callable[[Progress], None],
     *,
@@ -96,7 +96,7 @@ def train(
         accelerator.end_training()
 
 
-def is_trained(run: TrainRun, config: TrainConfig) -> bool:
+def is_trained(run: TrainingDirectory, config: TrainConfig) -> bool:
     """Tell whether a run holds the trained model of a configuration already.
 
     Raises:
@@ -109,7 +109,7 @@ def is_trained(run: TrainRun, config: TrainConfig) -> bool:
     return True
 
 
-def save_untrained(run: TrainRun, config: TrainConfig) -> Path:
+def save_untrained(run: TrainingDirectory, config: TrainConfig) -> Path:
     """Write the model as the training of a run begins with it, to be compared with what comes out; give its folder.
 
     Raises:
@@ -131,7 +131,7 @@ def save_untrained(run: TrainRun, config: TrainConfig) -> Path:
 
 
 @contextmanager
-def _alone(run: TrainRun, accelerator: Accelerator) -> Iterator[None]:
+def _alone(run: TrainingDirectory, accelerator: Accelerator) -> Iterator[None]:
     """Hold the run directory for this training; what a kill has left half-written goes."""
     if not accelerator.is_main_process:
         yield
@@ -144,7 +144,9 @@ def _alone(run: TrainRun, accelerator: Accelerator) -> Iterator[None]:
 class _Watched:
     """A training that is written down, validated and saved whenever it is due."""
 
-    def __init__(self, run: TrainRun, config: TrainConfig, training: Training, told: Callable[[str], None]) -> None:
+    def __init__(
+        self, run: TrainingDirectory, config: TrainConfig, training: Training, told: Callable[[str], None]
+    ) -> None:
         self._run, self._config, self._training, self._told = run, config, training, told
         self._first = training.accelerator.is_main_process
         self._watch = Watch(every=config.watching.every, batch=config.learning.batch, steps=training.steps)

@@ -1,20 +1,16 @@
-"""The record of what a training was begun with, in its run directory: one that goes on, or is done, is that one."""
+"""The settings of a training, recorded in its run directory: it resumes only with the same settings, model and data."""
 
 import tomllib
 from collections.abc import Mapping
-from contextlib import suppress
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-import tomli_w
-
-from refsav.config import leaves
 from refsav.datasets.training_examples.mixture import Mixture
 from refsav.errors import ConfigError
-from refsav.files import digest_of, write_text
+from refsav.files import digest_of
 from refsav.model.training.initial_model import digest_of_origin
 from refsav.model.training_config import TrainConfig
+from refsav.tied_settings import changed_settings, installed_versions, refuse_if_changed, write_record
 
 LIBRARIES = ("refsav", "torch", "transformers", "sam2", "accelerate", "peft")
 
@@ -29,15 +25,15 @@ FREE_KEYS = frozenset(
         "data.bad_share",
     }
 )
-"""What may change while a training goes on: it learns the same."""
+"""Keys and tables that may change when a training resumes: they do not change what it learns."""
 
 
 def digests_of(config: TrainConfig, data: Mixture) -> dict[str, str]:
-    """Digest of what the configuration only points at, by the key that does: the model to begin with, each source.
+    """Digests of what the configuration only points to, by configuration key: the initial model and each data source.
 
     Raises:
-        ConfigError: If the model's file of sizes cannot be used.
-        RecordError: If there is no such checkpoint.
+        ConfigError: If the TOML file of model sizes cannot be used.
+        RecordError: If the checkpoint is missing or cannot be read.
     """
     sources = enumerate(share.source for share in data.shares)
     return {
@@ -48,60 +44,40 @@ def digests_of(config: TrainConfig, data: Mixture) -> dict[str, str]:
 
 def write_settings(path: Path, config: TrainConfig, digests: Mapping[str, str]) -> None:
     """Write a run's training.toml. Raises DiskError."""
-    content = {"versions": _versions(), "digests": dict(digests), "config": config.model_dump(mode="json")}
-    write_text(path, tomli_w.dumps(content))
+    versions = installed_versions(LIBRARIES)
+    write_record(path, {"versions": versions, "digests": dict(digests), "config": config.model_dump(mode="json")})
 
 
 def refuse_changes(path: Path, config: TrainConfig, digests: Mapping[str, str]) -> None:
-    """Make sure that a run was begun with these settings, this model and this data.
+    """Make sure that a training resumes with its own settings, initial model and data.
 
     Args:
-        path: Its training.toml.
-        config: As it is now.
-        digests: Likewise, as `digests_of` gives them.
+        path: The training.toml of the run.
+        config: The configuration now.
+        digests: The digests now, from `digests_of`.
 
     Raises:
-        ConfigError: If it was not; what differs is named. Likewise if the file is damaged.
+        ConfigError: If anything differs, with a list of the differences, or if the file is damaged.
     """
     before, digests_before = read_settings(path)
-    now = config.model_dump(mode="json")
-    told = [f"  {key}: was {old!r}, now {new!r}" for key, old, new in _differences(before, now)]
+    changes = changed_settings(before, config, _is_tied)
     known = digests_before.items()
-    told += [f"  {key}: holds something else than before" for key, old in known if digests.get(key, old) != old]
-    if told:
-        fix = f"use those of before, train into a new run directory, or remove {path.parent} to train anew"
-        changes = "\n".join(told)
-        raise ConfigError(f"{path}: this training was begun with other settings\n{changes}\n  fix: {fix}")
-
-
-def _versions() -> dict[str, str]:
-    """Versions of the libraries that are installed: without LoRA, peft need not be."""
-    found = {}
-    for name in LIBRARIES:
-        with suppress(PackageNotFoundError):
-            found[name] = version(name)
-    return found
+    changes += [f"{key}: holds something else than before" for key, old in known if digests.get(key, old) != old]
+    fix = f"use those of before, train into a new run directory, or remove {path.parent} to train anew"
+    refuse_if_changed(path, "training", changes, fix)
 
 
 def read_settings(path: Path) -> tuple[dict[str, Any], dict[str, str]]:
-    """Read the configuration of a run, and the digests beside it. Raises ConfigError."""
+    """Read the configuration of a run and its digests. Raises ConfigError."""
     try:
         content = tomllib.loads(path.read_text(encoding="utf-8"))
         config, digests = content["config"], dict(content["digests"])
         TrainConfig.from_mapping(config, str(path))
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError, KeyError, TypeError, ValueError) as error:
         fix = "put it back as it was, or train into a new run directory"
-        raise ConfigError(f"{path}: cannot be used: {error!r}\n  fix: {fix}") from None
+        raise ConfigError(f"cannot be used: {error!r}", fix=fix, path=path) from None
     return dict(config), digests
 
 
-def _differences(before: dict[str, Any], now: dict[str, Any]) -> list[tuple[str, Any, Any]]:
-    tied = [key for key, _ in leaves(TrainConfig) if key.split(".")[0] not in FREE_TABLES and key not in FREE_KEYS]
-    values = [(key, _value(before, key), _value(now, key)) for key in tied]
-    return [(key, old, new) for key, old, new in values if old != new]
-
-
-def _value(table: Any, dotted: str) -> Any:  # noqa: ANN401 - TOML holds anything
-    for part in dotted.split("."):
-        table = table.get(part) if isinstance(table, dict) else None
-    return table
+def _is_tied(key: str) -> bool:
+    return key.split(".")[0] not in FREE_TABLES and key not in FREE_KEYS

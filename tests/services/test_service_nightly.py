@@ -8,7 +8,7 @@ import pytest
 from refsav.datasets.synthetic.scene import SynthConfig
 from refsav.datasets.synthetic.write_scenes import write_scenes
 from refsav.flows.config.nightly import NightlyConfig, NightlyRun
-from refsav.model.training.paths import TrainRun
+from refsav.model.training.paths import TrainingDirectory
 from refsav.model.training.step_log import StepFile
 from tests.flows.test_end_to_end import loop_config
 from tests.support.prefect_service import service, until
@@ -59,9 +59,9 @@ def nightly_config() -> NightlyConfig:
     return NightlyConfig(**settings, gates={"min_new_expressions": 1})
 
 
-def training(nights: Path) -> TrainRun:
+def training(nights: Path) -> TrainingDirectory:
     (found,) = nights.glob("trials/*/training")
-    return TrainRun(found)
+    return TrainingDirectory(found)
 
 
 def last_checkpoint(nights: Path) -> int:

@@ -29,9 +29,9 @@ def train(run: Path, config: "TrainConfig", *, cpu: bool) -> None:
         require("train", "peft")
     with err.status("loading", spinner="line"):
         from refsav.model.training import run as training_run
-        from refsav.model.training.paths import TrainRun
+        from refsav.model.training.paths import TrainingDirectory
 
-    directory = TrainRun(run)
+    directory = TrainingDirectory(run)
     if training_run.is_trained(directory, config):
         out.print(f"trained already: {escape(str(directory.model))}")
         return

@@ -18,7 +18,7 @@ from refsav.datasets.training_examples.weighted_source import Share
 from refsav.datasets.training_sources.config import open_mixture
 from refsav.model.training.errors import TrainingError
 from refsav.model.training.loop import Training
-from refsav.model.training.paths import TrainRun
+from refsav.model.training.paths import TrainingDirectory
 from refsav.model.training.run import train
 from refsav.model.training_config import LearnsConfig, LoraConfig, LossConfig, TrainConfig, TrainingConfig
 from refsav.model.training_step.data_loader import Plan
@@ -125,9 +125,9 @@ def train_with_a_bad_picture(rank: int, folder: Path) -> None:
     told: list[str] = []
     strict = TrainConfig.from_toml(folder / "train.toml", {"data.bad_share": 0.0})
     with pytest.raises(TooManyBadError, match="1 examples cannot be used of 2"):
-        train(TrainRun(folder / "strict"), strict, lambda _: None, told=told.append, cpu=True)
+        train(TrainingDirectory(folder / "strict"), strict, lambda _: None, told=told.append, cpu=True)
     train(
-        TrainRun(folder / "run"),
+        TrainingDirectory(folder / "run"),
         TrainConfig.from_toml(folder / "train.toml"),
         lambda _: None,
         told=told.append,

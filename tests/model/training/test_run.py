@@ -14,7 +14,7 @@ from refsav.datasets.training_examples.mixture import TooManyBadError
 from refsav.errors import ConfigError
 from refsav.lock import LockedError, exclusive
 from refsav.model.sa2va import Sa2VA
-from refsav.model.training.paths import TrainRun
+from refsav.model.training.paths import TrainingDirectory
 from refsav.model.training.run import Progress, train
 from refsav.model.training_config import TrainConfig
 from tests.support.data.training_data import pocket, write_config, write_own_images
@@ -50,7 +50,7 @@ def undisturbed(data: Path) -> Path:
     held_out = {"validation.every": 3, "validation.examples": 3, "checkpoints.every": 2}
     config = config_of(data, **held_out)
     config = config.model_copy(update={"validation": config.validation.model_copy(update={"data": config.data})})
-    train(TrainRun(data / "whole"), config, told.append, cpu=True)
+    train(TrainingDirectory(data / "whole"), config, told.append, cpu=True)
     assert [one.step.number for one in told] == [1, 2, 3, 4, 5] and told[-1].left_s == 0
     assert [one.saved and one.saved.name for one in told] == [None, "step-000002", None, "step-000004", "step-000005"]
     return data / "whole"
@@ -80,20 +80,20 @@ def test_held_out_examples_that_cannot_be_used_are_told_and_judged(data: Path, t
         return config.model_copy(update={"validation": config.validation.model_copy(update={"data": held_out})})
 
     told: list[str] = []
-    train(TrainRun(tmp_path / "run"), allowing(0.01), silent, told=told.append, cpu=True)
+    train(TrainingDirectory(tmp_path / "run"), allowing(0.01), silent, told=told.append, cpu=True)
     assert any(line.startswith("left out of held-out examples: own-images: ") and "3.png" in line for line in told)
     (line,) = (line for line in lines_of(tmp_path / "run") if "held_out_mean_iou" in line)
     assert line["held_out_bad_examples"] == 1
     (left_out,) = map(json.loads, (tmp_path / "run/left_out.jsonl").read_text().splitlines())
     assert left_out["held_out"] is True and "3.png" in left_out["error"]
     with pytest.raises(TooManyBadError, match=r"more than validation.data.bad_share = 0 allows"):
-        train(TrainRun(tmp_path / "strict"), allowing(0), silent, cpu=True)
+        train(TrainingDirectory(tmp_path / "strict"), allowing(0), silent, cpu=True)
 
 
 def train_slowly(run: Path, config: TrainConfig) -> None:
     """In a process of its own, so that there is time to kill it."""
     torch.set_num_threads(1)
-    train(TrainRun(run), config, lambda _: time.sleep(0.2), cpu=True)
+    train(TrainingDirectory(run), config, lambda _: time.sleep(0.2), cpu=True)
 
 
 def test_a_training_that_is_killed_goes_on_to_the_same_losses(data: Path, undisturbed: Path) -> None:
@@ -111,7 +111,7 @@ def test_a_training_that_is_killed_goes_on_to_the_same_losses(data: Path, undist
     with (run / "metrics.jsonl").open("a") as stream:
         stream.write('{"step": 4, "lo')  # as a kill in the middle of writing leaves it
     told: list[Progress] = []
-    train(TrainRun(run), config, told.append, cpu=True)
+    train(TrainingDirectory(run), config, told.append, cpu=True)
     assert told[0].step.number in (3, 5), "it goes on from a checkpoint"
     expected = [line["loss"] for line in lines_of(undisturbed) if "loss" in line]
     assert [line["loss"] for line in lines_of(run)] == expected
@@ -122,9 +122,9 @@ def test_a_training_that_is_killed_goes_on_to_the_same_losses(data: Path, undist
 
 def test_a_run_is_not_gone_on_with_with_other_settings(data: Path, undisturbed: Path) -> None:
     with pytest.raises(ConfigError, match=r"begun with other settings\n  learning.rate: was 0.0005, now 0.001\n"):
-        train(TrainRun(undisturbed), config_of(data, **{"learning.rate": 1e-3}), silent, cpu=True)
+        train(TrainingDirectory(undisturbed), config_of(data, **{"learning.rate": 1e-3}), silent, cpu=True)
     with exclusive(undisturbed), pytest.raises(LockedError):
-        train(TrainRun(undisturbed), config_of(data), silent, cpu=True)
+        train(TrainingDirectory(undisturbed), config_of(data), silent, cpu=True)
 
 
 def test_a_checkpoint_is_trained_on_with_its_mask_decoder_kept_aside(data: Path, tmp_path: Path) -> None:
@@ -132,7 +132,7 @@ def test_a_checkpoint_is_trained_on_with_its_mask_decoder_kept_aside(data: Path,
     origin.save_pretrained(tmp_path / "origin")
     changes = {"model.origin": str(tmp_path / "origin"), "learning.steps": 1, "learns.language_model": "lora"}
     config = config_of(data, **changes, **{"lora.rank": 4, "lora.alpha": 8})
-    train(TrainRun(tmp_path / "run"), config, silent, cpu=True)
+    train(TrainingDirectory(tmp_path / "run"), config, silent, cpu=True)
     trained = Sa2VA.from_pretrained(tmp_path / "run/model", device="cpu")
     assert trained.original_decoder is not None
     before, kept, now = (
@@ -143,7 +143,7 @@ def test_a_checkpoint_is_trained_on_with_its_mask_decoder_kept_aside(data: Path,
     assert not torch.equal(now["conv_s0.weight"], before["conv_s0.weight"])
     assert trained.settled().propagation == "consistent"
     train(
-        TrainRun(tmp_path / "more"),
+        TrainingDirectory(tmp_path / "more"),
         config_of(data, **{**changes, "model.origin": str(tmp_path / "run/model")}),
         silent,
         cpu=True,
