@@ -1,18 +1,16 @@
 """Training as a flow (paper, sections 3.2 and 4.1): a model learns from a dataset, and its curve is shown."""
 
-import os
 import shlex
-import signal
 import subprocess
 import sys
 import sysconfig
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from pathlib import Path
 
 import tomli_w
 from prefect import flow, task
 
+from refsav.child_process import child_process
 from refsav.errors import RefSavError
 from refsav.extras import require
 from refsav.files import write_text
@@ -27,7 +25,7 @@ from refsav.stopping import look
 
 ASKED = "asked.toml"
 PACKAGES = ("torch", "transformers", "sam2", "peft", "matplotlib")
-LOOK_EVERY_S = 2.0
+SHOW_EVERY_S = 2.0
 ENDS_WITHIN_S = 30.0
 
 
@@ -67,12 +65,13 @@ def learn(config: TrainConfig, run: Path, *, cpu: bool, launcher: str) -> None:
     write_text(asked, tomli_w.dumps(config.model_dump(mode="json")))
     started = shlex.split(launcher) or [sys.executable]
     command = [*started, f"{sysconfig.get_path('scripts')}/refsav", "train", str(asked), str(run)]
+    command = [*command, "--cpu"] if cpu else command
     artifact = ProgressArtifact(f"training of {run.parent.name} {run.name}", 100)
     shown = 0
-    with _running([*command, "--cpu"] if cpu else command) as process:
+    with child_process(command, stdout=subprocess.DEVNULL, ends_within_s=ENDS_WITHIN_S) as process:
         while process.poll() is None:
             with suppress(subprocess.TimeoutExpired):
-                process.wait(LOOK_EVERY_S)
+                process.wait(SHOW_EVERY_S)
             look()
             percent = _percent_done(TrainingDirectory(run), config)
             for _ in range(percent - shown):
@@ -87,21 +86,6 @@ def _percent_done(run: TrainingDirectory, config: TrainConfig) -> int:
     learning, last = config.learning, StepFile.last(run.metrics)
     done = last.get("step", 0) / learning.steps if learning.steps else last.get("epoch", 0.0) / learning.epochs
     return min(100, int(100 * done))
-
-
-@contextmanager
-def _running(command: list[str]) -> Iterator["subprocess.Popen[bytes]"]:
-    """Run a command in a process group of its own; whatever of it still runs when this is left is ended."""
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, start_new_session=True)
-    try:
-        yield process
-    finally:
-        for ending in (signal.SIGTERM, signal.SIGKILL):
-            if process.poll() is None:
-                with suppress(ProcessLookupError):
-                    os.killpg(process.pid, ending)
-                with suppress(subprocess.TimeoutExpired):
-                    process.wait(ENDS_WITHIN_S)
 
 
 @task

@@ -57,7 +57,7 @@ def serve(
         console.print("use it:  refsav build SOURCE RUN", config_options(part, served, server.address), soft_wrap=True)
         console.print("Ctrl-C ends it")
         status = server.process.wait()
-        raise ServerError(f"the server ended with status {status}\n{server.last_words()}")
+        raise ServerError(f"the server ended with status {status}\n{server.quoted_log()}")
 
 
 def config_options(part: Part, served: ServedModel, address: str) -> str:

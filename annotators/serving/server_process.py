@@ -1,15 +1,11 @@
-"""A vLLM server: started, waited for until it is well, and ended again: that one process and nothing else."""
+"""A vLLM server as a child process: started, awaited until it is ready, and ended with its workers."""
 
 import http.client
 import os
-import re
-import signal
-import socket
 import subprocess
 import tempfile
-import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,35 +13,40 @@ from rich.console import Console
 from rich.markup import escape
 
 from refsav.annotators.serving.profile import ServedModel, base_url, command, environment, reachable
+from refsav.child_process import (
+    end_process,
+    last_lines,
+    port_problem,
+    quoted_log,
+    start_process,
+    wait_until_ready,
+)
 from refsav.errors import ConfigError, RefSavError
 
-ENDING_S = 20.0
-"""Seconds a server has to end by itself before it is killed."""
+ENDS_WITHIN_S = 20.0
+"""Seconds that a server gets to end by itself before it is killed."""
 
-POLL_S = 0.5
-"""Seconds between two looks at a server that loads."""
-
-TOLD_LINES = 15
-"""Lines of a dead server's log that an error shows."""
+CHECK_EVERY_S = 0.5
+"""Seconds between two checks of a server that loads."""
 
 
 class ServerError(RefSavError):
-    """A server that did not come up, or went down."""
+    """A server that did not become ready, or ended."""
 
 
 @dataclass(frozen=True, slots=True)
 class RunningServer:
-    """A server that is well."""
+    """A server that answers requests."""
 
     address: str
     """For `addresses` of an engine's configuration."""
-    process: subprocess.Popen[bytes]
+    process: "subprocess.Popen[str]"
     """Leader of a process group of its own."""
     log: Path
 
-    def last_words(self) -> str:
-        """The end of its log, and where the rest is."""
-        return _last_words(self.log)
+    def quoted_log(self) -> str:
+        """Quote the end of its log for an error message, and name the log."""
+        return f"{quoted_log(self.log)}\n  fix: read the complete log, {self.log}"
 
 
 @contextmanager
@@ -61,36 +62,37 @@ def running(
     api_key: str = "",
     log: Path | None = None,
 ) -> Iterator[RunningServer]:
-    """Start a server, wait until it is well, and end it when the block is left, however it is left.
+    """Start a server, wait until it is ready, and end it when the block is left, also by an error.
 
     Args:
-        served: What is served.
+        served: The model to serve.
         console: Gets one live line while the model loads.
         python: Interpreter of vLLM's environment; empty for the command `vllm`.
         host: Address to listen on; anything but 127.0.0.1 opens the server to others.
         port: Port to listen on; 0 for the profile's.
-        ready_within_s: Seconds to wait; a large model is fetched and loaded in this time.
+        ready_within_s: Seconds to wait; a large model is downloaded and loaded in this time.
         more: Further arguments for vLLM.
-        api_key: Key that requests must bring; empty for none.
-        log: File that gets what the server says; None for a new temporary one.
+        api_key: Key that requests must bring; empty for no key.
+        log: File to append the server's output to; None for a new temporary one.
 
     Raises:
-        ConfigError: If it cannot be started at all.
-        ServerError: If it dies, or is not well in time.
+        ConfigError: If it cannot be started.
+        ServerError: If it ends, or is not ready in time.
     """
     port = port or served.port
     line = command(served, python=python, host=host, port=port, more=more)
     if served.made_by and not Path(served.model, "config.json").is_file():
         raise ConfigError(f"{served.model}: there is no model in this folder\n  fix: {served.made_by}")
-    _refuse_taken_port(host, port)
+    if problem := port_problem(host, port):
+        raise ConfigError(f"{problem}\n  fix: choose another --port")
     log = log or _new_log(served, port)
     process = _started(line, served, log, api_key)
     server = RunningServer(base_url(served, host=host, port=port), process, log)
     try:
-        _wait_until_well(server, served, host, port, console, ready_within_s)
+        _wait_until_ready(server, served, reachable(host), port, console, ready_within_s)
         yield server
     finally:
-        _end(process)
+        end_process(process, ENDS_WITHIN_S)
 
 
 def _new_log(served: ServedModel, port: int) -> Path:
@@ -99,19 +101,11 @@ def _new_log(served: ServedModel, port: int) -> Path:
     return Path(name)
 
 
-def _started(line: list[str], served: ServedModel, log: Path, api_key: str) -> subprocess.Popen[bytes]:
-    # vLLM reads its key from the environment, so that it stands in no list of processes.
+def _started(line: list[str], served: ServedModel, log: Path, api_key: str) -> "subprocess.Popen[str]":
+    # vLLM reads its key from the environment, so that no list of processes shows it.
     key = {"VLLM_API_KEY": api_key} if api_key else {}
     try:
-        with log.open("wb") as sink:
-            return subprocess.Popen(
-                line,
-                stdin=subprocess.DEVNULL,
-                stdout=sink,
-                stderr=subprocess.STDOUT,
-                env={**os.environ, **environment(served), **key},
-                start_new_session=True,
-            )
+        return start_process(line, environment={**os.environ, **environment(served), **key}, log=log)
     except OSError as error:
         raise ConfigError(
             f"{line[0]}: cannot be started: {error.strerror}\n"
@@ -120,35 +114,30 @@ def _started(line: list[str], served: ServedModel, log: Path, api_key: str) -> s
         ) from None
 
 
-def _refuse_taken_port(host: str, port: int) -> None:
-    """Make sure that whoever answers on the port later is the server that we start."""
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    try:
-        socket.create_server((host, port), family=family).close()
-    except OSError as error:
-        raise ConfigError(
-            f"{host}:{port} cannot be listened on: {error.strerror or error}\n  fix: choose another --port"
-        ) from None
-
-
-def _wait_until_well(
-    server: RunningServer, served: ServedModel, host: str, port: int, console: Console, ready_within_s: float
+def _wait_until_ready(
+    server: RunningServer, served: ServedModel, host: str, port: int, console: Console, within_s: float
 ) -> None:
-    begin = time.monotonic()
     with console.status(f"loading {served.model}") as live:
-        while not _is_well(reachable(host), port):
-            waited_s = time.monotonic() - begin
-            if server.process.poll() is not None:
-                status = server.process.returncode
-                raise ServerError(f"{served.model}: the server ended with status {status}\n{server.last_words()}")
-            if waited_s > ready_within_s:
-                raise ServerError(f"{served.model}: not well after {waited_s:.0f} s\n{server.last_words()}")
-            latest = _tail(server.log)[-1:]
-            live.update(f"loading {served.model}, {waited_s:.0f} s  [dim]{escape(''.join(latest)[-100:])}[/]")
-            time.sleep(POLL_S)
+
+        def show(waited_s: float) -> None:
+            latest = "".join(last_lines(server.log, 1))[-100:]
+            live.update(f"loading {served.model}, {waited_s:.0f} s  [dim]{escape(latest)}[/]")
+
+        state = wait_until_ready(
+            lambda: _is_healthy(host, port),
+            lambda: server.process.poll() is None,
+            within_s,
+            on_wait=show,
+            check_every_s=CHECK_EVERY_S,
+        )
+    if state == "ended":
+        status = server.process.returncode
+        raise ServerError(f"{served.model}: the server ended with status {status}\n{server.quoted_log()}")
+    if state == "late":
+        raise ServerError(f"{served.model}: not ready after {within_s:.0f} s\n{server.quoted_log()}")
 
 
-def _is_well(host: str, port: int) -> bool:
+def _is_healthy(host: str, port: int) -> bool:
     connection = http.client.HTTPConnection(host, port, timeout=5)
     try:
         connection.request("GET", "/health")
@@ -157,28 +146,3 @@ def _is_well(host: str, port: int) -> bool:
         return False
     finally:
         connection.close()
-
-
-def _end(process: subprocess.Popen[bytes]) -> None:
-    """End a server and the workers in its process group; what does not go by itself is killed."""
-    with suppress(ProcessLookupError):
-        os.killpg(process.pid, signal.SIGTERM)
-    with suppress(subprocess.TimeoutExpired):
-        process.wait(ENDING_S)
-    with suppress(ProcessLookupError):
-        os.killpg(process.pid, signal.SIGKILL)
-    process.wait()
-
-
-def _tail(log: Path) -> list[str]:
-    """The last lines of a log, without colours."""
-    with log.open("rb") as stream:
-        stream.seek(max(0, log.stat().st_size - 32768))
-        text = stream.read().decode("utf-8", "replace")
-    lines = (re.sub(r"\x1b\[[0-9;]*m", "", line).rstrip() for line in re.split(r"[\r\n]+", text))
-    return [line for line in lines if line]
-
-
-def _last_words(log: Path) -> str:
-    told = "\n".join(f"  | {line}" for line in _tail(log)[-TOLD_LINES:])
-    return f"{told}\n  fix: the whole log is {log}"

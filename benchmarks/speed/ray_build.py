@@ -14,6 +14,7 @@ from typing import Any
 from refsav.benchmarks.speed.ratios import Bar, Measurement, Quantity, Ratio, in_turns
 from refsav.benchmarks.speed.ray_cluster import LOOPBACK, ray_cluster
 from refsav.benchmarks.speed.scale import BuildFailedError, fail_if_failed, make_scenes, start_command
+from refsav.child_process import child_process
 from refsav.errors import RefSavError
 from refsav.extras import require
 
@@ -116,12 +117,8 @@ def simulated(run: Path, kind: str, bundles: int, environment: Mapping[str, str]
 def _prefect(environment: Mapping[str, str]) -> Iterator[dict[str, str]]:
     """Run the server that a build would start for itself; yield where it is, for the environment of a build."""
     line = [sys.executable, "-P", "-m", "refsav.flows.running.prefect_server", str(os.getpid())]
-    server = subprocess.Popen(line, env=environment, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
-    with server:
-        try:
-            port = server.stdout.readline().strip() if server.stdout else ""
-            if not port.isdecimal():
-                raise BuildFailedError("Prefect's server did not come up: see prefect server start")
-            yield {"PREFECT_API_URL": f"http://127.0.0.1:{port}/api"}
-        finally:
-            server.terminate()
+    with child_process(line, environment=environment, log=Path(os.devnull), stdout=subprocess.PIPE) as server:
+        port = server.stdout.readline().strip() if server.stdout else ""
+        if not port.isdecimal():
+            raise BuildFailedError("Prefect's server did not start\n  fix: see what `prefect server start` prints")
+        yield {"PREFECT_API_URL": f"http://127.0.0.1:{port}/api"}

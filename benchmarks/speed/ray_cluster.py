@@ -1,6 +1,6 @@
-"""A Ray cluster of several nodes on this machine, all of it on 127.0.0.1, for as long as it is wanted.
+"""A Ray cluster of several nodes on this machine, reachable on 127.0.0.1 only, for the length of a block.
 
-As a process that ends with its input, for a head and two nodes of one core:
+As a process that ends when its input is closed, with a head and two nodes of one core:
     python -m refsav.benchmarks.speed.ray_cluster 1 1
 """
 
@@ -10,26 +10,26 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
-import psutil
-
+from refsav.child_process import child_process
 from refsav.errors import RefSavError
 
 LOOPBACK = {"RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0", "RAY_USAGE_STATS_ENABLED": "0", "RAY_AUTH_MODE": "token"}
-"""Ray's switch for a cluster that listens on 127.0.0.1 only; no word to its makers; its own token as key."""
+"""Environment that makes Ray listen on 127.0.0.1 only, send no usage statistics, and require its own token."""
 ENDS_WITHIN_S = 60.0
 
 
 class ClusterStartError(RefSavError):
-    """The cluster did not come up."""
+    """The cluster did not start."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Cluster:
-    """A cluster that runs. Whoever uses it needs LOOPBACK in the environment."""
+    """A cluster that runs. Clients need LOOPBACK in their environment."""
 
     address: str
     nodes: tuple[int, ...]
@@ -41,51 +41,34 @@ def ray_cluster(*cores: int, pinned: bool = False) -> Iterator[Cluster]:
     """Run a head without cores, and a node for each number of cores.
 
     Args:
-        cores: How many cores a node offers.
-        pinned: Keep each node to as many cores of this machine as it offers, as a container of that size does. Ray
-            itself counts cores and keeps nobody to them.
+        cores: Number of cores that each node offers.
+        pinned: Restrict each node to as many cores of this machine as it offers, as a container of that size does. Ray
+            itself counts cores and restricts no process to them.
 
     Raises:
-        ClusterStartError: If it does not come up, or has more cores than this machine.
+        ClusterStartError: If it does not start, or has more cores than this machine.
     """
     if pinned and sum(cores) > len(os.sched_getaffinity(0)):
         raise ClusterStartError(
             f"this machine has {len(os.sched_getaffinity(0))} cores, not the {sum(cores)} of the nodes"
         )
-    with tempfile.TemporaryDirectory(prefix="ray-", ignore_cleanup_errors=True) as folder:  # sockets' paths are short
-        process = subprocess.Popen(
-            [sys.executable, "-P", "-m", __name__, *map(str, cores), *(["--pinned"] if pinned else [])],
-            env={**os.environ, **LOOPBACK, "RAY_TMPDIR": folder},
-            stdin=subprocess.PIPE,
+    command = [sys.executable, "-P", "-m", __name__, *map(str, cores), *(["--pinned"] if pinned else [])]
+    with (
+        tempfile.TemporaryDirectory(prefix="ray-", ignore_cleanup_errors=True) as folder,  # sockets' paths are short
+        child_process(
+            command,
+            environment={**os.environ, **LOOPBACK, "RAY_TMPDIR": folder},
+            log=Path(os.devnull),
+            stdin=subprocess.PIPE,  # closed to end the cluster
             stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            text=True,
-            start_new_session=True,
-        )
-        try:
-            lines = (line.split() for line in process.stdout or ())
-            address, *nodes = next((words[1:] for words in lines if words[:1] == ["cluster"]), [""])
-            if not address:
-                raise ClusterStartError(f"no Ray cluster came up\n  fix: see what `python -m {__name__} 1 1` says")
-            yield Cluster(address=address, nodes=tuple(map(int, nodes)))
-        finally:
-            _end(process)
-
-
-def _end(process: "subprocess.Popen[str]") -> None:
-    everybody: list[psutil.Process | subprocess.Popen[str]] = [process]
-    with suppress(psutil.Error):
-        everybody += psutil.Process(process.pid).children(recursive=True)
-    if process.stdin:
-        process.stdin.close()  # its sign
-    with suppress(subprocess.TimeoutExpired):
-        process.wait(ENDS_WITHIN_S)
-    for left in everybody:
-        with suppress(psutil.Error):
-            left.kill()
-    process.wait()
-    if process.stdout:
-        process.stdout.close()
+            ends_within_s=ENDS_WITHIN_S,
+        ) as process,
+    ):
+        lines = (line.split() for line in process.stdout or ())
+        address, *nodes = next((words[1:] for words in lines if words[:1] == ["cluster"]), [""])
+        if not address:
+            raise ClusterStartError(f"no Ray cluster started\n  fix: see what `python -m {__name__} 1 1` prints")
+        yield Cluster(address=address, nodes=tuple(map(int, nodes)))
 
 
 def _serve(cores: Sequence[int], pinned: bool) -> None:
@@ -97,7 +80,7 @@ def _serve(cores: Sequence[int], pinned: bool) -> None:
     free, raylets = sorted(there), []
     for count in cores:
         if pinned:
-            os.sched_setaffinity(0, [free.pop(0) for _ in range(count)])  # what a thread starts, inherits it
+            os.sched_setaffinity(0, [free.pop(0) for _ in range(count)])  # processes started by this thread inherit it
         raylets.append(nodes.add_node(num_cpus=count, **small).all_processes["raylet"][0].process.pid)
         os.sched_setaffinity(0, there)
     print("cluster", nodes.address, *raylets, flush=True)  # what the parent waits for

@@ -1,4 +1,4 @@
-"""What `refsav up` tells Prefect's server gets there, also when the server's database is locked for a moment."""
+"""The requests of `refsav up` reach Prefect's server, also when the server's database is locked for a moment."""
 
 import json
 import threading
@@ -39,13 +39,13 @@ def address() -> Iterator[str]:
         server.shutdown()
 
 
-def test_a_locked_database_is_asked_again(address: str) -> None:
+def test_a_request_is_repeated_while_the_database_is_locked(address: str) -> None:
     with PrefectApi(address) as api:
         assert api.crash_runs("refsav", {"alive"}) == 1
     assert Busy.asked == ["/api/flow_runs/filter"] * 2 + ["/api/flow_runs/dead/set_state"] * 2
 
 
-def test_a_database_that_stays_locked_is_told(address: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(prefect_api, "TRIED_FOR_S", -1.0)
+def test_a_database_that_stays_locked_is_reported(address: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(prefect_api, "RETRIES_FOR_S", -1.0)
     with PrefectApi(address) as api, pytest.raises(httpx.HTTPStatusError, match="503"):
         api.crash_runs("refsav", ())

@@ -1,4 +1,4 @@
-"""What `refsav down` ends: all that was started and whatever that has started, and nobody who has its id later."""
+"""`refsav down` ends everything that was started and its descendants, and no process that reuses an id."""
 
 import json
 import os
@@ -13,7 +13,7 @@ import pytest
 
 from refsav.errors import ConfigError, RecordError
 from refsav.lock import LockedError, exclusive
-from refsav.service.folder import Service, ServiceFolder
+from refsav.service.directory import Service, ServiceDirectory
 from refsav.service.marked_processes import MARK, is_marked, marked
 from refsav.service.service import start, stop
 
@@ -22,21 +22,21 @@ PARENT = "import subprocess, sys; subprocess.run([sys.executable, '-c', 'import 
 
 
 @pytest.fixture
-def folder(tmp_path: Path) -> ServiceFolder:
+def directory(tmp_path: Path) -> ServiceDirectory:
     (tmp_path / "Süd 1").mkdir()
-    return ServiceFolder(tmp_path / "Süd 1")
+    return ServiceDirectory(tmp_path / "Süd 1")
 
 
 @pytest.fixture
-def worker(folder: ServiceFolder) -> Iterator["subprocess.Popen[bytes]"]:
+def worker(directory: ServiceDirectory) -> Iterator["subprocess.Popen[bytes]"]:
     """What `up` has started last, and written down."""
-    environment = {**os.environ, MARK: folder.mark("worker")}
+    environment = {**os.environ, MARK: directory.mark("worker")}
     with subprocess.Popen([sys.executable, "-c", PARENT], env=environment, start_new_session=True) as process:
-        while len(marked(folder.mark("worker"))) < 2:
+        while len(marked(directory.mark("worker"))) < 2:
             pass
-        folder.write(Service(address="http://127.0.0.1:1", processes={"worker": process.pid}))
+        directory.write(Service(address="http://127.0.0.1:1", processes={"worker": process.pid}))
         yield process
-        for one in marked(folder.mark("worker")):
+        for one in marked(directory.mark("worker")):
             one.kill()
 
 
@@ -51,80 +51,80 @@ def lives(process: psutil.Process) -> bool:
     return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
 
 
-def test_a_process_is_known_by_its_mark(folder: ServiceFolder, worker: "subprocess.Popen[bytes]") -> None:
-    service = folder.read()
-    assert folder.runs(service, "worker") and not folder.runs(service, "server")
-    assert not is_marked(worker.pid, folder.mark("server"))
+def test_a_process_is_known_by_its_mark(directory: ServiceDirectory, worker: "subprocess.Popen[bytes]") -> None:
+    service = directory.read()
+    assert directory.runs(service, "worker") and not directory.runs(service, "server")
+    assert not is_marked(worker.pid, directory.mark("server"))
     worker.kill()
     os.waitid(os.P_PID, worker.pid, os.WEXITED | os.WNOWAIT)
-    assert not folder.runs(service, "worker"), "dead, if not waited for yet"
+    assert not directory.runs(service, "worker"), "dead, if not waited for yet"
 
 
 def test_down_ends_what_was_started_and_its_children(
-    folder: ServiceFolder, worker: "subprocess.Popen[bytes]", stranger: "subprocess.Popen[bytes]"
+    directory: ServiceDirectory, worker: "subprocess.Popen[bytes]", stranger: "subprocess.Popen[bytes]"
 ) -> None:
     (child,) = psutil.Process(worker.pid).children()
-    assert stop(folder) == ["worker"]
+    assert stop(directory) == ["worker"]
     assert not lives(child) and worker.poll() is not None
     assert stranger.poll() is None
-    assert stop(folder) == []
+    assert stop(directory) == []
 
 
 @pytest.mark.parametrize("state", ["as it was", "gone", "damaged"])
 def test_down_ends_what_has_outlived_the_worker(
-    folder: ServiceFolder, worker: "subprocess.Popen[bytes]", state: str
+    directory: ServiceDirectory, worker: "subprocess.Popen[bytes]", state: str
 ) -> None:
     (child,) = psutil.Process(worker.pid).children()
     worker.kill()
     worker.wait()
     assert lives(child)
     if state == "gone":  # as where `up` was killed before it could write it down
-        folder.state.unlink()
+        directory.state.unlink()
     elif state == "damaged":
-        folder.state.write_bytes(b"\xff")
-    assert stop(folder) == ["worker"]
+        directory.state.write_bytes(b"\xff")
+    assert stop(directory) == ["worker"]
     assert not lives(child)
-    assert not folder.state.exists()
+    assert not directory.state.exists()
 
 
 def test_down_leaves_a_process_alone_that_has_the_id_of_one_that_ended(
-    folder: ServiceFolder, stranger: "subprocess.Popen[bytes]"
+    directory: ServiceDirectory, stranger: "subprocess.Popen[bytes]"
 ) -> None:
-    folder.write(Service(address="http://127.0.0.1:1", processes={"worker": stranger.pid}))
-    assert stop(folder) == []
+    directory.write(Service(address="http://127.0.0.1:1", processes={"worker": stranger.pid}))
+    assert stop(directory) == []
     assert stranger.poll() is None
 
 
 def test_down_leaves_the_service_of_another_folder_alone(
-    tmp_path: Path, folder: ServiceFolder, worker: "subprocess.Popen[bytes]"
+    tmp_path: Path, directory: ServiceDirectory, worker: "subprocess.Popen[bytes]"
 ) -> None:
-    shutil.copytree(folder.root, tmp_path / "copy")
-    assert stop(ServiceFolder(tmp_path / "copy")) == []
+    shutil.copytree(directory.root, tmp_path / "copy")
+    assert stop(ServiceDirectory(tmp_path / "copy")) == []
     assert worker.poll() is None
 
 
 def test_where_nothing_was_started_down_makes_nothing(tmp_path: Path) -> None:
-    assert stop(ServiceFolder(tmp_path / "none")) == []
+    assert stop(ServiceDirectory(tmp_path / "none")) == []
     assert not (tmp_path / "none").exists()
 
 
 @pytest.mark.parametrize("content", [b"", b"{}", b'{"address": 1}', b"\xff"])
-def test_a_damaged_state_starts_nothing_and_says_what_to_do(folder: ServiceFolder, content: bytes) -> None:
-    deployments = folder.root / "prefect.yaml"
+def test_a_damaged_state_starts_nothing_and_says_what_to_do(directory: ServiceDirectory, content: bytes) -> None:
+    deployments = directory.root / "prefect.yaml"
     deployments.write_text(json.dumps({"name": "refsav", "deployments": []}))
-    folder.state.write_bytes(content)
-    with pytest.raises(RecordError, match=r"service\.json: cannot be read") as told:
-        start(folder, deployments, 4200, tell=print)
-    assert "fix: refsav down" in str(told.value)
+    directory.state.write_bytes(content)
+    with pytest.raises(RecordError, match=r"service\.json: cannot be read") as error:
+        start(directory, deployments, 4200, report=print)
+    assert "fix: refsav down" in str(error.value)
 
 
-def test_two_at_once_are_one_and_a_refusal(folder: ServiceFolder) -> None:
-    with exclusive(folder.root), pytest.raises(LockedError, match="is working on this service"):
-        stop(folder)
+def test_two_at_once_are_one_and_a_refusal(directory: ServiceDirectory) -> None:
+    with exclusive(directory.root), pytest.raises(LockedError, match="is working on this service"):
+        stop(directory)
 
 
-def test_no_deployments_start_nothing(folder: ServiceFolder) -> None:
-    for path in (folder.root / "lost.yaml", folder.root):
+def test_no_deployments_start_nothing(directory: ServiceDirectory) -> None:
+    for path in (directory.root / "lost.yaml", directory.root):
         with pytest.raises(ConfigError, match="fix: run this in a clone of RefSAV"):
-            start(folder, path, 4200, tell=print)
-    assert not folder.state.exists()
+            start(directory, path, 4200, report=print)
+    assert not directory.state.exists()

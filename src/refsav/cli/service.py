@@ -26,10 +26,10 @@ def up(
 
     Deployments that were edited since are deployed again.
     """
-    from refsav.service.folder import ServiceFolder
+    from refsav.service.directory import ServiceDirectory
     from refsav.service.service import start
 
-    service = start(ServiceFolder(folder), deployments, port, tell=lambda line: err.print(line, style="dim"))
+    service = start(ServiceDirectory(folder), deployments, port, report=lambda line: err.print(line, style="dim"))
     out.print(f"Prefect: {service.address}   logs: {escape(str(folder))}")
     out.print(
         "\nNext: videos of your own in data/videos are described at the next full hour, or at once:"
@@ -41,8 +41,8 @@ def up(
 @app.command()
 def down(folder: Folder = FOLDER) -> None:
     """End what `refsav up` has started on this machine, and nothing else."""
-    from refsav.service.folder import ServiceFolder
+    from refsav.service.directory import ServiceDirectory
     from refsav.service.service import stop
 
-    ended = stop(ServiceFolder(folder))
+    ended = stop(ServiceDirectory(folder))
     out.print(f"ended: {', '.join(ended)}" if ended else "nothing runs")

@@ -47,7 +47,7 @@ def test_waiting_is_bounded(stand_in: Path, monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setenv("STAND_IN", "deaf")
     begin = time.monotonic()
     with (
-        pytest.raises(ServerError, match="not well after"),
+        pytest.raises(ServerError, match="not ready after"),
         running(model(), quiet(), port=free_port(), ready_within_s=1),
     ):
         pass

@@ -1,4 +1,4 @@
-"""Where a service keeps what it has started, its logs and Prefect's database."""
+"""Paths of a service: its state, its logs and Prefect's database."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -7,11 +7,10 @@ from urllib.parse import urlsplit
 
 from pydantic import TypeAdapter, ValidationError
 
+from refsav.child_process import quoted_log
 from refsav.errors import RecordError
 from refsav.files import write_bytes
 from refsav.service.marked_processes import is_marked
-
-TOLD_CHARACTERS = 2000
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -19,7 +18,7 @@ class Service:
     """What was started; service.json."""
 
     address: str
-    """Of the page that a browser opens; its API is below /api."""
+    """Address of Prefect's page in a browser; its API is below /api."""
     processes: Mapping[str, int]
     """Process ids by name: server, worker."""
     deployed: str = ""
@@ -32,13 +31,13 @@ class Service:
 
     @property
     def port(self) -> int:
-        """Of the server, on 127.0.0.1."""
+        """Port of the server, on 127.0.0.1."""
         return urlsplit(self.address).port or 0
 
 
 @dataclass(frozen=True, slots=True)
-class ServiceFolder:
-    """The folder of one service."""
+class ServiceDirectory:
+    """The directory of one service."""
 
     root: Path
 
@@ -49,29 +48,28 @@ class ServiceFolder:
 
     @property
     def prefect(self) -> Path:
-        """Prefect's own folder: its database."""
+        """PREFECT_HOME of the service, which holds its database."""
         return self.root / "prefect"
 
     def log(self, name: str) -> Path:
-        """What a part of the service says."""
+        """Output of a process of the service."""
         return self.root / f"{name}.log"
 
-    def last_words(self, name: str) -> str:
-        """Give the end of a log, to be shown below an error."""
+    def quoted_log(self, name: str) -> str:
+        """Quote the end of a log for an error message, and name the log."""
         path = self.log(name)
-        text = path.read_text(encoding="utf-8", errors="replace")[-TOLD_CHARACTERS:]
-        return "".join(f"  | {line}\n" for line in text.splitlines()) + f"  fix: see above; the whole log is {path}"
+        return f"{quoted_log(path)}\n  fix: see the lines above; the complete log is {path}"
 
     def mark(self, name: str) -> str:
-        """What a part of this service, and all that it starts, is known by."""
+        """Mark of a process of this service, which all processes that it starts inherit."""
         return f"{name} of {self.root.resolve()}"
 
     def runs(self, service: Service, name: str) -> bool:
-        """Tell whether a part of the service runs."""
+        """Check whether a process of the service runs."""
         return name in service.processes and is_marked(service.processes[name], self.mark(name))
 
     def read(self) -> Service:
-        """Read what was started; nothing where no service is. Raises RecordError."""
+        """Read what was started; nothing if there is no service. Raises RecordError."""
         try:
             return _SERVICE.validate_json(self.state.read_bytes())
         except FileNotFoundError:
@@ -81,7 +79,7 @@ class ServiceFolder:
             raise RecordError(self.state, "", f"cannot be read: {error}", fix) from None
 
     def write(self, service: Service) -> None:
-        """Write down what was started. Raises DiskError."""
+        """Record what was started. Raises DiskError."""
         write_bytes(self.state, _SERVICE.dump_json(service, indent=1) + b"\n")
 
 
