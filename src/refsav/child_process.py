@@ -149,7 +149,7 @@ def signal_processes(processes: Iterable[psutil.Process], number: signal.Signals
 def is_alive(process: psutil.Process) -> bool:
     """Check whether a process runs; a zombie, which nobody has waited for yet, does not."""
     with suppress(psutil.Error):
-        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+        return bool(process.is_running() and process.status() != psutil.STATUS_ZOMBIE)
     return False
 
 
@@ -188,5 +188,5 @@ def _signal_group(process: "subprocess.Popen[str]", number: signal.Signals) -> N
 
 def _descendants(process: "subprocess.Popen[str]") -> list[psutil.Process]:
     with suppress(psutil.Error):
-        return psutil.Process(process.pid).children(recursive=True)
+        return list(psutil.Process(process.pid).children(recursive=True))
     return []
