@@ -1,7 +1,6 @@
 """Statistics of a run: counted from its parts and journals, written to stats.json; its problems to problems.txt."""
 
 from refsav.annotators.bundles.token_usage import stage_use
-from refsav.annotators.engines.config import EngineConfig
 from refsav.datasets.records import STAGES, Stage
 from refsav.datasets.run.run_directory import RunDirectory
 from refsav.datasets.statistics import run_statistics as statistics
@@ -33,8 +32,4 @@ def write_statistics(run: RunDirectory, config: BuildConfig) -> Statistics:
 
 def gpus_per_request(config: BuildConfig) -> dict[Stage, float]:
     """GPUs of a stage's server over the requests that it works on at a time; 0 where they are not known."""
-    return {stage: _share(config.judge if stage == "judge" else config.vlm) for stage in STAGES}
-
-
-def _share(engine: EngineConfig) -> float:
-    return engine.gpus_per_server / engine.in_flight_per_server if engine.kind == "vllm" else 0.0
+    return {stage: (config.judge if stage == "judge" else config.vlm).gpus_per_request for stage in STAGES}

@@ -13,6 +13,7 @@ import numpy as np
 
 from refsav.annotators.attributes.judge import judge
 from refsav.annotators.attributes.sentences import crop_text, masked_text, scene_text, video_text
+from refsav.annotators.engines.config import EngineConfig
 from refsav.annotators.engines.engine import ChatRequest, EngineError, Reply, Task
 from refsav.datasets.frames import Image
 
@@ -26,6 +27,11 @@ MODEL = "attributes-1"
 
 class AttributesEngine:
     """Answers every task from pixels and attribute words, without a model or a network. Same request, same text."""
+
+    requests_at_once = 4
+
+    def __init__(self, config: EngineConfig) -> None:
+        """There is nothing to configure: every engine takes the configuration that names it."""
 
     async def check(self) -> str:
         """It is always there; give its name."""

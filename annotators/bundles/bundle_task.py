@@ -8,10 +8,10 @@ from pathlib import Path
 from pydantic import Field
 
 from refsav.annotators.bundles.bundle_work import BundleOutcome, BundleWork, Progress
-from refsav.annotators.bundles.make_engine import make_engine, settled
 from refsav.annotators.bundles.plan import read_bundle
 from refsav.annotators.engines.config import EngineConfig
 from refsav.annotators.engines.journal import Journal
+from refsav.annotators.engines.make_engine import make_engine, resolve_model
 from refsav.annotators.stages.describe import Annotator
 from refsav.annotators.stages.prompt_files import prompts_digest
 from refsav.annotators.stages.stages import RequestMaker, StagesConfig
@@ -26,6 +26,9 @@ from refsav.datasets.statistics.properties import MeasureConfig, write_measures
 from refsav.files import flush_to_disk
 from refsav.logs import LOGGER
 from refsav.stopping import LateError, until_stopped
+
+OBJECTS_PER_REQUEST = 2
+"""Objects in memory for each request that the engine takes: half of them wait for replies, the others are drawn."""
 
 
 class AnnotationConfig(Config):
@@ -55,7 +58,7 @@ async def settle_engines(vlm: EngineConfig, judge: EngineConfig) -> tuple[Engine
         ServersDownError: If a server does not answer.
         ConfigError: If a model is not served.
     """
-    return await settled(vlm), await settled(judge)
+    return await resolve_model(vlm), await resolve_model(judge)
 
 
 def annotate_to_parts(
@@ -192,7 +195,7 @@ async def _annotate(
         source=config.source,
         views=config.views,
         measures=config.measures,
-        objects_at_once=_objects_at_once(config.vlm),
+        objects_at_once=OBJECTS_PER_REQUEST * vlm.requests_at_once,
         progress=progress,
     )
     tracks = [one.track for one in earlier.expressions] + [one.track for one in earlier.dropped]
@@ -219,8 +222,3 @@ def _earlier(run: RunDirectory, bundle: str) -> BundleOutcome:
         dropped=list(read_part(run.dropped / part, DROPPED)),
         failed=list(read_part(mark, FAILED)),
     )
-
-
-def _objects_at_once(vlm: EngineConfig) -> int:
-    """Twice what the servers take: while half of the objects wait for replies, the others are drawn."""
-    return 2 * vlm.in_flight_per_server * len(vlm.addresses) if vlm.kind == "vllm" else 8

@@ -1,21 +1,27 @@
-"""Which engine answers, and how it is asked."""
+"""Configuration of a caption engine: which one answers, and how its servers are reached."""
 
 import os
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 from urllib.parse import urlsplit
 
 from pydantic import Field, field_validator
 
+from refsav.annotators.engines.registry import ENGINES
 from refsav.config import Config
 from refsav.errors import ConfigError
 
+if TYPE_CHECKING:
+    EngineKind = str
+else:  # type checkers accept only literals that are written out
+    EngineKind = Literal[tuple(ENGINES)]
+
 
 class EngineConfig(Config):
-    """One engine: the embedded one, or servers with OpenAI's protocol."""
+    """One engine of the registry; all keys but `kind` and `model` are for engines with servers."""
 
-    kind: Literal["attributes", "vllm"] = Field(
-        "attributes",
-        description="attributes: embedded, classical vision, no model. vllm: servers with OpenAI's protocol.",
+    kind: EngineKind = Field(
+        next(iter(ENGINES)),
+        description=" ".join(f"{kind}: {entry.summary}" for kind, entry in ENGINES.items()),
     )
     model: str = Field("", description="Model name as the servers list it; empty: the only one that they serve.")
     addresses: tuple[str, ...] = Field(
@@ -47,6 +53,11 @@ class EngineConfig(Config):
         pattern=r"^[A-Za-z_][A-Za-z0-9_]*$",
         description="Environment variable that holds the servers' API key; the key itself is written nowhere.",
     )
+
+    @property
+    def gpus_per_request(self) -> float:
+        """GPUs of a server over the requests that it works on at a time; 0 if unknown, and for the embedded engine."""
+        return 0.0 if self.kind == "attributes" else self.gpus_per_server / self.in_flight_per_server
 
     def api_key(self) -> str:
         """The key from the environment, without the newline that a mounted secret ends in; empty if there is none.

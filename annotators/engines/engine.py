@@ -99,7 +99,12 @@ class Reply:
 
 
 class Engine(Protocol):
-    """Anything that answers requests."""
+    """Anything that answers requests. The class takes an EngineConfig and is listed in the registry."""
+
+    @property
+    def requests_at_once(self) -> int:
+        """How many requests the engine works on at a time: a build keeps twice as many objects in memory."""
+        ...
 
     async def check(self) -> str:
         """Make sure that requests will be answered; give the model's name. Raises ServersDownError, ConfigError."""

@@ -63,6 +63,11 @@ class VllmEngine:
         self._lost_in_a_row = 0
         self._pause = wait_random_exponential(multiplier=config.backoff_s, max=config.backoff_max_s)
 
+    @property
+    def requests_at_once(self) -> int:
+        """Requests in flight at all servers together."""
+        return self._config.in_flight_per_server * len(self._config.addresses)
+
     async def check(self) -> str:
         """Make sure that every server answers and serves the model; give the model's name.
 

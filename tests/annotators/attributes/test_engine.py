@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from refsav.annotators.attributes.engine import AttributesEngine
+from refsav.annotators.engines.config import EngineConfig
 from refsav.annotators.engines.engine import ChatRequest, EngineError, Reply, Sampling, Task
 from refsav.annotators.stages.reply_checks import read_description
 from refsav.annotators.stages.stages import (
@@ -26,7 +27,7 @@ from refsav.datasets.frames import Image
 from refsav.datasets.records import ObjectCaptions, VideoFile
 from refsav.datasets.sav.source import SourceConfig, discover, read_video
 
-ENGINE = AttributesEngine()
+ENGINE = AttributesEngine(EngineConfig())
 MAKER = RequestMaker(
     config=StagesConfig(), prompts=StagesConfig().load_prompts(), vlm_model="attributes", judge_model="attributes"
 )

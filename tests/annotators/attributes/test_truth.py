@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 from refsav.annotators.attributes.engine import AttributesEngine
+from refsav.annotators.engines.config import EngineConfig
 from refsav.annotators.stages.stages import (
     CROP,
     JUDGE,
@@ -32,7 +33,7 @@ from refsav.datasets.synthetic.truth import ObjectTruth, read_truth
 from refsav.datasets.synthetic.write_scenes import SynthConfig, write_scenes
 
 SCENES = 200
-ENGINE = AttributesEngine()
+ENGINE = AttributesEngine(EngineConfig())
 MAKER = RequestMaker(
     config=StagesConfig(), prompts=StagesConfig().load_prompts(), vlm_model="attributes", judge_model="attributes"
 )

@@ -39,6 +39,7 @@ class Model:
     say: Say = good
     asked: list[ChatRequest] = field(default_factory=list)
     wait_s: float = 0.0
+    requests_at_once: int = 4
 
     async def check(self) -> str:
         return "model"
