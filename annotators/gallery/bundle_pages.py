@@ -14,7 +14,7 @@ from pydantic import Field
 from refsav.annotators.bundles.plan import Bundle
 from refsav.annotators.gallery.chunk import ChunkHead, chunk_path, is_current, pictures_in, write_chunk
 from refsav.annotators.gallery.entries import Pictures, Record, chosen_for_pictures, entry_of, jpeg_size, key_of
-from refsav.annotators.gallery.preview import encode_mp4, outlined_frames
+from refsav.annotators.gallery.preview import encode_preview, outlined_frames
 from refsav.annotators.stages.views import ObjectViews, ViewsConfig, decode_rows, draw, fit, needed_rows
 from refsav.config import Config
 from refsav.datasets.frames import Image
@@ -163,7 +163,7 @@ class _PicturedVideo:
         for track in tracks:
             look()
             if small and track.key in done:
-                film = encode_mp4(outlined_frames(small, track), small[0].shape[:2], track.rate_hz)
+                film = encode_preview(outlined_frames(small, track), small[0].shape[:2], track.rate_hz)
                 write_bytes(self._report / done[track.key].folder / "preview.mp4", film, durable=False)
         return done, problem
 

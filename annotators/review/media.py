@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from refsav.annotators.gallery.preview import OUTLINE_SHARE, encode_mp4, outlined_frames
+from refsav.annotators.gallery.preview import OUTLINE_SHARE, encode_preview, outlined_frames
 from refsav.annotators.stages.views import decode_rows, encode_view, fit, outlined, sampled_rows
 from refsav.datasets.frames import Image
 from refsav.datasets.media import GONE, media_size
@@ -57,7 +57,7 @@ def draw_media(
     film_frames = [frames[row] for row in film_rows]
     for track in missing:
         look()
-        film = encode_mp4(outlined_frames(film_frames, track), film_frames[0].shape[:2], track.rate_hz)
+        film = encode_preview(outlined_frames(film_frames, track), film_frames[0].shape[:2], track.rate_hz)
         write_bytes(review / media[track.key].film, film, durable=False)
         pictures = list(_pictures(frames, track, config))
         write_bytes(review / media[track.key].strip, encode_view(_strip(pictures), STRIP_QUALITY), durable=False)

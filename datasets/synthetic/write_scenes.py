@@ -9,16 +9,12 @@
 Same settings and seed: same bytes. A folder that a kill left half-written is completed by the next run.
 """
 
-import io
 import json
 from collections.abc import Iterator, Sequence
-from fractions import Fraction
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-import av
-import cv2
 import numpy as np
 
 from refsav.datasets.masks import encode
@@ -28,6 +24,7 @@ from refsav.datasets.synthetic.render import Layers, Painter
 from refsav.datasets.synthetic.sample_scene import draw_scene
 from refsav.datasets.synthetic.scene import FRAME_STEP, RATE_HZ, Scene, SynthConfig
 from refsav.datasets.synthetic.truth import SceneTruth, ambiguity
+from refsav.datasets.video_writer import H264, encode_mp4
 from refsav.errors import ConfigError, RecordError
 from refsav.files import DiskError, write_bytes, write_text
 
@@ -39,7 +36,7 @@ MOST_DRAWS = 300
 LARGE_PX, MEDIUM_PX = 96**2, 32**2
 """Borders of SA-V's size buckets, as in its files."""
 
-ENCODER = {"preset": "superfast", "crf": "27", "g": "48", "threads": "1", "x264-params": "sliced-threads=0"}
+ENCODING = H264(preset="superfast", crf=27, x264_params="threads=1:sliced-threads=0", names_its_colours=False)
 """One thread and fixed settings: the bytes do not depend on the machine's load or number of cores."""
 
 
@@ -122,20 +119,8 @@ def sav_annotations(scene: Scene, rows: Sequence[Layers], source: Source) -> dic
 
 def encode_video(painter: Painter) -> bytes:
     """All frames of a scene as an mp4 file."""
-    scene, buffer = painter.scene, io.BytesIO()
-    with av.open(buffer, "w", format="mp4", options={"fflags": "+bitexact"}) as container:
-        stream = container.add_stream("libx264", rate=RATE_HZ, options=ENCODER)
-        stream.height, stream.width = scene.size
-        stream.pix_fmt = "yuv420p"
-        stream.codec_context.thread_count = 1
-        stream.codec_context.time_base = Fraction(1, RATE_HZ)
-        for index in range(scene.frame_count):
-            planes = np.asarray(cv2.cvtColor(painter.picture(index), cv2.COLOR_RGB2YUV_I420), dtype=np.uint8)
-            frame = av.VideoFrame.from_ndarray(planes, format="yuv420p")
-            frame.pts = index
-            container.mux(stream.encode(frame))
-        container.mux(stream.encode(None))
-    return buffer.getvalue()
+    frames = (painter.picture(index) for index in range(painter.scene.frame_count))
+    return encode_mp4(frames, painter.scene.size, RATE_HZ, ENCODING)
 
 
 def _write_video(folder: Path, painter: Painter, rows: Sequence[Layers], truth: SceneTruth) -> None:

@@ -21,13 +21,13 @@ import numpy as np
 
 from refsav.datasets.frames import Image
 from refsav.datasets.masks import Mask
+from refsav.datasets.video_writer import VideoWriter
 from refsav.errors import RecordError
 from refsav.files import DiskError, flush_to_disk
 from refsav.model.output.contact_sheet import Strip
 from refsav.model.output.legend import Corner
 from refsav.model.output.mask_overlay import draw, free_corner
 from refsav.model.output.result_json import Answer, ObjectMasks, Shown, is_result, write_result
-from refsav.model.output.video_writer import Film
 
 RESULT = "result.json"
 PICTURES = ("masks", "overlay.png", "overlay.mp4", "strip.jpg")
@@ -58,7 +58,7 @@ class OutputFolder:
         self._unfinished = folder / UNFINISHED
         self._count = 0
         self._objects: list[ObjectMasks] | None = None
-        self._film: Film | None = None
+        self._film: VideoWriter | None = None
         self._strip: Strip | None = None
         self._corner: Corner | None = None
         self._is_placing = False
@@ -111,7 +111,7 @@ class OutputFolder:
                 for number, phrase in enumerate(phrases, start=1)
             ]
             if phrases and self._shown.rate_hz is not None:
-                self._film = Film(self._unfinished / "overlay.mp4", self._shown.size, self._shown.rate_hz)
+                self._film = VideoWriter(self._unfinished / "overlay.mp4", self._shown.size, self._shown.rate_hz)
                 self._strip = Strip(self._shown.count, phrases)
         return self._objects
 
@@ -169,7 +169,7 @@ class OutputFolder:
 
     def _clean_up(self) -> None:
         if self._film:
-            self._film.give_up()
+            self._film.abandon()
         with suppress(OSError):
             for its in self._objects or ():
                 its.close()

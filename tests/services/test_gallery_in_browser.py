@@ -9,7 +9,7 @@ import pytest
 from refsav.annotators.bundles.plan import Bundle, extend_plan, read_plan
 from refsav.annotators.gallery.bundle_pages import ReportConfig, write_bundle
 from refsav.annotators.gallery.index import write_index
-from refsav.annotators.gallery.preview import encode_mp4
+from refsav.annotators.gallery.preview import encode_preview
 from refsav.annotators.stages.views import ViewsConfig
 from refsav.datasets.masks import encode
 from refsav.datasets.records import (
@@ -79,7 +79,7 @@ def small(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("small")
     run = RunDirectory(folder / "run")
     media = folder / "sav_1.mp4"
-    media.write_bytes(encode_mp4([np.full((*SIZE, 3), 90 + 2 * n, np.uint8) for n in range(24)], SIZE, 24.0))
+    media.write_bytes(encode_preview([np.full((*SIZE, 3), 90 + 2 * n, np.uint8) for n in range(24)], SIZE, 24.0))
     dropped = Dropped(
         track=square("sav_1", 2),
         stage="judge",
@@ -114,7 +114,7 @@ def upright(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("upright")
     run, video_id, size = RunDirectory(folder / "run"), "sav_000001_with_a_long_id", (128, 96)
     media = folder / f"{video_id}.mp4"
-    media.write_bytes(encode_mp4([np.full((*size, 3), 90, np.uint8)] * 24, size, 24.0))
+    media.write_bytes(encode_preview([np.full((*size, 3), 90, np.uint8)] * 24, size, 24.0))
     kept = [expression(square(video_id, 1, size), "A plain grey square.")]
     write_parts(run, "bundle-000000", expressions=kept, dropped=[], failed=[], unreadable=[])
     video = VideoFile(video_id=video_id, media=media, annotations=(), folder="")

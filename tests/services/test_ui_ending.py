@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from refsav.model.output.video_writer import Film
+from refsav.datasets.video_writer import VideoWriter
 from tests.support.browser import Browser
 from tests.support.ui_page import FRAMES, SAID, SIZE, choose, frame, open_page, serve, shown, tab
 
@@ -15,7 +15,7 @@ pytestmark = [pytest.mark.services, pytest.mark.timeout(280)]
 
 def test_a_job_is_stopped_and_the_next_one_is_done(checkpoint: Path, chromium: Browser, tmp_path: Path) -> None:
     page = serve(checkpoint, tmp_path / "served")
-    film = Film(tmp_path / "long.mp4", SIZE, 24)
+    film = VideoWriter(tmp_path / "long.mp4", SIZE, 24)
     for number in range(1500):
         film.add(frame(number % FRAMES))
     film.finish()

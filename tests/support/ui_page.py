@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 import pytest
 
-from refsav.model.output.video_writer import Film
+from refsav.datasets.video_writer import VideoWriter
 from tests.support.browser import Browser
 from tests.support.command import start
 
@@ -42,7 +42,7 @@ def frame(number: int) -> np.ndarray:
 def write_files(folder: Path) -> Path:
     """A picture, a film, a file that is neither, and one that is larger than may be uploaded."""
     cv2.imwrite(str(folder / "kite.png"), frame(0)[..., ::-1])
-    film = Film(folder / "kites.mp4", SIZE, 12)
+    film = VideoWriter(folder / "kites.mp4", SIZE, 12)
     for number in range(FRAMES):
         film.add(frame(number))
     film.finish()

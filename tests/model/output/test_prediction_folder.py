@@ -13,11 +13,11 @@ import pytest
 from refsav.datasets import masks as coco
 from refsav.datasets.frames import Image, decode, probe
 from refsav.datasets.records import Rle
+from refsav.datasets.video_writer import exact_rate
 from refsav.model.media.clip import as_clip
 from refsav.model.output.mask_overlay import draw
 from refsav.model.output.prediction_folder import UNFINISHED, OutputFolder
 from refsav.model.output.result_json import Answer, Shown
-from refsav.model.output.video_writer import exact_rate
 from tests.support.data.written_outputs import CHAT, SEGMENT, SIZE, files, objects, picture, shown, write
 
 

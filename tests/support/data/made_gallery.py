@@ -8,7 +8,7 @@ import numpy as np
 from refsav.annotators.bundles.plan import Bundle
 from refsav.annotators.gallery.bundle_pages import ReportConfig, pictured_each, write_bundle
 from refsav.annotators.gallery.chunk import chunk_path, read_chunk
-from refsav.annotators.gallery.preview import encode_mp4
+from refsav.annotators.gallery.preview import encode_preview
 from refsav.annotators.stages.views import ViewsConfig
 from refsav.datasets.masks import encode
 from refsav.datasets.records import (
@@ -78,7 +78,7 @@ class Made:
         self.source.mkdir()
         grey = np.full((*SIZE, 3), 110, np.uint8)
         for name in ("sav_1", "sav_2"):
-            (self.source / f"{name}.mp4").write_bytes(encode_mp4([grey] * (4 * ROWS), SIZE, 24.0))
+            (self.source / f"{name}.mp4").write_bytes(encode_preview([grey] * (4 * ROWS), SIZE, 24.0))
         self.videos = tuple(
             VideoFile(video_id=name, media=self.source / f"{name}.mp4", annotations=(), folder="")
             for name in ("sav_1", "sav_2")
