@@ -3,13 +3,13 @@
 from collections.abc import Iterator
 from pathlib import Path
 
-import cv2
 import numpy as np
 
 from refsav.benchmarks.suite_runner import RunFolder, rows_of
 from refsav.benchmarks.suites.suite import AnySuite
 from refsav.benchmarks.suites.video_rows import ExpressionRow
 from refsav.datasets.external.referring_videos import ExpressionVideo
+from refsav.datasets.image_files import encode_jpeg
 from refsav.datasets.masks import decode
 from refsav.datasets.records import Rle
 from refsav.files import write_bytes
@@ -46,8 +46,7 @@ def _draw(video: ExpressionVideo, rows: list[ExpressionRow], folder: Path) -> Pa
     for index, frame in clip.frames(range(clip.count)):
         strip.add(index, frame, list(_masks(rows, index, (clip.height, clip.width))))
     path = folder / f"{video.video_id.replace('/', '-')}.jpg"
-    sheet = cv2.cvtColor(strip.sheet(), cv2.COLOR_RGB2BGR)
-    write_bytes(path, cv2.imencode(".jpg", sheet, (cv2.IMWRITE_JPEG_QUALITY, QUALITY))[1].tobytes(), durable=False)
+    write_bytes(path, encode_jpeg(strip.sheet(), QUALITY), durable=False)
     return path
 
 

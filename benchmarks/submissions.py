@@ -6,19 +6,18 @@ from itertools import groupby
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-import cv2
 import numpy as np
 import pyarrow.parquet as pq
 
 from refsav.benchmarks.suite_runner import RunFolder
 from refsav.benchmarks.suites.video_rows import masks_of
 from refsav.datasets.external.coco_segmentation import empty
+from refsav.datasets.image_files import encode_mask_png
 from refsav.datasets.masks import decode
 from refsav.datasets.official.json_stream import JsonObject
 from refsav.datasets.records import Rle
 from refsav.errors import RecordError
 from refsav.files import appearing
-from refsav.model.output.result_json import PNG_OPTIONS
 
 PREDICTIONS, SUBMISSION = "predictions.json", "submission.zip"
 
@@ -77,6 +76,4 @@ def _official(row: Mapping[str, Any]) -> list[dict[str, object]]:
 
 
 def _png(mask: Rle | None, size: tuple[int, int]) -> bytes:
-    picture = np.zeros(size, np.uint8) if mask is None else decode(mask).view(np.uint8) * np.uint8(255)
-    _, encoded = cv2.imencode(".png", picture, PNG_OPTIONS)
-    return encoded.tobytes()
+    return encode_mask_png(np.zeros(size, np.bool_) if mask is None else decode(mask))

@@ -6,10 +6,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-
 from refsav.annotators.gallery.preview import OUTLINE_SHARE, encode_preview, outlined_frames
 from refsav.annotators.stages.views import decode_rows, encode_view, fit, outlined, sampled_rows
+from refsav.datasets.contact_sheet import lay_out
 from refsav.datasets.frames import Image
 from refsav.datasets.media import GONE, media_size
 from refsav.datasets.records import ObjectKey, ObjectTrack, VideoFile
@@ -22,6 +21,7 @@ FORMAT = 1
 """Raised when media is drawn in another way, so that it gets other names and is drawn anew."""
 STRIP_COLUMNS = 4
 GAP_PX = 4
+WHITE_RGB = (255, 255, 255)
 STRIP_QUALITY = 85
 
 
@@ -59,27 +59,15 @@ def draw_media(
         look()
         film = encode_preview(outlined_frames(film_frames, track), film_frames[0].shape[:2], track.rate_hz)
         write_bytes(review / media[track.key].film, film, durable=False)
-        pictures = list(_pictures(frames, track, config))
-        write_bytes(review / media[track.key].strip, encode_view(_strip(pictures), STRIP_QUALITY), durable=False)
+        strip = lay_out(list(_stills(frames, track, config)), STRIP_COLUMNS, GAP_PX, WHITE_RGB)
+        write_bytes(review / media[track.key].strip, encode_view(strip, STRIP_QUALITY), durable=False)
     return media
 
 
-def _pictures(frames: dict[int, Image], track: ObjectTrack, config: ReviewConfig) -> Iterator[Image]:
+def _stills(frames: dict[int, Image], track: ObjectTrack, config: ReviewConfig) -> Iterator[Image]:
     for row in sampled_rows(len(track.masks), config.frames):
         frame, rle = fit(frames[row], config.longest_side_px // 2), track.masks[row]
         yield outlined(frame, rle, OUTLINE_SHARE) if rle else frame
-
-
-def _strip(pictures: Sequence[Image]) -> Image:
-    """Lay pictures of one size out in rows, on white."""
-    height, width = (side + GAP_PX for side in pictures[0].shape[:2])
-    columns = min(STRIP_COLUMNS, len(pictures))
-    rows = -(-len(pictures) // columns)
-    strip = np.full((rows * height - GAP_PX, columns * width - GAP_PX, 3), 255, np.uint8)
-    for place, picture in enumerate(pictures):
-        top, left = place // columns * height, place % columns * width
-        strip[top : top + picture.shape[0], left : left + picture.shape[1]] = picture
-    return strip
 
 
 def _names(video: VideoFile, track: ObjectTrack, review: Path, config: ReviewConfig) -> ReviewMedia:

@@ -13,6 +13,7 @@ from pydantic import Field
 
 from refsav.config import Config
 from refsav.datasets.frames import Image, decode
+from refsav.datasets.image_files import encode_jpeg
 from refsav.datasets.masks import box
 from refsav.datasets.masks import decode as decode_mask
 from refsav.datasets.records import ObjectTrack, Rle, VideoFile
@@ -150,14 +151,7 @@ class _Drawing:
 
 def encode_view(image: Image, quality: int) -> bytes:
     """Encode a view, uint8 RGB [H, W, 3], as JPEG without colour subsampling: thin outlines stay as drawn."""
-    options = [
-        cv2.IMWRITE_JPEG_QUALITY,
-        quality,
-        cv2.IMWRITE_JPEG_SAMPLING_FACTOR,
-        cv2.IMWRITE_JPEG_SAMPLING_FACTOR_444,
-    ]
-    _, encoded = cv2.imencode(".jpg", cv2.cvtColor(image, cv2.COLOR_RGB2BGR), options)
-    return encoded.tobytes()
+    return encode_jpeg(image, quality, full_colour=True)
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,6 +12,7 @@ import cv2
 import numpy as np
 
 from refsav.datasets.frames import Image, decode
+from refsav.datasets.image_files import encode_jpeg
 from refsav.datasets.records import ObjectKey, Provenance, Rle, Source
 from refsav.errors import RecordError
 
@@ -108,10 +109,7 @@ def encode_frame(image: Image, quality: int) -> bytes:
 
     The same image gives the same bytes.
     """
-    done, content = cv2.imencode(".jpg", cv2.cvtColor(image, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, quality])
-    if not done:
-        raise ValueError(f"an image of shape {image.shape} cannot be made a JPEG")
-    return content.tobytes()
+    return encode_jpeg(image, quality)
 
 
 def iterate(shards: Iterable[Path]) -> Iterator[Sample]:

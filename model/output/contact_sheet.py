@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import cv2
 import numpy as np
 
+from refsav.datasets.contact_sheet import lay_out
 from refsav.datasets.frames import Image
 from refsav.datasets.masks import Mask
 from refsav.model.output import legend as legends
@@ -46,17 +47,15 @@ class Strip:
         """Give the sheet, uint8 RGB [h, w, 3]; there must be at least one tile."""
         height, width = self._tiles[0].shape[:2]
         columns = min(len(self._tiles), UPRIGHT_COLUMNS if 1.2 * width < height else OTHER_COLUMNS)
-        rows = -(-len(self._tiles) // columns)
-        size = (rows * (height + GAP_PX) - GAP_PX, columns * (width + GAP_PX) - GAP_PX)
-        panel = legends.plan(self._phrases, size, (1.0, 1.0))
-        sheet = np.empty((size[0] + (panel.size[0] + GAP_PX if panel else 0), size[1], 3), np.uint8)
+        tiles = lay_out(self._tiles, columns, GAP_PX, PANEL_RGB)
+        panel = legends.plan(self._phrases, (tiles.shape[0], tiles.shape[1]), (1.0, 1.0))
+        if not panel:
+            return tiles
+        sheet = np.empty((tiles.shape[0] + GAP_PX + panel.size[0], tiles.shape[1], 3), np.uint8)
         sheet[:] = PANEL_RGB
-        for place, tile in enumerate(self._tiles):
-            y, x = place // columns * (height + GAP_PX), place % columns * (width + GAP_PX)
-            sheet[y : y + height, x : x + width] = tile
-        if panel:
-            count = len(self._phrases)
-            legends.paint(sheet, panel, (size[0] + GAP_PX, 0), colours(count), [True] * count)
+        sheet[: tiles.shape[0]] = tiles
+        count = len(self._phrases)
+        legends.paint(sheet, panel, (tiles.shape[0] + GAP_PX, 0), colours(count), [True] * count)
         return sheet
 
 

@@ -20,6 +20,7 @@ import cv2
 import numpy as np
 
 from refsav.datasets.frames import Image
+from refsav.datasets.image_files import encode_jpeg, encode_png
 from refsav.datasets.masks import Mask
 from refsav.datasets.video_writer import VideoWriter
 from refsav.errors import RecordError
@@ -123,7 +124,7 @@ class OutputFolder:
             self._film.add(drawn)
             self._strip.add(index, frame, masks)
         else:
-            _write_picture(self._unfinished / "overlay.png", drawn)
+            (self._unfinished / "overlay.png").write_bytes(encode_png(drawn))
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -144,9 +145,8 @@ class OutputFolder:
             if self._film and self._strip:
                 self._film.finish()
                 self._film = None
-                _write_picture(
-                    self._unfinished / "strip.jpg", self._strip.sheet(), (cv2.IMWRITE_JPEG_QUALITY, STRIP_QUALITY)
-                )
+                sheet = encode_jpeg(self._strip.sheet(), STRIP_QUALITY)
+                (self._unfinished / "strip.jpg").write_bytes(sheet)
             write_result(self._unfinished / RESULT, self._shown, self._answer, self._objects or ())
             flush_to_disk(self._unfinished / RESULT)
             self._put_in_place()
@@ -205,12 +205,6 @@ class OutputFolder:
             yield
         except OSError as error:
             raise DiskError(self._folder, error) from error
-
-
-def _write_picture(path: Path, picture: Image, options: Sequence[int] = ()) -> None:
-    # cv2.imwrite says nothing when the disk is full.
-    _, encoded = cv2.imencode(path.suffix, cv2.cvtColor(picture, cv2.COLOR_RGB2BGR), options)
-    path.write_bytes(encoded.tobytes())
 
 
 def _refuse_foreign(folder: Path) -> None:

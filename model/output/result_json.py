@@ -9,18 +9,15 @@ from fractions import Fraction
 from pathlib import Path
 from typing import TextIO
 
-import cv2
 import numpy as np
 
 from refsav import __version__
+from refsav.datasets.image_files import encode_mask_png
 from refsav.datasets.masks import Mask, encode
 from refsav.model.media.clip import Clip
 
 KEYS = frozenset(("version", "input", "text", "task", "objects"))
 """What tells our `result.json` from somebody else's."""
-
-PNG_OPTIONS = (cv2.IMWRITE_PNG_COMPRESSION, 1, cv2.IMWRITE_PNG_STRATEGY, cv2.IMWRITE_PNG_STRATEGY_RLE)
-"""Masks are runs of equal pixels: anything more thorough takes ten times as long and saves little."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -89,8 +86,7 @@ class ObjectMasks:
     def add(self, mask: Mask) -> None:
         """Take the mask of the next frame, bool [h, w]. Raises OSError."""
         index, area_px = len(self.areas_px), int(np.count_nonzero(mask))
-        _, picture = cv2.imencode(".png", mask.view(np.uint8) * 255, PNG_OPTIONS)
-        (self._folder / f"{index:05d}.png").write_bytes(picture.tobytes())
+        (self._folder / f"{index:05d}.png").write_bytes(encode_mask_png(mask))
         rle = encode(mask) if area_px else None
         line = json.dumps({"size": rle.size, "counts": rle.counts} if rle else None)
         self._stream.write((",\n    " if index else "    ") + line)

@@ -8,6 +8,7 @@ import cv2
 import numpy as np
 
 from refsav.datasets.frames import Image
+from refsav.datasets.image_files import encode_jpeg, encode_png
 from refsav.datasets.synthetic.scene import SynthConfig
 from refsav.datasets.synthetic.write_scenes import compose, encode_video
 from refsav.errors import RecordError
@@ -63,7 +64,7 @@ def examples(folder: Path, given: Path | None) -> Iterator[Example]:
 def _made(folder: Path) -> Iterator[tuple[str, Path]]:
     picture, film = folder / "shapes.png", folder / "moving-shapes.mp4"
     frame = compose(SCENES, PICTURED)[0].picture(0)
-    write_bytes(picture, cv2.imencode(".png", cv2.cvtColor(frame, cv2.COLOR_RGB2BGR))[1].tobytes(), durable=False)
+    write_bytes(picture, encode_png(frame), durable=False)
     yield "A picture", picture
     write_bytes(film, encode_video(compose(SCENES, FILMED)[0]), durable=False)
     yield "A video", film
@@ -88,4 +89,4 @@ def _thumbnail(frame: Image, *, is_video: bool) -> bytes:
         cv2.circle(small, (x, y), 22, (14, 16, 20), -1, cv2.LINE_AA)
         triangle = np.array([(x - 7, y - 11), (x - 7, y + 11), (x + 12, y)], np.int32)
         cv2.fillPoly(small, [triangle], WHITE, cv2.LINE_AA)
-    return bytes(cv2.imencode(".jpg", cv2.cvtColor(small, cv2.COLOR_RGB2BGR), (cv2.IMWRITE_JPEG_QUALITY, 88))[1])
+    return encode_jpeg(small.astype(np.uint8, copy=False), 88)
