@@ -11,7 +11,7 @@ from prefect.runtime import task_run
 
 from refsav.annotators.bundles.bundle_task import annotate_to_parts, mark_for_retry, needs_work, settle_engines
 from refsav.annotators.bundles.plan import extend_plan, read_plan
-from refsav.annotators.bundles.source_changes import take_up_changed
+from refsav.annotators.bundles.source_changes import reopen_changed
 from refsav.annotators.engines.engine import ServersDownError
 from refsav.annotators.gallery import index as gallery_index
 from refsav.datasets.official import evaluation_export as official_evaluation
@@ -117,7 +117,7 @@ def plan_bundles(source: Path, run: Path, config: BuildConfig) -> list[str]:
     """Give new videos to bundles, open those with changed ones, name all bundles."""
     directory = RunDirectory(run)
     listing = list(discover(source, config.source))
-    if changed := take_up_changed(directory, source, listing):
+    if changed := reopen_changed(directory, source, listing):
         say(f"{changed} changed {plural(changed, 'video')}")
     unreadable = list(extend_plan(directory, source, listing, config.runner.bundle_videos))
     write_part(directory.unreadable / "listing.parquet", UNREADABLE, unreadable)

@@ -7,7 +7,7 @@ from prefect import flow
 from prefect.client.schemas.objects import State
 from prefect.states import Completed
 
-from refsav.annotators.bundles.source_changes import look_for_news
+from refsav.annotators.bundles.source_changes import find_changes
 from refsav.datasets.run.run_directory import RunDirectory
 from refsav.datasets.sav.source import discover
 from refsav.datasets.statistics.run_statistics import Statistics
@@ -38,7 +38,7 @@ def update_ref_sav(
     source, run = source.resolve(), run.resolve()
     try:
         with exclusive(run):
-            news = look_for_news(RunDirectory(run), source, discover(source, config.source))
+            news = find_changes(RunDirectory(run), source, discover(source, config.source))
         told_news = f"{source}: {news}"
         if not news and not _is_unfinished(RunDirectory(run), config):
             return _nothing_done(run, NOTHING_NEW, told_news)

@@ -1,4 +1,4 @@
-"""From a bundle's videos to its parts on disk: what one task of a build does, wherever it runs."""
+"""One task of a build: from a bundle's videos to its parts on disk, on any machine."""
 
 import asyncio
 import math
@@ -32,18 +32,18 @@ OBJECTS_PER_REQUEST = 2
 
 
 class AnnotationConfig(Config):
-    """Everything that the words of a dataset depend on."""
+    """Everything that determines the texts of a dataset."""
 
     source: SourceConfig = Field(SourceConfig(), description="Which videos and objects.")
-    views: ViewsConfig = Field(ViewsConfig(), description="The images that are shown.")
-    stages: StagesConfig = Field(StagesConfig(), description="What is asked, and which replies are good enough.")
-    vlm: EngineConfig = Field(EngineConfig(), description="Who describes: object, scene and video stage.")
-    judge: EngineConfig = Field(EngineConfig(), description="Who judges whether two descriptions agree.")
-    measures: MeasureConfig = Field(MeasureConfig(), description="From where on a property of Table 3 holds.")
+    views: ViewsConfig = Field(ViewsConfig(), description="The images that models are shown.")
+    stages: StagesConfig = Field(StagesConfig(), description="Prompts, sampling, and which replies are accepted.")
+    vlm: EngineConfig = Field(EngineConfig(), description="The engine of the object, scene and video stages.")
+    judge: EngineConfig = Field(EngineConfig(), description="The engine that judges whether two descriptions agree.")
+    measures: MeasureConfig = Field(MeasureConfig(), description="Thresholds of the properties of Table 3.")
 
     @property
     def provenance(self) -> Provenance:
-        """What every record says of its origin."""
+        """The origin that every record states."""
         return Provenance(
             vlm=f"{self.vlm.kind}:{self.vlm.model}",
             judge=f"{self.judge.kind}:{self.judge.model}",
@@ -52,7 +52,7 @@ class AnnotationConfig(Config):
 
 
 async def settle_engines(vlm: EngineConfig, judge: EngineConfig) -> tuple[EngineConfig, EngineConfig]:
-    """Make sure that both engines can work, and fill in their models' names.
+    """Check that both engines can work, and fill in their models' names.
 
     Raises:
         ServersDownError: If a server does not answer.
@@ -69,14 +69,22 @@ def annotate_to_parts(
     progress: Progress,
     within_s: float = math.inf,
 ) -> None:
-    """Describe a bundle's objects and leave its parts; a bundle that has them is left alone.
+    """Describe a bundle's objects and write its parts; does nothing for a bundle that is done.
+
+    Args:
+        run: The run, with the bundle in its plan.
+        source: Folder with the videos.
+        bundle: Name of the bundle.
+        config: What to show and ask, and which engines answer.
+        progress: Receives what has been done.
+        within_s: Time limit in seconds.
 
     Raises:
-        LateError: If that takes longer than `within_s` seconds; what was paid for is in the journal.
-        ServersDownError: If no server answers; run again to go on from the journal.
+        LateError: If it takes longer than `within_s`; all replies are in the journal.
+        ServersDownError: If no server answers; the next call resumes from the journal.
         RecordError: If the plan, the journal or a prompt cannot be used.
         DiskError: If something cannot be written.
-        StoppedError: If the process is to end; what was paid for is in the journal.
+        StoppedError: If the process is to end; all replies are in the journal.
     """
     retried = _retry_mark(run, bundle)
     if is_done(run, bundle):
@@ -87,7 +95,7 @@ def annotate_to_parts(
     try:
         outcome = asyncio.run(until_stopped(_annotate(run, source, bundle, config, progress, journal), within_s))
     except LateError as error:
-        fix = "see whether servers and disks are well, or set runner.bundle_timeout_s higher, then run the same again"
+        fix = "check the servers and disks, or raise runner.bundle_timeout_s, then run the same command again"
         raise LateError(f"{bundle}: {error}\n  fix: {fix}") from None
     finally:
         journal.close()
@@ -106,7 +114,7 @@ def annotate_to_parts(
 
 
 def _log(run: RunDirectory, bundle: str, outcome: BundleOutcome) -> None:
-    """Say what became of a bundle: a line for all that is lost, and one for the whole."""
+    """Log the outcome of a bundle: one line for each loss, and one for the bundle."""
     about = {"run": run.root.name, "bundle": bundle}
     for file in outcome.unreadable:
         LOGGER.warning("unreadable: %s", file.error, extra={**about, "video": Path(file.path).name})
@@ -123,10 +131,10 @@ def _named(key: ObjectKey) -> dict[str, str]:
 
 
 def mark_for_retry(run: RunDirectory) -> int:
-    """Open every bundle that has failed objects or unreadable files again; return how many failed objects there are.
+    """Reopen every bundle that has failed objects or unreadable files; return the number of failed objects.
 
-    What was described stays; annotate_to_parts then takes up the rest: what never got a reply
-    is asked again, and after replies that were no good come further attempts with seeds of their own.
+    Described objects stay. `annotate_to_parts` then retries the others: requests that never got a reply are sent again,
+    and unusable replies are followed by further attempts with new seeds.
     """
     for part in sorted(run.failed.glob("*.parquet")):
         mark = _retry_mark(run, part.stem)
@@ -140,14 +148,14 @@ def mark_for_retry(run: RunDirectory) -> int:
 
 
 def needs_work(run: RunDirectory, bundle: str) -> bool:
-    """Tell whether a bundle is not done, or has left something of an earlier round to clear away."""
+    """Return whether a bundle is not done, or still has the mark of an earlier round."""
     return not is_done(run, bundle) or _retry_mark(run, bundle).exists()
 
 
 def set_aside(run: RunDirectory, bundle: str, videos: Collection[str]) -> None:
-    """Open a bundle again and take what was described of some of its videos out of its parts.
+    """Reopen a bundle and remove the results of some of its videos from its parts.
 
-    What failed in its other videos is then taken up too, as by `mark_for_retry`. Called again after a kill, it goes on.
+    Failed objects of its other videos are then retried too, as with `mark_for_retry`. After a kill, call it again.
 
     Raises:
         RecordError: If a part cannot be read.
@@ -157,7 +165,7 @@ def set_aside(run: RunDirectory, bundle: str, videos: Collection[str]) -> None:
     done, mark = run.failed / name, _retry_mark(run, bundle)
     last = done if done.is_file() else mark
     if not last.is_file():
-        return  # it was never done: all of it is still to be described
+        return  # it was never done: nothing has been described yet
     write_part(mark, FAILED, [one for one in read_part(last, FAILED) if one.key.video_id not in videos])
     done.unlink(missing_ok=True)
     expressions, dropped = run.expressions / name, run.dropped / name
@@ -167,7 +175,7 @@ def set_aside(run: RunDirectory, bundle: str, videos: Collection[str]) -> None:
 
 
 def _retry_mark(run: RunDirectory, bundle: str) -> Path:
-    """The failed part of an earlier round, under another name while the bundle is worked on again."""
+    """The failed part of an earlier round, under another name while the bundle is processed again."""
     return run.failed / f"{bundle}.retry"
 
 
@@ -188,7 +196,7 @@ async def _annotate(
         judge=judge,
         journal=journal,
         provenance=config.provenance,
-        done=progress.stage_done,
+        on_stage=progress.stage_done,
     )
     work = BundleWork(
         annotator=annotator,
@@ -212,7 +220,7 @@ async def _annotate(
 
 
 def _earlier(run: RunDirectory, bundle: str) -> BundleOutcome:
-    """What earlier rounds have left of a bundle that is taken up again; nothing for a bundle that is not."""
+    """The results of earlier rounds of a bundle that is retried; empty for other bundles."""
     mark = _retry_mark(run, bundle)
     if not mark.is_file():
         return BundleOutcome()

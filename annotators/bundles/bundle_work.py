@@ -1,6 +1,6 @@
-"""One bundle: read its videos, draw the views, describe every object, leave nothing untold.
+"""One bundle: read its videos, draw the views, describe every object, record every loss.
 
-Requests of many objects are in flight while the next objects are drawn; memory holds only those in flight.
+Requests of many objects are in flight while the next objects are drawn; memory holds only these.
 """
 
 import asyncio
@@ -23,24 +23,24 @@ from refsav.files import DiskError
 
 
 class Progress(Protocol):
-    """Who wants to know how a build gets on. Called from the thread that works on a bundle."""
+    """Receives the progress of a build. Called from the thread that works on a bundle."""
 
     def video_read(self, objects: int, left_out: int) -> None:
-        """A video's annotations have been read: objects that go through the stages, and those that do not."""
+        """A video's annotations have been read: number of objects that enter the stages, and of those that do not."""
         ...
 
     def stage_done(self, stage: Stage) -> None:
-        """An object has come through a stage."""
+        """An object has passed a stage."""
         ...
 
     def object_done(self, outcome: Literal["kept", "dropped", "failed"]) -> None:
-        """An object has left the stages, one way or another."""
+        """An object has left the stages."""
         ...
 
 
 @dataclass(kw_only=True, slots=True)
 class BundleOutcome:
-    """What became of every object of a bundle; filled while it is worked on, sorted when it is written."""
+    """The outcome of every object of a bundle; collected during the work, sorted when it is written."""
 
     expressions: list[Expression] = field(default_factory=list)
     dropped: list[Dropped] = field(default_factory=list)
@@ -51,7 +51,7 @@ class BundleOutcome:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class BundleWork:
-    """How to work on a bundle."""
+    """Everything that work on a bundle needs."""
 
     annotator: Annotator
     source: SourceConfig
@@ -72,11 +72,11 @@ class BundleWork:
 
         Args:
             videos: The bundle's videos.
-            finished: Objects that need no work, as an earlier round has described or dropped them, and their columns.
-            rounds: How often an object was tried in vain before.
+            finished: Objects that an earlier round has described or dropped, and their columns; they are skipped.
+            rounds: Number of earlier rounds in which an object failed.
 
         Raises:
-            ServersDownError: If no server answers; what was paid for is in the journal.
+            ServersDownError: If no server answers; all replies are in the journal.
             DiskError: If the journal cannot be written.
         """
         outcome = BundleOutcome()
@@ -100,9 +100,9 @@ class BundleWork:
     ) -> None:
         try:
             objects = await asyncio.to_thread(read_video, video, self.source)
-        except Exception as error:  # noqa: BLE001 - one video's accident is recorded, the others go on
+        except Exception as error:  # noqa: BLE001 - the error of one video is recorded, the others continue
             where = (Path(video.folder) / video.video_id).as_posix()
-            outcome.unreadable.append(Unreadable(path=where, error=f"{where}: {_accident(error, video)}"))
+            outcome.unreadable.append(Unreadable(path=where, error=f"{where}: {_one_line(error, video)}"))
             objects = VideoObjects(video=video, tracks=(), dropped=(), failed=(), unreadable=())
         waiting = {track.key: track for track in objects.tracks if track.key not in finished}
         outcome.unreadable += objects.unreadable
@@ -115,10 +115,10 @@ class BundleWork:
             await slots.acquire()
             try:
                 track, views = await asyncio.to_thread(next, drawn)
-            except Exception as error:  # noqa: BLE001 - as above; objects that are drawn already go on
+            except Exception as error:  # noqa: BLE001 - recorded too; objects that are already drawn continue
                 slots.release()
                 for track in waiting.values():
-                    self._finish(outcome, _failed(track, "views", _accident(error, video), "", rounds))
+                    self._finish(outcome, _failed(track, "views", _one_line(error, video), "", rounds))
                 break
             del waiting[track.key]
             group.create_task(self._describe(Subject(track=track, views=views), rounds, outcome, slots))
@@ -134,15 +134,15 @@ class BundleWork:
     ) -> None:
         track = subject.track
         try:
-            described = await self.annotator.describe(subject, rounds=rounds.get(track.key, 0))
+            result = await self.annotator.describe(subject, rounds=rounds.get(track.key, 0))
         except StageFailedError as error:
             self._finish(outcome, _failed(track, error.stage, str(error), error.request_digest, rounds))
         except (ServersDownError, DiskError):
             raise
-        except Exception as error:  # noqa: BLE001 - one object's accident is recorded, the others go on
+        except Exception as error:  # noqa: BLE001 - the error of one object is recorded, the others continue
             self._finish(outcome, _failed(track, "object", f"{type(error).__name__}: {error}", "", rounds))
         else:
-            self._finish(outcome, described)
+            self._finish(outcome, result)
         finally:
             slots.release()
 
@@ -172,10 +172,10 @@ class _SharedFrames:
         self._pair_rows = frozenset(pair_rows(len(tracks[0].masks), measures.frame_pairs)) if tracks else frozenset()
         self._pairs: list[tuple[int, Image]] = []
         self.decoded = self._decode()
-        """The frames that views need, once, in increasing order."""
+        """The frames that views need, in increasing order; can be iterated once."""
 
     def _decode(self) -> Iterator[tuple[int, Image]]:
-        """Yield frames; keep small copies of those that show the camera's motion."""
+        """Yield frames; keep small copies of those that the camera's motion is measured on."""
         if not self._tracks:
             return
         for row, frame in decode_rows(self._video, self._view_rows | self._pair_rows, self._tracks[0].frame_step):
@@ -184,27 +184,27 @@ class _SharedFrames:
             yield row, frame
 
     def measure(self, objects: int) -> VideoMeasures:
-        """Measure the camera's motion; frames after the last that a view needed are read now."""
+        """Measure the camera's motion; this decodes the frames after the last one that a view needs."""
         try:
             for _ in self.decoded:
                 pass
             return measure_video(self._video.video_id, objects, self._pairs, self._tracks, self._measures)
-        except Exception as error:  # noqa: BLE001 - the objects count, measured or not
-            note = _accident(error, self._video)
+        except Exception as error:  # noqa: BLE001 - the objects count even if they cannot be measured
+            note = _one_line(error, self._video)
             return VideoMeasures(video_id=self._video.video_id, objects=objects, camera_speed=None, pairs=0, note=note)
 
 
 def _count_of_lost(objects: VideoObjects, finished: Collection[ObjectKey]) -> int:
-    """Objects that an earlier round has finished, and that the video's annotations list no more: they still count."""
+    """Count the objects that an earlier round has finished and that the annotations no longer list."""
     listed = {track.key for track in objects.tracks} | {entry.track.key for entry in objects.dropped}
     listed |= {entry.key for entry in objects.failed}
     return sum(key.video_id == objects.video.video_id and key not in listed for key in finished)
 
 
-def _accident(error: Exception, video: VideoFile) -> str:
-    """One line for the record: what was foreseen in its own words, anything else with its kind."""
-    told = error.line_below(video.root) if isinstance(error, RecordError) else f"{type(error).__name__}: {error}"
-    return told.replace("\n", " ")
+def _one_line(error: Exception, video: VideoFile) -> str:
+    """One line for the record: our own errors without their type, all others with it."""
+    line = error.line_below(video.root) if isinstance(error, RecordError) else f"{type(error).__name__}: {error}"
+    return line.replace("\n", " ")
 
 
 def _failed(

@@ -1,4 +1,4 @@
-"""What a build will ask for, before anything is asked: requests, tokens, GPU-hours."""
+"""Estimate of a build before it starts: requests, tokens, GPU-hours."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -17,7 +17,7 @@ from refsav.datasets.sav.source import SourceConfig, discover, read_video
 from refsav.errors import RecordError
 
 TOKENS_PER_WORD = 1.35
-"""English, in the vocabularies of today's models."""
+"""For English, with the tokenizers of current models."""
 
 REPLY_WORDS: Mapping[Task, float] = {
     "object-crop": 50,
@@ -27,24 +27,24 @@ REPLY_WORDS: Mapping[Task, float] = {
     "scene": 75,
     "video": 84,
 }
-"""Words of a reply where nothing is measured; the video stage's is Table 4's mean of 83.6."""
+"""Words of a reply if nothing has been measured; for the video stage the mean of Sa2VA, Table 4: 83.6."""
 
 KEPT_SHARE = 0.8
-"""Objects that the judge lets through where nothing is measured; the paper does not say."""
+"""Share of objects that the judge keeps if nothing has been measured; the paper does not state it."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Sample:
-    """Some videos of a source, read to know the rest."""
+class SourceSample:
+    """Some videos of a source, read to estimate the rest."""
 
     videos: int
-    """Videos that the source holds."""
+    """Videos of the source."""
     read: int
     """Videos that were read."""
     tracks: tuple[ObjectTrack, ...]
-    """Objects of those that go through the stages."""
+    """Objects of these videos that enter the stages."""
     unreadable: int = 0
-    """Objects of those that their annotations list, but that cannot be read."""
+    """Objects that the annotations of these videos list, but that cannot be read."""
 
     @property
     def videos_to_describe(self) -> int:
@@ -53,13 +53,13 @@ class Sample:
 
     @property
     def scale(self) -> float:
-        """How many videos each one that was read stands for."""
+        """Videos of the source for each video that was read."""
         return self.videos / self.read if self.read else 0.0
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class StageEstimate:
-    """What one stage will use."""
+    """What one stage is expected to use."""
 
     stage: Stage
     requests: float
@@ -71,11 +71,11 @@ class StageEstimate:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class MeasuredRequest:
-    """What a request of a stage took on average in an earlier run."""
+    """Means of the requests of a stage in an earlier run."""
 
     prompt_tokens: float
     device_seconds: float
-    """Seconds of one device; 0 if the run does not know how many its servers have."""
+    """Seconds of one device; 0 if the run does not record how many its servers have."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -86,29 +86,29 @@ class Experience:
     reply_tokens: Mapping[Task, float]
     origin: str
     measured: Mapping[Stage, MeasuredRequest] = field(default_factory=dict)
-    """Means of a stage's requests, where the same models were asked; they win over what is computed."""
+    """Means for each stage, if the same models were used; they replace computed values."""
 
     @classmethod
     def assumed(cls) -> "Experience":
-        """What to expect when nothing has been measured."""
+        """Assumptions for a build without an earlier run."""
         tokens = {task: words * TOKENS_PER_WORD for task, words in REPLY_WORDS.items()}
         return cls(kept_share=KEPT_SHARE, reply_tokens=tokens, origin="assumed lengths of replies")
 
     @classmethod
     def of_run(cls, run: RunDirectory, gpus_per_request: Mapping[Stage, float] | None = None) -> "Experience":
-        """What an earlier run has shown.
+        """Measurements of an earlier run.
 
         Args:
             run: The run.
-            gpus_per_request: GPUs of a server over requests that it works on at a time, for each stage; to be given if
-                the run's models are those of the estimate, which then takes its prompts and seconds too.
+            gpus_per_request: GPUs of a server over its requests at a time, for each stage. Given if the run used the
+                models of the estimate, which then uses its prompt lengths and seconds too.
 
         Raises:
             RecordError: If it has no replies, or a journal is damaged.
         """
         used = {use.stage: use for use in stage_use(run)}
         if not used["video"].requests:
-            raise RecordError(run.journal, "", "holds no replies", "name a run that was built, or leave --like out")
+            raise RecordError(run.journal, "", "holds no replies", "name a run that was built, or omit --like")
         mean = {stage: use.completion_tokens / max(1, use.requests) for stage, use in used.items()}
         kept = used["scene"].requests / max(1, used["object"].requests / 2)
         measured = {
@@ -134,8 +134,8 @@ def _shown(measured: Mapping[Stage, MeasuredRequest]) -> str:
     return "replies, prompts and seconds" if timed else "replies and prompts"
 
 
-def sample_source(source: Path, config: SourceConfig, most_videos: int) -> Sample:
-    """List all videos, read at most `most_videos` of them, spread evenly over the list.
+def sample_source(source: Path, config: SourceConfig, most_videos: int) -> SourceSample:
+    """List all videos, and read at most `most_videos` of them, spread evenly over the list.
 
     Raises:
         RecordError: If the source cannot be listed, or holds no video.
@@ -150,13 +150,20 @@ def sample_source(source: Path, config: SourceConfig, most_videos: int) -> Sampl
         objects = read_video(video, config)
         tracks += objects.tracks
         unreadable += len(objects.failed)
-    return Sample(videos=len(videos), read=len(chosen), tracks=tuple(tracks), unreadable=unreadable)
+    return SourceSample(videos=len(videos), read=len(chosen), tracks=tuple(tracks), unreadable=unreadable)
 
 
 def estimate(
-    sample: Sample, config: AnnotationConfig, profile: ServeProfile, experience: Experience
+    sample: SourceSample, config: AnnotationConfig, profile: ServeProfile, experience: Experience
 ) -> tuple[StageEstimate, ...]:
-    """Add up what the objects of a sample will ask for, scaled to the whole source."""
+    """Add up the requests of the objects of a sample, scaled to the source.
+
+    Args:
+        sample: Videos of the source.
+        config: What is shown and asked.
+        profile: How fast the models are.
+        experience: Lengths of replies and the share of kept objects, measured or assumed.
+    """
     totals = {stage: [0.0] * 5 for stage in STAGES}
     prompts = config.stages.load_prompts()
     for track in sample.tracks:
@@ -167,8 +174,8 @@ def estimate(
             prompt = seen.prompt_tokens if seen else _prompt_tokens(task, prompts[task], sizes, figures, experience)
             reply = experience.reply_tokens[task]
             seconds = (seen and seen.device_seconds) or figures.device_seconds(prompt, reply)
-            for place, value in enumerate((1, len(sizes), prompt, reply, seconds / 3600)):
-                totals[stage][place] += share * value * sample.scale
+            for column, value in enumerate((1, len(sizes), prompt, reply, seconds / 3600)):
+                totals[stage][column] += share * value * sample.scale
     return tuple(
         StageEstimate(
             stage=stage,
@@ -185,7 +192,7 @@ def estimate(
 def _requests(
     track: ObjectTrack, views: ViewsConfig, kept_share: float
 ) -> Iterable[tuple[Task, float, Sequence[tuple[int, int]]]]:
-    """Yield (task, how often it is asked, sizes of its images as (height, width))."""
+    """Yield (task, requests for each object, sizes of its images as (height, width))."""
     frame = fitted_size(track.size, views.longest_side_px)
     count = len(sampled_rows(len(track.masks), views.frames))
     yield "object-crop", 1.0, [_crop_size(track, frame, views)]
@@ -200,13 +207,13 @@ def _prompt_tokens(
     task: Task, prompt: Prompt, sizes: Sequence[tuple[int, int]], figures: Figures, experience: Experience
 ) -> float:
     words = len(f"{prompt.system} {prompt.user}".split())
-    taken_up: Mapping[Task, Sequence[Task]] = {
+    earlier_texts: Mapping[Task, Sequence[Task]] = {
         "judge": ("object-crop", "object-masked"),
         "judge-reason": ("object-crop", "object-masked"),
         "scene": ("object-crop", "object-masked"),
         "video": ("scene",),
     }
-    earlier = sum(experience.reply_tokens[before] for before in taken_up.get(task, ()))
+    earlier = sum(experience.reply_tokens[before] for before in earlier_texts.get(task, ()))
     return words * TOKENS_PER_WORD + earlier + sum(figures.image_tokens(height, width) for height, width in sizes)
 
 
@@ -222,4 +229,4 @@ def _crop_size(track: ObjectTrack, frame: tuple[int, int], views: ViewsConfig) -
 
 def _spread(videos: Sequence[VideoFile], most: int) -> Sequence[VideoFile]:
     step = max(1.0, len(videos) / most)
-    return [videos[int(place * step)] for place in range(min(most, len(videos)))]
+    return [videos[int(index * step)] for index in range(min(most, len(videos)))]

@@ -23,13 +23,20 @@ def import_to_parts(
     bundle_videos: int,
     measures: MeasureConfig,
 ) -> Iterator[str]:
-    """Write bundles and parts, unless a bundle is there and nothing of it has failed; yield the names of all.
+    """Write bundles and parts, except for bundles that are done without failures; yield the names of all.
 
-    Holds one bundle in memory.
+    Keeps one bundle in memory.
+
+    Args:
+        entries: The objects of the imported file, by video.
+        run: The run to write into.
+        source: Folder with the videos.
+        bundle_videos: Videos in a bundle.
+        measures: Thresholds of the properties that are measured.
 
     Raises:
-        RecordError: If the file that is imported cannot be used.
-        DiskError: If something cannot be written.
+        RecordError: If the imported file cannot be used.
+        DiskError: If a bundle or a part cannot be written.
     """
     unreadable: list[Unreadable] = []
     videos = _readable(entries, unreadable)

@@ -1,6 +1,6 @@
-"""Bundles: some tens of videos each, the unit of work. The plan is kept on disk, so that a resumed or grown run agrees.
+"""Bundles: some tens of videos each, the unit of work. The plan is on disk, so that a resumed or grown run keeps it.
 
-A video stays in the bundle that it was given to; videos that are new to the source get bundles of their own.
+A video stays in its bundle; new videos get new bundles.
 """
 
 import json
@@ -19,7 +19,7 @@ from refsav.files import write_text
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Bundle:
-    """The videos of one unit of work, and the name of everything that it leaves."""
+    """The videos of one unit of work, and the name of all files that it writes."""
 
     name: str
     """For example "bundle-000000"."""
@@ -27,7 +27,7 @@ class Bundle:
 
 
 def read_plan(run: RunDirectory, source: Path) -> Iterator[Bundle]:
-    """Yield the bundles that a run has been cut into, in order. Raises RecordError for a damaged file."""
+    """Yield the bundles of a run, in order. Raises RecordError for a damaged file."""
     for path in sorted(run.bundles.glob("bundle-*.json")):
         yield read_bundle(path, source)
 
@@ -44,7 +44,7 @@ def read_bundle(path: Path, source: Path) -> Bundle:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Remaining:
-    """How much of a plan is not done yet."""
+    """How much of a plan is not done."""
 
     bundles: int
     of_bundles: int
@@ -53,7 +53,7 @@ class Remaining:
 
 
 def remaining(run: RunDirectory, source: Path) -> Remaining:
-    """Count what a stopped build has still to do. Raises RecordError for a damaged plan."""
+    """Count what a stopped build has left to do. Raises RecordError for a damaged plan."""
     sizes = [(len(bundle.videos), is_done(run, bundle.name)) for bundle in read_plan(run, source)]
     left = [videos for videos, done in sizes if not done]
     return Remaining(
@@ -64,9 +64,15 @@ def remaining(run: RunDirectory, source: Path) -> Remaining:
 def extend_plan(
     run: RunDirectory, source: Path, entries: Iterable[VideoFile | Unreadable], bundle_videos: int
 ) -> Iterator[Unreadable]:
-    """Cut the videos that no bundle holds yet into new bundles; yield what could not be listed.
+    """Put videos that are in no bundle into new bundles; yield what could not be listed.
 
-    Holds one bundle and the ids of all videos in memory.
+    Keeps one bundle and the ids of all videos in memory.
+
+    Args:
+        run: The run; it may have a plan already.
+        source: Folder with the videos.
+        entries: All videos of the source, and what cannot be read there.
+        bundle_videos: Videos in a new bundle.
 
     Raises:
         RecordError: If the plan on disk is damaged.
@@ -110,10 +116,10 @@ def _numbered(number: int, videos: Sequence[VideoFile]) -> Bundle:
 
 def _as_video(entry: dict[str, Any], source: Path) -> VideoFile:
     if not VIDEO_ID.fullmatch(entry["video_id"]):
-        raise ValueError(f"{entry['video_id'][:60]!r} is no video id")
+        raise ValueError(f"{entry['video_id'][:60]!r} is not a video id")
     paths = [entry["media"], *entry["annotations"]]
     if any(Path(path).is_absolute() or ".." in Path(path).parts for path in paths):
-        raise ValueError(f"a path of {entry['video_id']} leads out of the source")
+        raise ValueError(f"a path of {entry['video_id']} is outside the source")
     return VideoFile(
         video_id=entry["video_id"],
         media=source / entry["media"],

@@ -1,4 +1,4 @@
-"""What a source has that a run has not: new videos, and videos that have changed since."""
+"""What has changed in a source since a run was built: new videos, and changed ones."""
 
 import json
 from collections.abc import Iterable, Mapping
@@ -18,26 +18,26 @@ from refsav.files import write_text
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class News:
-    """What there is to do for a build of this run."""
+class SourceChanges:
+    """What a build of this run would have to do."""
 
     new: tuple[str, ...]
     """Videos that no bundle holds."""
     changed: tuple[str, ...]
-    """Videos whose annotations or media are others than those that were described."""
-    begun: tuple[str, ...]
-    """Bundles that are planned and not done."""
+    """Videos whose annotations or media differ from those that were described."""
+    unfinished: tuple[str, ...]
+    """Bundles that are planned but not done."""
 
     def __bool__(self) -> bool:
-        return bool(self.new or self.changed or self.begun)
+        return bool(self.new or self.changed or self.unfinished)
 
     def __str__(self) -> str:
-        counts = {"new videos": self.new, "changed videos": self.changed, "open bundles": self.begun}
-        told = [f"{what}: {len(ones)}" for what, ones in counts.items() if ones]
-        return ", ".join(told) or "no new video, none changed"
+        counts = {"new videos": self.new, "changed videos": self.changed, "open bundles": self.unfinished}
+        parts = [f"{what}: {len(ones)}" for what, ones in counts.items() if ones]
+        return ", ".join(parts) or "no new video, none changed"
 
 
-def look_for_news(run: RunDirectory, source: Path, entries: Iterable[VideoFile | Unreadable]) -> News:
+def find_changes(run: RunDirectory, source: Path, entries: Iterable[VideoFile | Unreadable]) -> SourceChanges:
     """Compare a source with a run; writes nothing.
 
     Raises:
@@ -55,19 +55,18 @@ def look_for_news(run: RunDirectory, source: Path, entries: Iterable[VideoFile |
             new.append(entry.video_id)
         elif seen.has_changed(entry):
             changed.append(entry.video_id)
-    return News(
+    return SourceChanges(
         new=tuple(new),
         changed=tuple(changed),
-        begun=tuple(bundle.name for bundle in bundles if needs_work(run, bundle.name)),
+        unfinished=tuple(bundle.name for bundle in bundles if needs_work(run, bundle.name)),
     )
 
 
-def take_up_changed(run: RunDirectory, source: Path, entries: Iterable[VideoFile | Unreadable]) -> int:
-    """Open the bundles again whose videos have changed; give the number of such videos.
+def reopen_changed(run: RunDirectory, source: Path, entries: Iterable[VideoFile | Unreadable]) -> int:
+    """Reopen the bundles whose videos have changed; return the number of such videos.
 
-    Only what was described of these videos is set aside; the bundle's journal still holds every reply, so that a
-    request that comes out the same is not paid again. What videos are like now is kept for the next time, and
-    last: killed before, the next call does it all again.
+    Only the results of these videos are removed. The journal still has every reply, so that an unchanged request costs
+    nothing. The current state of the videos is stored last: after a kill, the next call repeats everything.
 
     Raises:
         RecordError: If the plan or a part is damaged.
@@ -84,10 +83,10 @@ def take_up_changed(run: RunDirectory, source: Path, entries: Iterable[VideoFile
 
 
 class _Seen:
-    """What annotations and media were like when they were last looked at.
+    """The state of annotations and media at the last check.
 
-    Of media the size tells, as it does for shards: to read all videos takes hours. A file that is gone or cannot be
-    read is no change, and what was made of it stays; one of which nothing is known is taken as it is.
+    Media are compared by size, as for shards: reading all videos would take hours. A file that is missing or cannot be
+    read is not a change, and its results stay; a file without an earlier state counts as unchanged.
     """
 
     def __init__(self, run: RunDirectory, source: Path) -> None:

@@ -1,4 +1,4 @@
-"""What a run has used so far: requests, tokens and seconds of each stage, summed over its journals."""
+"""Requests, tokens and seconds of each stage of a run, summed over its journals."""
 
 from dataclasses import dataclass
 
@@ -17,7 +17,7 @@ class _Sum:
 
 
 def stage_use(run: RunDirectory) -> tuple[StageUse, ...]:
-    """Sum all journals of a run, line by line; replies that were no good count too. Raises RecordError."""
+    """Sum all journals of a run, line by line; unusable replies count too. Raises RecordError."""
     sums: dict[Stage, _Sum] = {stage: _Sum() for stage in STAGES}
     for path in sorted(run.journal.glob("*.jsonl")):
         for entry in read_entries(path):

@@ -1,4 +1,4 @@
-"""OpenAI's chat protocol as vLLM speaks it: requests to bodies, answers to replies. Pure: no network here."""
+"""OpenAI's chat protocol as vLLM speaks it: from requests to bodies, from responses to replies. No network here."""
 
 import base64
 import json
@@ -9,15 +9,15 @@ from typing import Any
 from refsav.annotators.engines.engine import ChatRequest, Reply
 
 TOP_LOGPROBS = 20
-"""How many tokens a server tells the probability of, beside the one that it took; vLLM's limit."""
+"""How many alternative tokens a server lists with their probabilities at each step; vLLM's limit."""
 
 
 class MalformedAnswerError(Exception):
-    """An answer that is none: not JSON, or without a choice in it."""
+    """The response is not a chat completion: not JSON, or without a choice."""
 
 
 def chat_body(request: ChatRequest) -> dict[str, Any]:
-    """Give the body of POST /v1/chat/completions; what OpenAI's protocol does not know stands under "extra_body"."""
+    """Return the body of POST /v1/chat/completions; what only vLLM understands is under "extra_body"."""
     messages: list[dict[str, Any]] = [{"role": "user", "content": _content(request)}]
     if request.system:
         messages.insert(0, {"role": "system", "content": request.system})
@@ -45,15 +45,15 @@ def _content(request: ChatRequest) -> str | list[dict[str, Any]]:
 
 
 def read_reply(content: bytes, choices: Sequence[str], seconds: float) -> Reply:
-    """Understand the body of an answer with status 200.
+    """Read the body of a response with status 200.
 
     Args:
         content: The body.
-        choices: The closed list that was asked from; empty for free text.
-        seconds: How long the answer took.
+        choices: The only replies that the request allowed; empty for free text.
+        seconds: How long the response took.
 
     Raises:
-        MalformedAnswerError: If it is no chat completion.
+        MalformedAnswerError: If it is not a chat completion.
     """
     try:
         answer = json.loads(content)
@@ -70,12 +70,12 @@ def read_reply(content: bytes, choices: Sequence[str], seconds: float) -> Reply:
         )
     except (ValueError, KeyError, IndexError, TypeError, AttributeError) as error:
         shown = " ".join(content[:200].decode("utf-8", "replace").split())
-        problem = f"answers with something that is no chat completion ({type(error).__name__})"
+        problem = f"answers with something that is not a chat completion ({type(error).__name__})"
         raise MalformedAnswerError(f"{problem}: {shown[:80]!r}") from error
 
 
 def _sound(text: str) -> str:
-    """Text that UTF-8 can hold: half a surrogate pair, as a reply cut within a character may end in, becomes "?"."""
+    """Replace half a surrogate pair by "?": a reply that was cut within a character can end in one."""
     return text.encode(errors="replace").decode()
 
 
@@ -93,21 +93,21 @@ def _confidence(text: str, choices: Sequence[str], logprobs: Mapping[str, Any] |
 def choice_confidence(
     answer: str, choices: Sequence[str], steps: Sequence[tuple[str, Sequence[tuple[str, float]]]]
 ) -> float:
-    """Probability of an answer among the choices, as far as the server's alternatives tell it.
+    """Probability of an answer among the choices, from the alternatives that the server lists.
 
-    The tokens of the reply are followed from the first on. At every step the alternatives that lead to this answer
-    alone count for it, those that lead to other choices alone count against it, and those that leave it open ("con" of
-    "consistent" and "conflict") count for neither, except the one that was taken: its probability weighs the next step.
-    The walk ends where the reply can only become one choice. A server masks what the list forbids or does not; either
-    way only alternatives on the way to a choice are looked at, and the sum over them is what is divided by.
+    The reply is followed token by token. An alternative that can only become this answer counts for it; one that can
+    only become another choice counts against it. An alternative that leaves both open ("con" of "consistent" and
+    "conflict") counts for neither; if it is the token of the reply, its probability weights the next step. The walk
+    ends where the reply can only become one choice. Alternatives that lead to no choice are ignored, so that the
+    result does not depend on whether the server masks them.
 
     Args:
-        answer: The choice that was given.
-        choices: All that were allowed.
+        answer: The choice in the reply.
+        choices: All choices that the request allowed.
         steps: For each token of the reply: its text, and (text, log-probability) of the likeliest alternatives.
 
     Returns:
-        Fraction 0-1. 1 / len(choices) where the alternatives tell nothing, as from a server without log-probabilities.
+        Fraction 0-1. 1 / len(choices) without usable alternatives, as from a server without log-probabilities.
     """
     said, weight = "", 1.0
     for_answer = against = 0.0
@@ -128,6 +128,6 @@ def choice_confidence(
 
 
 def _reachable(said: str, choices: Sequence[str]) -> set[str]:
-    """The choices that a reply which begins like this can become; a blank before the first letter does not matter."""
+    """The choices that start with this text; leading blanks are ignored."""
     beginning = said.lstrip()
     return {choice for choice in choices if choice.startswith(beginning)} if beginning else set()

@@ -25,33 +25,31 @@ class EngineConfig(Config):
     )
     model: str = Field("", description="Model name as the servers list it; empty: the only one that they serve.")
     addresses: tuple[str, ...] = Field(
-        ("http://127.0.0.1:8000/v1",), min_length=1, description="Servers of the model; given once for each server."
+        ("http://127.0.0.1:8000/v1",), min_length=1, description="Servers of the model; repeat the option for several."
     )
     in_flight_per_server: int = Field(
-        32, ge=1, description="Requests that one server works on at the same time, over all bundles of a process."
+        32, ge=1, description="Requests in flight at one server, over all bundles of a process."
     )
     gpus_per_server: float = Field(
-        0.0, ge=0, description="GPUs that one server has, a part of one where servers share it: for the GPU-hours."
+        0.0, ge=0, description="GPUs of one server, a fraction where servers share one; for the GPU-hours."
     )
-    timeout_s: float = Field(
-        120.0, gt=0, description="Seconds to wait for one reply before the request is tried again."
-    )
-    tries: int = Field(6, ge=1, description="How often a request is sent before it fails for good.")
+    timeout_s: float = Field(120.0, gt=0, description="Seconds to wait for a reply before the request is sent again.")
+    tries: int = Field(6, ge=1, description="How often a request is sent before it fails.")
     backoff_s: float = Field(
-        0.5, ge=0, description="Longest pause before the second try; it doubles with every try, its length is random."
+        0.5, ge=0, description="Longest pause before the second try, chosen at random; it doubles with every try."
     )
     backoff_max_s: float = Field(
-        60.0, ge=0, description="No pause between two tries is longer, whatever a server asks for."
+        60.0, ge=0, description="Upper limit of the pause between two tries, even if a server requests more."
     )
     give_up_after: int = Field(
         16,
         ge=1,
-        description="Requests in a row that fail for good, without any reply between them, before a build stops.",
+        description="A build stops after so many failed requests in a row.",
     )
     api_key_variable: str = Field(
         "REFSAV_API_KEY",
         pattern=r"^[A-Za-z_][A-Za-z0-9_]*$",
-        description="Environment variable that holds the servers' API key; the key itself is written nowhere.",
+        description="Environment variable with the servers' API key; the key itself is stored nowhere.",
     )
 
     @property
@@ -60,15 +58,15 @@ class EngineConfig(Config):
         return 0.0 if self.kind == "attributes" else self.gpus_per_server / self.in_flight_per_server
 
     def api_key(self) -> str:
-        """The key from the environment, without the newline that a mounted secret ends in; empty if there is none.
+        """The key from the environment, without the final newline of a mounted secret; empty if it is not set.
 
         Raises:
-            ConfigError: If it cannot stand in an HTTP header.
+            ConfigError: If it cannot be sent in an HTTP header.
         """
         key = os.environ.get(self.api_key_variable, "").strip()
         if not (key.isascii() and key.isprintable()):
             raise ConfigError(
-                f"the environment variable {self.api_key_variable} holds something that cannot be an API key\n"
+                f"the environment variable {self.api_key_variable} does not hold an API key\n"
                 "  fix: set it to the key alone: ASCII letters, digits and signs on one line"
             )
         return key

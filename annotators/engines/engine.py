@@ -1,4 +1,4 @@
-"""One door to every model: a request goes in, a reply comes out, and nothing else is seen by the model."""
+"""The interface of every caption engine: a request goes in, a reply comes out. A model sees nothing but the request."""
 
 import hashlib
 import json
@@ -10,7 +10,7 @@ from refsav.datasets.records import Stage
 from refsav.errors import RefSavError
 
 Task = Literal["object-crop", "object-masked", "judge", "judge-reason", "scene", "video"]
-"""What a request asks for; also the name of its prompt file."""
+"""The task of a request; also the name of its prompt file."""
 
 STAGE_OF_TASK: Mapping[Task, Stage] = {
     "object-crop": "object",
@@ -23,42 +23,42 @@ STAGE_OF_TASK: Mapping[Task, Stage] = {
 
 
 class EngineError(RefSavError):
-    """A request that got no reply for good: refused by the server, or all tries used up."""
+    """A request failed: the server refused it, or no try got a reply."""
 
 
 class ServersDownError(RefSavError):
-    """No server answers any more; the build stops, and the same command resumes it."""
+    """No server answers; the build stops, and the same command resumes it."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Sampling:
-    """How a reply is drawn."""
+    """How a reply is sampled."""
 
     max_tokens: int
     temperature: float
     seed: int
-    """Raised with every attempt, so that an attempt after a bad reply is another request."""
+    """Increases with every attempt, so that an attempt after an unusable reply is a different request."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ChatRequest:
-    """All that a model sees, and what it is asked for."""
+    """Everything that a model sees, and its task."""
 
     task: Task
     model: str
     """Model name as the server lists it; the embedded engine's own name otherwise."""
     system: str
     user: str
-    """The prompt file's text with its fields filled in."""
+    """The text of the prompt file with its fields filled in."""
     fields: Mapping[str, str]
-    """What the prompt's fields were filled with; the embedded engine reads these where a model reads `user`."""
+    """The values of the prompt's fields; the embedded engine reads these where a model reads `user`."""
     images: tuple[bytes, ...]
-    """JPEG files, in the order in which the user text speaks of them."""
+    """JPEG files, in the order in which the user text mentions them."""
     sampling: Sampling
     choices: tuple[str, ...] = ()
-    """If given, the reply is one of these and carries their probabilities."""
+    """If given, the reply is one of these, with its probability."""
     route: str = ""
-    """Video id: requests of one video go to the same server and meet its prefix cache. Not part of the digest."""
+    """Video id: requests of one video go to the same server and hit its prefix cache. Not part of the digest."""
 
     @property
     def digest(self) -> str:
@@ -85,11 +85,11 @@ class ChatRequest:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Reply:
-    """What came back."""
+    """The reply to one request."""
 
     text: str
     finish_reason: str
-    """ "stop" for a whole reply, "length" for one cut off at max_tokens."""
+    """ "stop" for a complete reply, "length" for one that was cut off at max_tokens."""
     prompt_tokens: int
     completion_tokens: int
     confidence: float = 1.0
@@ -107,7 +107,7 @@ class Engine(Protocol):
         ...
 
     async def check(self) -> str:
-        """Make sure that requests will be answered; give the model's name. Raises ServersDownError, ConfigError."""
+        """Check that requests will be answered, and return the model's name. Raises ServersDownError, ConfigError."""
         ...
 
     async def answer(self, request: ChatRequest) -> Reply:
@@ -115,5 +115,5 @@ class Engine(Protocol):
         ...
 
     async def close(self) -> None:
-        """Give back connections."""
+        """Close all connections."""
         ...

@@ -1,4 +1,4 @@
-"""The journal: every reply that was paid for, on disk before it is used, found again by its request's digest."""
+"""The journal: every reply is on disk before it is used, and is found again by the digest of its request."""
 
 import json
 from collections.abc import Iterator
@@ -13,18 +13,18 @@ from refsav.files import DiskError
 from refsav.lock import LockedError, lock
 
 GIVEN_BACK_WITHIN_S = 120.0
-"""How long a journal may stay with a process that is being ended elsewhere: network file systems notice late."""
+"""How long to wait for another process to release a journal: network file systems notice late that it has ended."""
 
 
 class Journal:
-    """One bundle's JSONL file. One writer at a time; a line that a kill cut short is taken off when it is opened."""
+    """The JSONL file of one bundle. It has one writer at a time; opening it removes a line that a kill cut short."""
 
     def __init__(self, path: Path) -> None:
-        """Open or begin a journal.
+        """Open or create a journal.
 
         Raises:
             RecordError: If a line in the middle is damaged.
-            LockedError: If another process keeps it.
+            LockedError: If another process has it open.
             DiskError: If it cannot be written.
         """
         self._path = path
@@ -33,16 +33,16 @@ class Journal:
             path.parent.mkdir(parents=True, exist_ok=True)
             with ExitStack() as on_error:
                 self._stream = on_error.enter_context(path.open("ab"))
-                self._take_up()
+                self._read_existing()
                 on_error.pop_all()
         except OSError as error:
             raise DiskError(path, error) from error
 
-    def _take_up(self) -> None:
-        """Lock the file, read what it holds, take off what a kill cut short."""
+    def _read_existing(self) -> None:
+        """Lock the file, read its entries, and remove a line that a kill cut short."""
         if not lock(self._stream, GIVEN_BACK_WITHIN_S):
-            fix = "end what still works on this bundle, then run the same command again"
-            raise LockedError(f"{self._path}: another process keeps writing\n  fix: {fix}")
+            fix = "stop the process that works on this bundle, then run the same command again"
+            raise LockedError(f"{self._path}: another process is writing to it\n  fix: {fix}")
         end = 0
         for offset, entry in _whole_lines(self._path):
             self._replies[entry["digest"]] = _reply(entry)
@@ -50,11 +50,11 @@ class Journal:
         self._stream.truncate(end)
 
     def find(self, digest: str) -> Reply | None:
-        """The reply to the request of this digest, if it was paid for before."""
+        """The reply to the request with this digest, if the journal has it."""
         return self._replies.get(digest)
 
     def append(self, digest: str, task: Task, reply: Reply) -> None:
-        """Keep a reply. Raises DiskError."""
+        """Write a reply. Raises DiskError."""
         entry = {"digest": digest, "task": task, **asdict(reply)}
         try:
             self._stream.write(json.dumps(entry, ensure_ascii=False).encode() + b"\n")
@@ -67,7 +67,7 @@ class Journal:
         """Close the file. Raises DiskError."""
         try:
             self._stream.close()
-        except OSError as error:  # what a full disk did not take is tried once more here
+        except OSError as error:  # closing writes what a full disk did not accept before
             raise DiskError(self._path, error) from error
 
 
@@ -82,7 +82,7 @@ def _reply(entry: dict[str, Any]) -> Reply:
 
 
 def _whole_lines(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
-    """Yield (offset of the line's end in bytes, entry); a last line without its end is left out."""
+    """Yield (offset of the line's end in bytes, entry); an incomplete last line is left out."""
     if not path.exists():
         return
     offset = 0
@@ -101,7 +101,7 @@ def _entry(path: Path, number: int, line: bytes) -> dict[str, Any]:
     except ValueError:
         complete = False
     if not complete:
-        fix = "remove this line: its request is then asked again"
+        fix = "remove this line: its request is then sent again"
         raise RecordError(path, f"line {number}", "is damaged", fix)
     return dict(entry)
 

@@ -1,4 +1,4 @@
-"""Places at a server: how many requests it works on at a time, whichever bundles of this process they come from."""
+"""Request slots of a server: how many requests it works on at a time, over all bundles of this process."""
 
 import asyncio
 import heapq
@@ -10,76 +10,76 @@ from dataclasses import dataclass, field
 from functools import cache
 
 Urgency = tuple[int, ...]
-"""The smaller, the sooner."""
+"""The smaller, the earlier."""
 
 
 @cache
 def slots_of(address: str, count: int) -> "Slots":  # noqa: ARG001 - the address is the key of the cache
-    """The places at a server: the same for everyone in this process who asks with the same count."""
+    """The slots of a server: one object for each address and count in this process."""
     return Slots(count)
 
 
 @dataclass(order=True, slots=True)
-class _Turn:
-    """Somebody who waits."""
+class _Waiter:
+    """A request that waits for a slot."""
 
     urgency: Urgency
     number: int
-    come: asyncio.Future[None] = field(compare=False)
+    free: asyncio.Future[None] = field(compare=False)
     granted: bool = field(default=False, compare=False)
 
 
 class Slots:
-    """A semaphore with two qualities that asyncio's lacks: it serves event loops of several threads, the urgent first.
+    """A semaphore that, unlike asyncio's, serves event loops of several threads, and serves urgent requests first.
 
-    Bundles that take turns as they come work in lockstep: all of them run out of objects at the same time, and the
-    servers wait until the next ones have begun. With the older bundle first, the younger fills the places it leaves.
+    First come, first served would let bundles work in lockstep: all of them run out of objects at the same time, and
+    the servers wait for the next ones to start. With the older bundle first, the younger one fills the slots it leaves.
     """
 
     def __init__(self, count: int) -> None:
         self._free = count
-        self._waiting: list[_Turn] = []
+        self._waiting: list[_Waiter] = []
         self._numbers = itertools.count()
         self._lock = threading.Lock()
 
     @asynccontextmanager
-    async def place(self, urgency: Urgency) -> AsyncIterator[None]:
-        """Hold a place for the length of the context; those of the same urgency get one in the order they came."""
-        await self._take(urgency)
+    async def slot(self, urgency: Urgency) -> AsyncIterator[None]:
+        """Hold a slot for the length of the context; equally urgent requests get one in their order of arrival."""
+        await self._acquire(urgency)
         try:
             yield
         finally:
-            self._give_back()
+            self._release()
 
-    async def _take(self, urgency: Urgency) -> None:
+    async def _acquire(self, urgency: Urgency) -> None:
         with self._lock:
             if self._free:
                 self._free -= 1
                 return
-            come: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-            turn = _Turn(urgency, next(self._numbers), come)
-            heapq.heappush(self._waiting, turn)
+            free: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+            waiter = _Waiter(urgency, next(self._numbers), free)
+            heapq.heappush(self._waiting, waiter)
         try:
-            await come
+            await free
         except BaseException:
             with self._lock:
-                if not turn.granted:
-                    self._waiting.remove(turn)
+                if not waiter.granted:
+                    self._waiting.remove(waiter)
                     heapq.heapify(self._waiting)
-            if turn.granted:  # the place came in the moment of giving up
-                self._give_back()
+            if waiter.granted:  # the slot was granted while this request was cancelled
+                self._release()
             raise
 
-    def _give_back(self) -> None:
+    def _release(self) -> None:
         with self._lock:
             if not self._waiting:
                 self._free += 1
                 return
-            turn = heapq.heappop(self._waiting)
-            turn.granted = True
-            turn.come.get_loop().call_soon_threadsafe(_tell, turn.come)
+            waiter = heapq.heappop(self._waiting)
+            waiter.granted = True
+            waiter.free.get_loop().call_soon_threadsafe(_resolve, waiter.free)
 
 
-def _tell(come: "asyncio.Future[None]") -> None:
-    if not come.done():
-        come.set_result(None)
+def _resolve(free: "asyncio.Future[None]") -> None:
+    if not free.done():
+        free.set_result(None)

@@ -1,4 +1,4 @@
-"""What a server says when it refuses, and what a lost connection says: read from whatever form it came in."""
+"""The message of a server's error response, and the cause of a failed connection."""
 
 import json
 import re
@@ -9,7 +9,7 @@ import openai
 
 
 def message_of(error: openai.APIStatusError) -> str:
-    """What a server says about a refusal, from JSON, HTML or plain text."""
+    """The message of an error response, from JSON, HTML or plain text."""
     body = error.body
     if isinstance(body, dict):
         body = body.get("message") or body.get("detail") or body.get("error") or json.dumps(body)
@@ -17,7 +17,7 @@ def message_of(error: openai.APIStatusError) -> str:
 
 
 def cause_of(error: BaseException) -> str:
-    """Why a connection failed, in the words of the innermost error that has any."""
+    """Why a connection failed: the message of the innermost error that has one."""
     words = type(error).__name__
     inner: BaseException | None = error
     while inner is not None:
@@ -26,8 +26,8 @@ def cause_of(error: BaseException) -> str:
     return words
 
 
-def asked_pause_s(error: openai.APIStatusError) -> float:
-    """Seconds that a server asks to wait; 0 where it does not say."""
+def requested_pause_s(error: openai.APIStatusError) -> float:
+    """Seconds in the Retry-After header of a response; 0 without one."""
     asked = error.response.headers.get("retry-after", "")
     try:
         return max(0.0, float(asked))

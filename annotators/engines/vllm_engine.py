@@ -1,4 +1,4 @@
-"""The engine over vLLM servers: bounded, routed, retried, and light enough to keep them busy from one core."""
+"""The engine for vLLM servers: requests are bounded, routed by video and retried; one core keeps the servers busy."""
 
 import asyncio
 import hashlib
@@ -15,22 +15,22 @@ from refsav.annotators.engines.chat_protocol import MalformedAnswerError, chat_b
 from refsav.annotators.engines.config import EngineConfig
 from refsav.annotators.engines.engine import STAGE_OF_TASK, ChatRequest, EngineError, Reply, ServersDownError
 from refsav.annotators.engines.request_slots import Slots, Urgency, slots_of
-from refsav.annotators.engines.server_errors import asked_pause_s, cause_of, message_of
+from refsav.annotators.engines.server_errors import cause_of, message_of, requested_pause_s
 from refsav.datasets.records import STAGES
 from refsav.errors import ConfigError
 
 CHECK_TIMEOUT_S = 10.0
-"""Seconds in which a server must say what it serves, and whether it is well."""
+"""Seconds in which a server must list its models."""
 
-PASSING_STATUSES = frozenset({408, 409, 429})
-"""Beside 5xx: refusals that another try may not meet."""
+TRANSIENT_STATUSES = frozenset({408, 409, 429})
+"""In addition to 5xx: errors that another try may avoid."""
 
 AGES = itertools.count()
-"""Engines of this process in the order in which they were made."""
+"""Numbers the engines of this process in the order in which they were made."""
 
 
-class _PassingError(Exception):
-    """A try that failed in a way that the next one may not."""
+class _TransientError(Exception):
+    """A try failed in a way that the next one may avoid."""
 
     def __init__(self, problem: str, retry_after_s: float = 0.0) -> None:
         super().__init__(problem)
@@ -47,12 +47,12 @@ class _Server:
 class VllmEngine:
     """Answers requests through one or more servers of one model.
 
-    A request goes to the server that its route ranks first (rendezvous hashing: when servers come or go, most routes
-    stay where they are and keep their prefix cache), the k-th try to the one ranked k-th.
+    A request goes to the server that its route ranks first, the k-th try to the one ranked k-th. The ranks come from
+    rendezvous hashing: when servers are added or removed, most routes keep their server and its prefix cache.
     """
 
     def __init__(self, config: EngineConfig) -> None:
-        """Prepare the connections; no server is asked yet. Raises ConfigError for a key that cannot be one."""
+        """Prepare the connections without contacting a server. Raises ConfigError if the API key cannot be used."""
         self._config = config
         self._key = config.api_key()
         self._servers = [
@@ -60,7 +60,7 @@ class VllmEngine:
             for address in dict.fromkeys(config.addresses)
         ]
         self._age = next(AGES)
-        self._lost_in_a_row = 0
+        self._failed_in_a_row = 0
         self._pause = wait_random_exponential(multiplier=config.backoff_s, max=config.backoff_max_s)
 
     @property
@@ -69,18 +69,18 @@ class VllmEngine:
         return self._config.in_flight_per_server * len(self._config.addresses)
 
     async def check(self) -> str:
-        """Make sure that every server answers and serves the model; give the model's name.
+        """Check that every server answers and serves the model, and return the model's name.
 
         Raises:
             ServersDownError: If a server does not answer.
-            ConfigError: If it does not serve the model, wants another key, or is no server of this protocol.
+            ConfigError: If it does not serve the model, refuses the key, or does not speak this protocol.
         """
         offers = await asyncio.gather(*(self._models(server) for server in self._servers))
         first = offers[0]
         if not self._config.model and len(first) != 1:
             raise ConfigError(
                 f"{self._servers[0].address} serves {len(first)} models: {', '.join(first)}\n"
-                "  fix: say which one in the key `model` of [vlm] or [judge]"
+                "  fix: choose one with the key `model` of [vlm] or [judge]"
             )
         model = self._config.model or first[0]
         for server, offer in zip(self._servers, offers, strict=True):
@@ -95,12 +95,12 @@ class VllmEngine:
         """Answer one request.
 
         Raises:
-            EngineError: If a server refused it, or all tries were used up.
-            ServersDownError: If the tries were used up and no server is well, or too many requests in a row were lost.
+            EngineError: If a server refused it, or no try got a reply.
+            ServersDownError: If no try got a reply and no server answers, or too many requests in a row failed.
         """
         body, ranked = chat_body(request), self._ranked(request.route or request.digest)
         tries = AsyncRetrying(
-            retry=retry_if_exception_type(_PassingError),
+            retry=retry_if_exception_type(_TransientError),
             stop=stop_after_attempt(self._config.tries),
             wait=self._wait_s,
             reraise=True,
@@ -111,18 +111,18 @@ class VllmEngine:
                 server = ranked[(attempt.retry_state.attempt_number - 1) % len(ranked)]
                 with attempt:
                     reply = await self._ask(server, body, request)
-        except _PassingError as error:
-            raise await self._lost(server, error) from None
-        self._lost_in_a_row = 0
+        except _TransientError as error:
+            raise await self._failure(server, error) from None
+        self._failed_in_a_row = 0
         return reply
 
     async def close(self) -> None:
-        """Give back connections."""
+        """Close all connections."""
         await asyncio.gather(*(server.client.close() for server in self._servers))
 
     async def _ask(self, server: _Server, body: dict[str, Any], request: ChatRequest) -> Reply:
-        """One try."""
-        async with server.slots.place(self._urgency(request)):
+        """Send a request once."""
+        async with server.slots.slot(self._urgency(request)):
             begin = time.perf_counter()
             try:
                 async with asyncio.timeout(self._config.timeout_s):
@@ -131,21 +131,21 @@ class VllmEngine:
             except openai.APIStatusError as error:
                 raise self._refusal(server, error) from None
             except (TimeoutError, openai.APITimeoutError):
-                raise _PassingError(f"gave no reply in {self._config.timeout_s:g} s") from None
+                raise _TransientError(f"gave no reply in {self._config.timeout_s:g} s") from None
             except openai.APIConnectionError as error:
-                raise _PassingError(f"cannot be reached ({self._one_line(cause_of(error))})") from None
+                raise _TransientError(f"cannot be reached ({self._one_line(cause_of(error))})") from None
             except MalformedAnswerError as error:
-                raise _PassingError(self._one_line(str(error))) from None
+                raise _TransientError(self._one_line(str(error))) from None
 
     def _urgency(self, request: ChatRequest) -> Urgency:
-        """Older engines first, as they end their bundles; within one, objects that have come far before new ones."""
+        """Older engines first, so that their bundles finish; within one engine, later stages first."""
         return (self._age, -STAGES.index(STAGE_OF_TASK[request.task]))
 
     def _refusal(self, server: _Server, error: openai.APIStatusError) -> Exception:
         message = self._one_line(message_of(error))
         status = error.status_code
-        if status in PASSING_STATUSES or status >= 500:
-            return _PassingError(f"answers {status}: {message}", asked_pause_s(error))
+        if status in TRANSIENT_STATUSES or status >= 500:
+            return _TransientError(f"answers {status}: {message}", requested_pause_s(error))
         return EngineError(
             f"{server.address} refuses the request ({status}): {message}; fix: {self._remedy(status, message)}"
         )
@@ -162,27 +162,27 @@ class VllmEngine:
             )
         return "correct what the message names"
 
-    async def _lost(self, server: _Server, error: _PassingError) -> EngineError | ServersDownError:
-        """What a request whose tries are used up means: its own fault, or the end of the servers."""
-        self._lost_in_a_row += 1
-        told = f"{server.address} {error}"
-        well = await asyncio.gather(*(self._is_well(each) for each in self._servers))
-        # Counted after the look at the servers: requests lost at the same time all stop the build and are asked again
-        # when it goes on, instead of some failing their objects; a reply in the meantime counts for the servers.
-        if self._lost_in_a_row >= self._config.give_up_after:
-            return ServersDownError(f"{self._lost_in_a_row} requests in a row got no reply, the last: {told}")
-        if not any(well):
+    async def _failure(self, server: _Server, error: _TransientError) -> EngineError | ServersDownError:
+        """The error for a request without a reply: the request alone has failed, or the servers are down."""
+        self._failed_in_a_row += 1
+        problem = f"{server.address} {error}"
+        answering = await asyncio.gather(*(self._is_up(each) for each in self._servers))
+        # Counted after the check of the servers: requests that fail at the same time then all stop the build and are
+        # sent again when it resumes, instead of some failing their objects. A reply in the meantime resets the count.
+        if self._failed_in_a_row >= self._config.give_up_after:
+            return ServersDownError(f"{self._failed_in_a_row} requests in a row got no reply, the last: {problem}")
+        if not any(answering):
             return ServersDownError(
-                f"no server is well any more; {told}\n  fix: start it again, then run the same command"
+                f"no server answers any more; {problem}\n  fix: start it again, then run the same command"
             )
         return EngineError(
-            f"{told}; {self._config.tries} tries are used up; fix: look at the server's log, then refsav retry"
+            f"{problem}; all {self._config.tries} tries failed; fix: see the server's log, then run refsav retry"
         )
 
     def _wait_s(self, state: RetryCallState) -> float:
         error = state.outcome.exception() if state.outcome else None
-        asked_s = error.retry_after_s if isinstance(error, _PassingError) else 0.0
-        return min(max(asked_s, self._pause(state)), self._config.backoff_max_s)
+        requested_s = error.retry_after_s if isinstance(error, _TransientError) else 0.0
+        return min(max(requested_s, self._pause(state)), self._config.backoff_max_s)
 
     def _ranked(self, route: str) -> list[_Server]:
         return sorted(self._servers, key=lambda server: hashlib.sha256(f"{server.address}\n{route}".encode()).digest())
@@ -194,7 +194,7 @@ class VllmEngine:
                 return [model.id for model in (await server.client.models.list()).data]
         except openai.APIStatusError as error:
             if error.status_code >= 500:
-                raise ServersDownError(f"{server.address} is not well: {self._one_line(message_of(error))}") from None
+                raise ServersDownError(f"{server.address} does not work: {self._one_line(message_of(error))}") from None
             message = self._one_line(message_of(error))
             remedy = self._remedy(error.status_code, message)
             raise ConfigError(f"{server.address} refuses ({error.status_code}): {message}\n  fix: {remedy}") from None
@@ -208,14 +208,14 @@ class VllmEngine:
                 f"{server.address} answers, but not in OpenAI's protocol\n  fix: correct the address; most end with /v1"
             ) from None
 
-    async def _is_well(self, server: _Server) -> bool:
+    async def _is_up(self, server: _Server) -> bool:
         try:
             return bool(await self._models(server))
         except (ServersDownError, ConfigError):
             return False
 
     def _client(self, address: str) -> openai.AsyncOpenAI:
-        # A proxy named in the environment is for the world outside, never for a server on this machine.
+        # A proxy from the environment is never for a server on this machine.
         local = urlsplit(address).hostname in ("127.0.0.1", "::1", "localhost")
         return openai.AsyncOpenAI(
             base_url=address,
@@ -226,7 +226,7 @@ class VllmEngine:
         )
 
     def _one_line(self, message: str) -> str:
-        """A server's message as it may be shown: on one line, not endless, without the key."""
-        # The key goes first: a cut through it would leave half of it to be read.
+        """A server's message on one line, shortened, without the API key."""
+        # The key is removed before the text is cut: a cut through it would leave half of it readable.
         shown = message.replace(self._key, "***") if self._key else message
         return " ".join(shown.split())[:300]

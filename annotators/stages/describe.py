@@ -1,4 +1,4 @@
-"""Section 3.3 for one object: two descriptions, the judge, the scene, the video."""
+"""Sa2VA, section 3.3, for one object: two descriptions, the judge, the scene, the video."""
 
 import asyncio
 from collections.abc import Callable
@@ -28,7 +28,7 @@ Out = TypeVar("Out")
 
 
 class StageFailedError(RefSavError):
-    """An object cannot go on: a request failed for good, or no attempt brought a usable reply."""
+    """An object fails at a stage: a request failed, or no attempt got a usable reply."""
 
     def __init__(self, task: Task, problem: str, request_digest: str) -> None:
         self.stage: StageName = STAGE_OF_TASK[task]
@@ -38,34 +38,36 @@ class StageFailedError(RefSavError):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Annotator:
-    """Describes objects: asks the engines, and keeps every reply in the journal before it is used."""
+    """Describes objects: sends requests to the engines, and writes every reply to the journal before it is used."""
 
     maker: RequestMaker
     vlm: Engine
     judge: Engine
     journal: Journal
     provenance: Provenance
-    done: Callable[[StageName], None]
-    """Called when an object has come through a stage."""
+    on_stage: Callable[[StageName], None]
+    """Called when an object has passed a stage."""
 
     async def describe(self, subject: Subject, *, rounds: int = 0) -> Expression | Dropped:
         """Take one object through all stages.
 
         Args:
             subject: The object and its views.
-            rounds: Rounds of attempts that did not bring it through before. Replies of theirs are not paid again, and
-                a request that never got one is asked first, so that a server that was down leaves no trace.
+            rounds: Earlier rounds of attempts in which it failed. Their replies come from the journal, and a request
+                that never got one is sent first, so that the result is the same as if no server had been down.
 
         Raises:
-            StageFailedError: If a stage fails for good.
-            ServersDownError: If no server answers any more.
+            StageFailedError: If a stage fails.
+            ServersDownError: If no server answers.
             DiskError: If the journal cannot be written.
         """
-        turn = _Turn(annotator=self, route=subject.track.video_id, attempts=(rounds + 1) * self.maker.config.attempts)
-        captions = await turn.caption(subject)
-        self.done("object")
-        verdict = await turn.judge(captions)
-        self.done("judge")
+        stages = _ObjectStages(
+            annotator=self, route=subject.track.video_id, attempts=(rounds + 1) * self.maker.config.attempts
+        )
+        captions = await stages.caption(subject)
+        self.on_stage("object")
+        verdict = await stages.judge(captions)
+        self.on_stage("judge")
         if not verdict.consistent:
             return Dropped(
                 track=subject.track,
@@ -75,10 +77,10 @@ class Annotator:
                 masked_caption=captions.masked,
                 confidence=verdict.confidence,
             )
-        scene = await turn.ask(SCENE, (subject, captions))
-        self.done("scene")
-        video = await turn.ask(VIDEO, (subject, scene))
-        self.done("video")
+        scene = await stages.ask(SCENE, (subject, captions))
+        self.on_stage("scene")
+        video = await stages.ask(VIDEO, (subject, scene))
+        self.on_stage("video")
         return Expression(
             track=subject.track,
             captions=captions,
@@ -90,19 +92,19 @@ class Annotator:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class _Turn:
-    """One object's turn with the engines."""
+class _ObjectStages:
+    """The stages of one object."""
 
     annotator: Annotator
     route: str
     attempts: int
-    """Of this round and of those before it."""
+    """Attempts at each request, those of earlier rounds included."""
 
     async def caption(self, subject: Subject) -> ObjectCaptions:
-        """Ask for both descriptions at once.
+        """Request both descriptions at the same time.
 
-        Both are waited for, even if one fails: a reply that is under way is paid for, and which error an object keeps
-        must not depend on which came first.
+        It waits for both even if one fails: the other reply costs the same anyway, and the error that is recorded must
+        not depend on which came first.
         """
         crop, masked = await asyncio.gather(self.ask(CROP, subject), self.ask(MASKED, subject), return_exceptions=True)
         errors = [result for result in (crop, masked) if isinstance(result, BaseException)]
@@ -137,7 +139,7 @@ class _Turn:
             reason = await self.ask(JUDGE_REASON, captions)
         except StageFailedError as error:
             if isinstance(error.__cause__, EngineError):
-                raise  # a retry may bring what a server did not give
+                raise  # a retry may get the reply that the server did not give
             reason = f"no reason given ({error})"  # the verdict stands without it
         return Verdict(consistent=False, confidence=confidence, reason=reason)
 

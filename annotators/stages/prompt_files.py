@@ -1,4 +1,4 @@
-"""Prompt files: one per task, versioned by digest. The text above the line `---` is the system turn."""
+"""Prompt files: one for each task, versioned by digest. The text above the line `---` is the system turn."""
 
 import hashlib
 from collections.abc import Mapping
@@ -39,18 +39,20 @@ class Prompt:
 
 @cache
 def load_prompts(folder: Path = SHIPPED) -> Mapping[Task, Prompt]:
-    """Read the prompt of every task; one that `folder` does not hold is the shipped one.
+    """Read the prompt of every task; the shipped one for tasks without a file in `folder`.
 
     Raises:
-        RecordError: If a file has no `---` line, or asks for a field that its task does not have.
+        RecordError: If a file has no `---` line, or uses a field that its task does not have.
     """
     if not folder.is_dir():
-        raise RecordError(folder, "", "there is no such folder", "give a folder with prompt files, or leave it empty")
+        raise RecordError(
+            folder, "", "there is no such folder", "give a folder with prompt files, or leave stages.prompts empty"
+        )
     return {task: _read(task, folder / f"{task}.txt") for task in STAGE_OF_TASK}
 
 
 def prompts_digest(prompts: Mapping[Task, Prompt]) -> str:
-    """Hex SHA-256 over all prompts: the version that every record carries."""
+    """Hex SHA-256 over all prompts: the version in the provenance of every record."""
     return hashlib.sha256("".join(prompts[task].digest for task in sorted(prompts)).encode()).hexdigest()
 
 
@@ -63,7 +65,7 @@ def _read(task: Task, path: Path) -> Prompt:
         raise RecordError(path, "", "has no line `---`", "write the system turn, a line `---`, and the user turn")
     unknown = set(Template(user).get_identifiers()) - FIELDS[task]
     if unknown or not Template(user).is_valid():
-        problem = f"asks for ${', $'.join(sorted(unknown))}" if unknown else "has a $ that names no field"
+        problem = f"uses unknown fields: ${', $'.join(sorted(unknown))}" if unknown else "has a $ that names no field"
         known = ", ".join(f"${name}" for name in sorted(FIELDS[task])) or "none"
         raise RecordError(path, "", problem, f"the fields of this prompt are: {known}; write $$ for a dollar sign")
     return Prompt(system.strip(), user.strip(), hashlib.sha256(content).hexdigest())

@@ -1,4 +1,4 @@
-"""Telling a description from what models say when they do not give one."""
+"""Checks of replies: is it a description, or an empty, cut-off, refusing, repetitive or foreign text?"""
 
 import re
 from typing import Literal
@@ -8,7 +8,7 @@ from refsav.errors import RefSavError
 
 
 class ReplyError(RefSavError):
-    """A reply that cannot be used; the request is asked again with another seed, then the object fails."""
+    """A reply cannot be used. The request is sent again with another seed; after the last attempt the object fails."""
 
     def __init__(self, problem: str, reply: Reply) -> None:
         shown = re.sub(r"\s+", " ", reply.text.strip())
@@ -31,16 +31,16 @@ PREFACE = re.compile(r"^(sure|certainly|of course|okay|ok|here is|here's)(?![\w-
 
 
 def read_description(reply: Reply, language: Literal["en", "any"]) -> str:
-    """Give the description on one line, without markup and preface.
+    """Return the description on one line, without markup and preface.
 
     Args:
-        reply: What the model said.
-        language: "en" refuses replies that are not English; "any" does not look.
+        reply: The model's reply.
+        language: "en" refuses replies that are not English; "any" accepts every language.
 
     Raises:
         ReplyError: If the reply is empty, cut off, a refusal, a repetition, or not English.
     """
-    # Templates that open the thought themselves leave only its end in the reply.
+    # Chat templates that open the <think> block themselves leave only its end in the reply.
     text = reply.text.rpartition("</think>")[2].partition("<think>")[0]
     text = re.sub(r"[*_#`]{1,3}(?=\S)|(?<=\S)[*_#`]{1,3}", "", text)
     text = PREFACE.sub("", re.sub(r"\s+", " ", text).strip()).strip('"“” ')
@@ -58,12 +58,12 @@ def read_description(reply: Reply, language: Literal["en", "any"]) -> str:
 
 
 def is_repetitive(text: str) -> bool:
-    """True if a run of one to eight words stands four times or more in a row, or few words make a long text."""
+    """True if one to eight words are repeated four times or more in a row, or few different words make a long text."""
     words = text.lower().split()
     for length in range(1, 9):
         run = 0
-        for place in range(length, len(words)):
-            run = run + 1 if words[place] == words[place - length] else 0
+        for index in range(length, len(words)):
+            run = run + 1 if words[index] == words[index - length] else 0
             if run >= 3 * length:
                 return True
     longest_word = max((len(word) for word in words), default=0)

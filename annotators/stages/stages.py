@@ -1,4 +1,4 @@
-"""The stages of section 3.3. Each is two pure halves: `ask` makes the request, `read` makes a record of the reply."""
+"""The stages of Sa2VA, section 3.3. Each is two pure functions: `ask` makes the question, `read` reads the reply."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -18,20 +18,25 @@ CONSISTENT, CONFLICT = "consistent", "conflict"
 
 
 class StagesConfig(Config):
-    """What the models are asked, and which replies are good enough."""
+    """Prompts and sampling of the stages, and which replies are accepted."""
 
-    prompts: str = Field("", description="Folder with prompt files of one's own; tasks without one use the shipped.")
-    attempts: int = Field(3, ge=1, description="How often an object's request is asked before a bad reply fails it.")
+    prompts: str = Field(
+        "", description="Folder with custom prompt files; tasks without a file there use the shipped prompt."
+    )
+    attempts: int = Field(3, ge=1, description="How often a request is sent before unusable replies fail the object.")
     temperature: float = Field(0.0, ge=0, description="Sampling temperature of the first attempt.")
-    retry_temperature: float = Field(0.7, ge=0, description="Sampling temperature of the attempts after a bad reply.")
-    seed: int = Field(0, ge=0, description="Sampling seed of the first attempt; each further attempt adds one.")
+    retry_temperature: float = Field(
+        0.7, ge=0, description="Sampling temperature of the attempts after an unusable reply."
+    )
+    seed: int = Field(0, ge=0, description="Sampling seed of the first attempt; each later attempt adds one.")
     object_max_tokens: int = Field(256, ge=1, description="Token limit of an object description.")
     scene_max_tokens: int = Field(384, ge=1, description="Token limit of a scene description.")
     video_max_tokens: int = Field(512, ge=1, description="Token limit of the video expression.")
     reason_max_tokens: int = Field(80, ge=1, description="Token limit of the judge's reason for a conflict.")
-    language: Literal["en", "any"] = Field("en", description="Language that replies must be in; any: do not look.")
+    language: Literal["en", "any"] = Field("en", description="Language that replies must be in; any: not checked.")
     check_replies: bool = Field(
-        True, description="Refuse empty, cut-off, refusing, repetitive and foreign replies. Off for untrained models."
+        True,
+        description="Reject empty, cut-off, refusing, repetitive and foreign replies. Turn off for untrained models.",
     )
 
     def max_tokens(self, task: Task) -> int:
@@ -39,7 +44,7 @@ class StagesConfig(Config):
         limits: Mapping[Task, int] = {
             "object-crop": self.object_max_tokens,
             "object-masked": self.object_max_tokens,
-            "judge": 16,  # a guided answer may be spelled letter by letter
+            "judge": 16,  # guided decoding may spell the answer letter by letter
             "judge-reason": self.reason_max_tokens,
             "scene": self.scene_max_tokens,
             "video": self.video_max_tokens,
@@ -53,7 +58,7 @@ class StagesConfig(Config):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Question:
-    """What a stage puts before a model."""
+    """What a stage shows to a model."""
 
     fields: Mapping[str, str]
     images: tuple[bytes, ...] = ()
@@ -69,21 +74,21 @@ class Stage(Protocol[In, Out]):
 
     @property
     def task(self) -> Task:
-        """What is asked for."""
+        """The task of the stage's requests."""
         ...
 
     def ask(self, item: In) -> Question:
-        """Put the question."""
+        """Make the question."""
         ...
 
     def read(self, reply: Reply, config: StagesConfig) -> Out:
-        """Understand the reply. Raises ReplyError."""
+        """Read the reply. Raises ReplyError."""
         ...
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Subject:
-    """An object and what can be seen of it."""
+    """An object and its views."""
 
     track: ObjectTrack
     views: ObjectViews
@@ -105,14 +110,14 @@ class ObjectStage:
 
 @dataclass(frozen=True, slots=True)
 class JudgeStage:
-    """Judge: do the two descriptions tell of the same thing?"""
+    """Judge: do the two descriptions describe the same object?"""
 
     task: Literal["judge"] = "judge"
 
     def ask(self, item: ObjectCaptions) -> Question:
         return Question(fields={"first": item.crop, "second": item.masked}, choices=(CONSISTENT, CONFLICT))
 
-    def read(self, reply: Reply, config: StagesConfig) -> tuple[bool, float]:  # noqa: ARG002 - one shape for all
+    def read(self, reply: Reply, config: StagesConfig) -> tuple[bool, float]:  # noqa: ARG002 - the signature of all stages
         answer = reply.text.strip().strip('."').lower()
         if answer not in (CONSISTENT, CONFLICT):
             raise ReplyError("the judge's answer is not one of the choices", reply)
@@ -121,7 +126,7 @@ class JudgeStage:
 
 @dataclass(frozen=True, slots=True)
 class JudgeReasonStage:
-    """Judge, second question, only after a conflict: what contradicts what?"""
+    """Judge, second question, only after a conflict: what is the contradiction?"""
 
     task: Literal["judge-reason"] = "judge-reason"
 
@@ -156,7 +161,7 @@ class VideoStage:
     def ask(self, item: tuple[Subject, SceneCaption]) -> Question:
         subject, scene = item
         views = subject.views
-        hidden = [str(place) for place, visible in enumerate(views.video_visible, start=1) if not visible]
+        hidden = [str(number) for number, visible in enumerate(views.video_visible, start=1) if not visible]
         fields = {
             "description": scene.text,
             "count": str(len(views.video)),
@@ -179,7 +184,7 @@ VIDEO = VideoStage()
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class RequestMaker:
-    """Turns a stage's question into the whole request: prompt, model, sampling."""
+    """Turns a stage's question into a complete request: prompt, model, sampling."""
 
     config: StagesConfig
     prompts: Mapping[Task, Prompt]
@@ -187,7 +192,14 @@ class RequestMaker:
     judge_model: str
 
     def request(self, task: Task, question: Question, *, attempt: int, route: str) -> ChatRequest:
-        """Make the request of one attempt; every attempt is a request of its own, with a seed of its own."""
+        """Make the request of one attempt; every attempt has its own seed and so its own digest.
+
+        Args:
+            task: The task.
+            question: What the stage shows.
+            attempt: Number of the attempt, from 0.
+            route: Video id, for the choice of the server.
+        """
         prompt = self.prompts[task]
         temperature = self.config.temperature if attempt == 0 else self.config.retry_temperature
         return ChatRequest(

@@ -1,4 +1,4 @@
-"""The images that the stages show to the VLM (section 3.3): crop, masked frame, outlined frame, outlined video.
+"""The images that the stages show to the VLM (Sa2VA, section 3.3): crop, masked frame, outlined frame, outlined video.
 
 A video is decoded once for all of its objects; the same input gives the same bytes.
 """
@@ -22,7 +22,7 @@ OUTLINE_RGB = (255, 255, 0)
 """The paper's yellow."""
 
 PAINTED_OVER_RGB = (127, 127, 127)
-"""Flat grey: unlike black or white, hardly any object has this colour all over."""
+"""Flat grey: unlike black or white, hardly any object is entirely of this colour."""
 
 
 class ViewsConfig(Config):
@@ -30,14 +30,14 @@ class ViewsConfig(Config):
 
     frames: int = Field(8, ge=1, description="Frames sampled uniformly over the video and shown to the video stage.")
     longest_side_px: int = Field(
-        1024, ge=64, description="Images with a longer side are made smaller; none is made larger."
+        1024, ge=64, description="Larger images are scaled down to this side; none is scaled up."
     )
     jpeg_quality: int = Field(90, ge=1, le=100, description="JPEG quality of every view (colour is not subsampled).")
     crop_margin: float = Field(
         0.2, ge=0, description="Context around the object's box in the crop, as a share of the box's longer side."
     )
     outline_share: float = Field(
-        0.006, gt=0, description="Width of the outline as a share of the image's longer side; never under 2 pixels."
+        0.006, gt=0, description="Width of the outline as a share of the image's longer side, at least 2 pixels."
     )
 
 
@@ -56,21 +56,21 @@ class ObjectViews:
     video_rows: tuple[int, ...]
     """Annotated frame of each image in `video`."""
     video_visible: tuple[bool, ...]
-    """Whether the object can be seen in each image of `video`."""
+    """Whether the object is visible in each image of `video`."""
 
 
 def sampled_rows(row_count: int, frames: int) -> tuple[int, ...]:
     """Annotated frames spread uniformly from the first to the last; fewer for a video that has fewer."""
-    places = np.linspace(0, row_count - 1, min(frames, row_count))
-    return tuple(int(place) for place in np.round(places))
+    rows = np.linspace(0, row_count - 1, min(frames, row_count))
+    return tuple(int(row) for row in np.round(rows))
 
 
 def render(
     video: VideoFile, tracks: Sequence[ObjectTrack], config: ViewsConfig
 ) -> Iterator[tuple[ObjectTrack, ObjectViews]]:
-    """Draw the views of some objects of one video, decoding each frame that is needed once.
+    """Draw the views of some objects of one video, decoding each needed frame once.
 
-    An object comes out as soon as the last frame that it needs has been decoded.
+    An object is yielded as soon as the last frame that it needs has been decoded.
 
     Raises:
         RecordError: If a frame cannot be decoded.
@@ -93,7 +93,7 @@ def decode_rows(video: VideoFile, rows: Collection[int], frame_step: int) -> Ite
 def draw(
     frames: Iterable[tuple[int, Image]], tracks: Sequence[ObjectTrack], config: ViewsConfig
 ) -> Iterator[tuple[ObjectTrack, ObjectViews]]:
-    """Draw views on frames that come by as (row, image), in increasing order; rows that no view needs do no harm."""
+    """Draw views on frames given as (row, image), in increasing order; rows that no view needs are ignored."""
     drawings = [_Drawing(track, config) for track in tracks]
     needed = needed_rows(tracks, config)
     for row, frame in frames:
@@ -110,7 +110,7 @@ def _rows_of(track: ObjectTrack, config: ViewsConfig) -> set[int]:
 
 
 class _Drawing:
-    """The views of one object while its frames come by."""
+    """The views of one object, drawn frame by frame."""
 
     def __init__(self, track: ObjectTrack, config: ViewsConfig) -> None:
         self.track = track
@@ -122,7 +122,7 @@ class _Drawing:
         self._video: list[bytes] = []
 
     def take(self, row: int, frame: Image) -> bool:
-        """Draw what this frame is needed for; True when it was the last one."""
+        """Draw the views of this frame; return True if it is the last one that the object needs."""
         if row not in self.rows:
             return False
         rle = self.track.masks[row]
@@ -173,12 +173,12 @@ class _Shape:
         left, top = int(x0 * scale_x), int(y0 * scale_y)
         right, bottom = max(left + 1, round(x1 * scale_x)), max(top + 1, round(y1 * scale_y))
         small = cv2.resize(mask * 255, (right - left, bottom - top), interpolation=cv2.INTER_AREA)
-        # A thin object may be under half a pixel everywhere; its strongest pixels then stand for it.
+        # A thin object may be under half a pixel everywhere: its strongest pixels are kept.
         return cls(left, top, (small >= min(128, int(small.max()))).astype(np.uint8))
 
 
 def fit(frame: Image, longest_side_px: int) -> Image:
-    """Make an image smaller if it is larger than this; none is made larger."""
+    """Scale an image down to this longest side; none is scaled up."""
     height, width = fitted_size((frame.shape[0], frame.shape[1]), longest_side_px)
     if (height, width) == frame.shape[:2]:
         return frame
@@ -186,7 +186,7 @@ def fit(frame: Image, longest_side_px: int) -> Image:
 
 
 def fitted_size(size: tuple[int, int], longest_side_px: int) -> tuple[int, int]:
-    """Size (height, width) in pixels that an image of `size` is shown at."""
+    """Size (height, width) in pixels of an image of `size` after `fit`."""
     scale = min(1.0, longest_side_px / max(size))
     return max(1, round(size[0] * scale)), max(1, round(size[1] * scale))
 

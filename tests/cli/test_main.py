@@ -171,7 +171,9 @@ def test_a_prompt_that_cannot_be_used_is_told_at_once(
     (tmp_path / "prompts/scene.txt").write_text("system\n---\n$descripton\n")
     refused = command("build", source, run, "--stages.prompts", tmp_path / "prompts")
     assert refused.code == 1
-    assert "scene.txt: asks for $descripton\n  fix: the fields of this prompt are: $description" in refused.err
+    assert (
+        "scene.txt: uses unknown fields: $descripton\n  fix: the fields of this prompt are: $description" in refused.err
+    )
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table as RichTable
 
-from refsav.annotators.bundles.estimate import Sample, StageEstimate
+from refsav.annotators.bundles.estimate import SourceSample, StageEstimate
 from refsav.annotators.bundles.plan import Remaining
 from refsav.annotators.gallery.tables import Table, tables_of
 from refsav.datasets.official.evaluation_export import EVALUATION_FOLDER
@@ -121,7 +121,7 @@ def as_typed(program: str) -> str:
 
 
 def print_estimate(
-    console: Console, sample: Sample, stages: Sequence[StageEstimate], device: str, counted_with: str
+    console: Console, sample: SourceSample, stages: Sequence[StageEstimate], device: str, counted_with: str
 ) -> None:
     """Show what a build will need.
 

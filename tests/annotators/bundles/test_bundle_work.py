@@ -113,7 +113,7 @@ def test_with_every_fault_the_counts_add_up_and_a_retry_makes_the_rest_whole(
     assert counts["failed"] > 0
     reasons = " ".join(failed.error for failed in read_failed(run))
     assert "maximum context length is 4096 tokens" in reasons
-    assert "tries are used up" in reasons
+    assert "tries failed" in reasons
     for failed in read_failed(run):
         assert failed.request_digest and failed.stage in ("object", "judge", "scene", "video")
         assert "fix: " in failed.error and "\n" not in failed.error

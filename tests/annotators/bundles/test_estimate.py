@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from refsav.annotators.bundles.bundle_task import AnnotationConfig
-from refsav.annotators.bundles.estimate import Experience, Sample, estimate
+from refsav.annotators.bundles.estimate import Experience, SourceSample, estimate
 from refsav.annotators.engines.engine import Reply, Task
 from refsav.annotators.engines.journal import Journal
 from refsav.annotators.serving.profile import load_profile
@@ -33,16 +33,16 @@ def run(tmp_path: Path) -> RunDirectory:
 
 
 @pytest.fixture
-def sample() -> Sample:
+def sample() -> SourceSample:
     mask = np.zeros((120, 160), dtype=np.bool_)
     mask[30:60, 40:90] = True
     track = ObjectTrack(
         video_id="a", source="manual", masklet_id=0, column=0, size=mask.shape, masks=(encode(mask),), areas_px=(1500,)
     )
-    return Sample(videos=1000, read=1, tracks=(track,))
+    return SourceSample(videos=1000, read=1, tracks=(track,))
 
 
-def test_prompts_and_seconds_of_the_same_models_win(run: RunDirectory, sample: Sample) -> None:
+def test_prompts_and_seconds_of_the_same_models_win(run: RunDirectory, sample: SourceSample) -> None:
     stages = estimate(sample, AnnotationConfig(), load_profile("paper"), Experience.of_run(run, GPUS))
     by_name = {stage.stage: stage for stage in stages}
     assert [round(by_name[name].requests) for name in ("object", "scene", "video")] == [2000, 750, 750]
@@ -51,7 +51,7 @@ def test_prompts_and_seconds_of_the_same_models_win(run: RunDirectory, sample: S
     assert scene.device_hours == pytest.approx(750 * SECONDS * 0.125 / 3600)
 
 
-def test_of_other_models_only_replies_and_verdicts_are_taken(run: RunDirectory, sample: Sample) -> None:
+def test_of_other_models_only_replies_and_verdicts_are_taken(run: RunDirectory, sample: SourceSample) -> None:
     profile = load_profile("paper")
     (scene,) = [
         stage
@@ -64,7 +64,7 @@ def test_of_other_models_only_replies_and_verdicts_are_taken(run: RunDirectory, 
     assert scene.device_hours == pytest.approx(expected_s / 3600)
 
 
-def test_gpus_that_a_run_does_not_know_are_taken_from_the_profile(run: RunDirectory, sample: Sample) -> None:
+def test_gpus_that_a_run_does_not_know_are_taken_from_the_profile(run: RunDirectory, sample: SourceSample) -> None:
     unknown = Experience.of_run(run, dict.fromkeys(STAGES, 0.0))
     assert unknown.origin == f"replies and prompts in {run.root}"
     assert all(stage.device_hours > 0 for stage in estimate(sample, AnnotationConfig(), load_profile("paper"), unknown))

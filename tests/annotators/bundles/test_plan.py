@@ -99,7 +99,7 @@ def test_paths_that_lead_out_of_the_source_are_refused(run: RunDirectory, source
     content = json.loads(file.read_text())
     content["videos"][0][key] = path
     file.write_text(json.dumps(content))
-    with pytest.raises(RecordError, match="a path of a leads out of the source"):
+    with pytest.raises(RecordError, match="a path of a is outside the source"):
         read_bundle(file, source)
 
 
@@ -107,7 +107,7 @@ def test_a_name_that_is_no_video_id_is_refused(run: RunDirectory, source: Path) 
     plan(run, source, videos(source, ["a"]))
     file = run.bundles / "bundle-000000.json"
     file.write_text(file.read_text().replace('"a"', '"../../a"'))
-    with pytest.raises(RecordError, match=r"'\.\./\.\./a' is no video id"):
+    with pytest.raises(RecordError, match=r"'\.\./\.\./a' is not a video id"):
         read_bundle(file, source)
 
 

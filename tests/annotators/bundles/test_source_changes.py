@@ -7,7 +7,7 @@ import pytest
 
 from refsav.annotators.bundles.bundle_task import AnnotationConfig, annotate_to_parts, needs_work
 from refsav.annotators.bundles.plan import extend_plan
-from refsav.annotators.bundles.source_changes import News, look_for_news, take_up_changed
+from refsav.annotators.bundles.source_changes import SourceChanges, find_changes, reopen_changed
 from refsav.datasets.records import Unreadable, VideoFile
 from refsav.datasets.run.parts import read_expressions
 from refsav.datasets.run.run_directory import RunDirectory
@@ -34,7 +34,7 @@ def run(source: Path, tmp_path: Path) -> RunDirectory:
 def described_run(source: Path, tmp_path: Path) -> RunDirectory:
     """A run in which all of it is described, in one bundle."""
     directory = RunDirectory(tmp_path / "run")
-    take_up_changed(directory, source, listed(source))
+    reopen_changed(directory, source, listed(source))
     list(extend_plan(directory, source, listed(source), 16))
     annotate_to_parts(directory, source, BUNDLE, CONFIG, Silent())
     return directory
@@ -44,8 +44,8 @@ def listed(source: Path) -> list[VideoFile | Unreadable]:
     return list(discover(source, SourceConfig()))
 
 
-def news(run: RunDirectory, source: Path) -> News:
-    return look_for_news(run, source, listed(source))
+def news(run: RunDirectory, source: Path) -> SourceChanges:
+    return find_changes(run, source, listed(source))
 
 
 def change(source: Path) -> str:
@@ -72,7 +72,7 @@ def test_a_described_source_is_no_news_and_nothing_is_written_to_find_that_out(r
 
 def test_new_changed_and_begun_are_told_apart(run: RunDirectory, source: Path) -> None:
     changed = change(source)
-    found = News(new=("x",), changed=news(run, source).changed, begun=(BUNDLE,))
+    found = SourceChanges(new=("x",), changed=news(run, source).changed, unfinished=(BUNDLE,))
     assert found.changed == (changed,)
     assert str(found) == "new videos: 1, changed videos: 1, open bundles: 1"
 
@@ -80,7 +80,7 @@ def test_new_changed_and_begun_are_told_apart(run: RunDirectory, source: Path) -
 def test_a_changed_video_leaves_the_parts_and_comes_back_and_the_others_stay(run: RunDirectory, source: Path) -> None:
     everything = described(run)
     changed = change(source)
-    assert take_up_changed(run, source, listed(source)) == 1
+    assert reopen_changed(run, source, listed(source)) == 1
     assert needs_work(run, BUNDLE)
     assert described(run) == everything - {changed}
     assert not news(run, source).changed
@@ -92,10 +92,10 @@ def test_a_changed_video_leaves_the_parts_and_comes_back_and_the_others_stay(run
 def test_killed_before_it_is_noted_it_is_all_done_again(run: RunDirectory, source: Path) -> None:
     everything, noted = described(run), run.seen.read_bytes()
     changed = change(source)
-    take_up_changed(run, source, listed(source))
+    reopen_changed(run, source, listed(source))
     run.seen.write_bytes(noted)  # as a kill leaves it
     assert news(run, source).changed == (changed,)
-    assert take_up_changed(run, source, listed(source)) == 1
+    assert reopen_changed(run, source, listed(source)) == 1
     annotate_to_parts(run, source, BUNDLE, CONFIG, Silent())
     assert described(run) == everything
 
@@ -127,11 +127,11 @@ def test_a_video_that_comes_after_its_annotations_is_a_change_and_one_that_goes_
     assert not news(run, source)
     aside.rename(media)
     assert news(run, source).changed == (media.stem,)
-    assert take_up_changed(run, source, listed(source)) == 1
+    assert reopen_changed(run, source, listed(source)) == 1
     annotate_to_parts(run, source, BUNDLE, CONFIG, Silent())
     assert media.stem in described(run)
     media.rename(aside)
-    assert take_up_changed(run, source, listed(source)) == 0
+    assert reopen_changed(run, source, listed(source)) == 0
     assert not news(run, source)
     aside.rename(media)
     assert not news(run, source), "the same is back"
@@ -144,7 +144,7 @@ def test_a_video_that_was_looked_at_half_copied_is_a_change_when_it_is_whole(sou
     run = described_run(source, tmp_path)
     media.write_bytes(whole)
     assert news(run, source).changed == (media.stem,)
-    take_up_changed(run, source, listed(source))
+    reopen_changed(run, source, listed(source))
     annotate_to_parts(run, source, BUNDLE, CONFIG, Silent())
     assert media.stem in described(run)
     assert not news(run, source)

@@ -76,7 +76,7 @@ def test_a_journal_is_written_by_one_process(tmp_path: Path, monkeypatch: pytest
     path = tmp_path / "a.jsonl"
     holder = Journal(path)
     monkeypatch.setattr("refsav.annotators.engines.journal.GIVEN_BACK_WITHIN_S", 0.0)
-    with pytest.raises(LockedError, match="another process keeps writing"):
+    with pytest.raises(LockedError, match="another process is writing to it"):
         Journal(path)
     holder.close()
     Journal(path).close()

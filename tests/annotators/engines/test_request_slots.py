@@ -11,7 +11,7 @@ def test_event_loops_of_several_threads_share_the_places() -> None:
     slots, inside, peak, lock = Slots(3), [0], [0], threading.Lock()
 
     async def use(number: int) -> None:
-        async with slots.place((number % 2,)):
+        async with slots.slot((number % 2,)):
             with lock:
                 inside[0] += 1
                 peak[0] = max(peak[0], inside[0])
@@ -35,12 +35,12 @@ def test_the_urgent_go_first_and_equals_in_their_order() -> None:
     slots, came = Slots(1), list[tuple[int, int]]()
 
     async def use(urgency: tuple[int, int]) -> None:
-        async with slots.place(urgency[:1]):
+        async with slots.slot(urgency[:1]):
             came.append(urgency)
             await asyncio.sleep(0)
 
     async def all_at_once() -> None:
-        async with slots.place((0,)):
+        async with slots.slot((0,)):
             waiting = [asyncio.ensure_future(use(urgency)) for urgency in [(2, 0), (1, 0), (2, 1), (0, 0), (1, 1)]]
             await asyncio.sleep(0)
         await asyncio.gather(*waiting)
@@ -54,7 +54,7 @@ def test_no_place_is_lost_to_those_who_give_up() -> None:
     dice = random.Random(3)
 
     async def use() -> None:
-        async with slots.place((dice.randrange(3),)):
+        async with slots.slot((dice.randrange(3),)):
             await asyncio.sleep(0)
 
     async def give_up_at_random() -> None:
@@ -64,7 +64,7 @@ def test_no_place_is_lost_to_those_who_give_up() -> None:
             await asyncio.sleep(0)
 
     async def take_both() -> None:
-        async with asyncio.timeout(5), slots.place((0,)), slots.place((0,)):
+        async with asyncio.timeout(5), slots.slot((0,)), slots.slot((0,)):
             pass
 
     asyncio.run(give_up_at_random())

@@ -87,7 +87,7 @@ def describe(
         judge=judge or vlm,
         journal=journal,
         provenance=Provenance(vlm="test:vlm", judge="test:judge", prompts="0"),
-        done=done.append,
+        on_stage=done.append,
     )
     return asyncio.run(annotator.describe(subject, rounds=rounds)), done
 

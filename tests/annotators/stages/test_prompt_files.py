@@ -32,7 +32,7 @@ def test_own_prompts_win_and_change_the_digest(tmp_path: Path) -> None:
     ("content", "problem"),
     [
         ("no line", "has no line `---`"),
-        ("a\n---\n$colour\n", r"asks for \$colour"),
+        ("a\n---\n$colour\n", r"uses unknown fields: \$colour"),
         ("a\n---\ncosts $5\n", r"has a \$ that names no field"),
     ],
 )
