@@ -11,7 +11,7 @@ from prefect.states import Completed
 
 from refsav.annotators.review.label_studio import LabelStudio
 from refsav.annotators.review.project import Pushed, push
-from refsav.annotators.review.pull import place_of, pull
+from refsav.annotators.review.pull import location_of, pull
 from refsav.annotators.review.queue import AskedVideo, DrawnVideo, choose_videos, draw_video, write_queue
 from refsav.annotators.review.spreadsheet import read_sheet
 from refsav.datasets.records import VideoFile
@@ -117,7 +117,7 @@ def refuse_early(run: Path, sheet: Path | None) -> None:
         if sheet:
             read_sheet(sheet)
             return
-        with LabelStudio(place_of(RunDirectory(run)).address):
+        with LabelStudio(location_of(RunDirectory(run)).address):
             pass
 
 
@@ -180,7 +180,7 @@ def queue_as_markdown(exported: Exported, pushed: Pushed | None) -> str:
     """Tell on Prefect's page what people are asked, and where."""
     lines = [f"{exported.tasks} tasks in the queue"]
     if pushed:
-        place = f"{pushed.place.address}/projects/{pushed.place.project}/data"
+        place = f"{pushed.location.address}/projects/{pushed.location.project}/data"
         lines.append(f"{pushed.added} sent, {pushed.there} were there already: [label them]({place})")
     return "\n\n".join([*lines, *(f"- {problem}" for problem in exported.problems)])
 

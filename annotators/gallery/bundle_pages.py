@@ -1,4 +1,4 @@
-"""The gallery's pages of one bundle: its pictures and films, and what is to be said of every object."""
+"""The gallery's pages of one bundle: images, previews, and the details of every object."""
 
 import hashlib
 import heapq
@@ -33,17 +33,17 @@ class ReportConfig(Config):
     """What the gallery shows."""
 
     max_objects: int = Field(
-        10_000, ge=0, description="Objects shown with pictures, about 1 MB each; all others are shown in words only."
+        10_000, ge=0, description="Objects shown with images, about 1 MB each; all others are shown as text only."
     )
-    preview: bool = Field(True, description="Make a short looping film of every pictured object.")
-    preview_longest_side_px: int = Field(320, ge=64, description="Size of the films.")
-    preview_seconds: float = Field(40.0, gt=0, description="Films are cut after so many seconds.")
+    preview: bool = Field(True, description="Make a short looping video of every object with images.")
+    preview_longest_side_px: int = Field(320, ge=64, description="Longest side of these videos.")
+    preview_seconds: float = Field(40.0, gt=0, description="Videos are cut after so many seconds.")
     page_objects: int = Field(24, ge=1, description="Objects on one page of the gallery.")
-    address: str = Field("", description="Where the gallery is served, for links to it; empty: its path is told.")
+    address: str = Field("", description="Where the gallery is served, for links to it; empty: its path is shown.")
 
 
 def pictured_each(run: RunDirectory, config: ReportConfig) -> int:
-    """How many objects of a bundle get pictures: every bundle has the same share of them."""
+    """How many objects of a bundle get images: the same number for every bundle."""
     return -(-config.max_objects // max(1, sum(1 for _ in run.bundles.glob("bundle-*.json"))))
 
 
@@ -56,7 +56,7 @@ def is_drawn(
     pictured: int,
     digest: Callable[[Path], str],
 ) -> bool:
-    """Tell whether `write_bundle` has nothing to do; `digest` gives the SHA-256 of a part. Raises RecordError."""
+    """Return whether `write_bundle` has nothing to do; `digest` gives the SHA-256 of a part. Raises RecordError."""
     chosen = _chosen(run, bundle.name, pictured)
     return is_current(chunk_path(run, bundle.name), _head(run, bundle, views, source, config, chosen, digest))
 
@@ -64,11 +64,11 @@ def is_drawn(
 def write_bundle(
     run: RunDirectory, bundle: Bundle, views: ViewsConfig, source: SourceConfig, config: ReportConfig, pictured: int
 ) -> None:
-    """Write what the gallery shows of one finished bundle: a folder of pictures an object, and one chunk of details.
+    """Write the pages of one finished bundle: a folder of images for each object, and one chunk of details.
 
-    The views are drawn again, with the bytes that the models were sent. A bundle whose chunk was made of the same
-    parts, settings and media is left alone; of a video that the source has lost, the pictures that are there are kept.
-    Holds one video's objects in memory.
+    The views are drawn again, with the bytes that the models were sent. A bundle whose parts, settings and media have
+    not changed is skipped. If the source has lost a video, its existing images are kept. One video's objects are in
+    memory.
 
     Args:
         run: The run.
@@ -76,12 +76,12 @@ def write_bundle(
         views: How views are drawn.
         source: How the source is read.
         config: What the gallery shows.
-        pictured: How many of the objects get pictures at most, as `pictured_each` says.
+        pictured: How many objects get images at most, from `pictured_each`.
 
     Raises:
         RecordError: If the bundle's parts cannot be read.
         DiskError: If the report cannot be written.
-        StoppedError: If the process is to end; no chunk is left then.
+        StoppedError: If the process is to end; no chunk is written then.
     """
     path, chosen = chunk_path(run, bundle.name), _chosen(run, bundle.name, pictured)
     head = _head(run, bundle, views, source, config, chosen, sha256_of)
@@ -102,7 +102,7 @@ def write_bundle(
 
 
 class _PicturedVideo:
-    """The objects of one video and their pictures."""
+    """The objects of one video and their images."""
 
     def __init__(
         self,
@@ -117,10 +117,10 @@ class _PicturedVideo:
         self._records = records
         self._chosen = chosen
         self._earlier = earlier
-        """Pictures that cannot be drawn again: the source has lost the video."""
+        """Images that cannot be drawn again: the source has lost the video."""
 
     def entries(self, views: ViewsConfig, source: SourceConfig, config: ReportConfig) -> Iterator[dict[str, Any]]:
-        """Draw the pictures, then yield the entry of every object."""
+        """Draw the images, then yield the entry of every object."""
         tracks = self._tracks(source)
         wanted = [track for key, track in tracks.items() if key in self._chosen and track.visible_rows]
         drawn, problem = self._draw(wanted, views, config)
@@ -128,14 +128,14 @@ class _PicturedVideo:
         self._remove_old({entry.folder for entry in pictures.values()})
         for record in self._records:
             key = key_of(record)
-            track = None if _told_by_source(record) else tracks.get(key)
+            track = None if _failed_at_source(record) else tracks.get(key)
             shown = pictures.get(key) if track else None
-            note = "" if shown or _told_by_source(record) else self._why_none(key, track, problem, config)
+            note = "" if shown or _failed_at_source(record) else self._why_none(key, track, problem, config)
             yield entry_of(record, track, shown, note)
 
     def _tracks(self, source: SourceConfig) -> dict[ObjectKey, ObjectTrack]:
         tracks = {record.track.key: record.track for record in self._records if not isinstance(record, Failed)}
-        missing = {key_of(record) for record in self._records if not _told_by_source(record)} - tracks.keys()
+        missing = {key_of(record) for record in self._records if not _failed_at_source(record)} - tracks.keys()
         if missing and self._video:
             read = read_video(self._video, source).tracks
             tracks |= {track.key: track for track in read if track.key in missing}
@@ -144,7 +144,7 @@ class _PicturedVideo:
     def _draw(
         self, tracks: Sequence[ObjectTrack], views: ViewsConfig, config: ReportConfig
     ) -> tuple[dict[ObjectKey, Pictures], str]:
-        """Write the pictures of some objects, decoding the video once; tell what went wrong, "" if nothing did."""
+        """Write the images of some objects, decoding the video once; return the images, and a problem or ""."""
         done: dict[ObjectKey, Pictures] = {}
         if not tracks or not self._video:
             return done, ""
@@ -170,7 +170,7 @@ class _PicturedVideo:
     def _write_stills(self, track: ObjectTrack, drawn: ObjectViews, *, film: bool) -> Pictures:
         folder = _folder_of(track.key)
         stills = {"crop": drawn.crop, "masked": drawn.masked, "scene": drawn.scene}
-        stills |= {f"video-{place}": image for place, image in enumerate(drawn.video)}
+        stills |= {f"video-{number}": image for number, image in enumerate(drawn.video)}
         for name, image in stills.items():
             write_bytes(self._report / folder / f"{name}.jpg", image, durable=False)
         return Pictures(
@@ -196,7 +196,7 @@ class _PicturedVideo:
         if not track.visible_rows:
             return "The object is never visible: there is nothing to show."
         if key not in self._chosen:
-            return f"The report draws {config.max_objects} objects (report.max_objects); this one is in words only."
+            return f"The report draws {config.max_objects} objects (report.max_objects); this one is text only."
         return f"The video cannot be drawn any more: {problem}"
 
 
@@ -204,8 +204,8 @@ def _folder_of(key: ObjectKey) -> str:
     return f"media/{key.video_id}/{key.source}-{key.masklet_id}"
 
 
-def _told_by_source(record: Record) -> bool:
-    """True for an object of which too little could be read to draw it: its recorded error is the reason."""
+def _failed_at_source(record: Record) -> bool:
+    """True for an object that could not be read well enough to draw it: its recorded error is the reason."""
     return isinstance(record, Failed) and record.stage == "source"
 
 
@@ -219,7 +219,7 @@ def _keeping_small(
 
 
 def _records(run: RunDirectory, bundle: str) -> Iterator[Record]:
-    """Read all that became of a bundle's objects, sorted by video."""
+    """Read the outcomes of a bundle's objects, sorted by video."""
     name = f"{bundle}.parquet"
     kept = read_part(run.expressions / name, EXPRESSIONS)
     dropped = read_part(run.dropped / name, DROPPED)
@@ -228,7 +228,7 @@ def _records(run: RunDirectory, bundle: str) -> Iterator[Record]:
 
 
 def _chosen(run: RunDirectory, bundle: str, limit: int) -> frozenset[ObjectKey]:
-    """Choose the objects that get pictures."""
+    """Choose the objects that get images."""
     name = f"{bundle}.parquet"
     kept, dropped = keys_in(run.expressions / name, EXPRESSIONS), keys_in(run.dropped / name, DROPPED)
     keys = chain(kept, dropped, keys_in(run.failed / name, FAILED))
@@ -244,7 +244,7 @@ def _head(
     chosen: Collection[ObjectKey],
     digest: Callable[[Path], str],
 ) -> ChunkHead:
-    """What a bundle's chunk is made from now."""
+    """The current inputs of a bundle's chunk."""
     inputs = [
         [digest(folder / f"{bundle.name}.parquet") for folder in (run.expressions, run.dropped, run.failed)],
         [settings.model_dump(mode="json", exclude={"page_objects", "address"}) for settings in (views, source, config)],

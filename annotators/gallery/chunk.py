@@ -1,6 +1,6 @@
 """A chunk of the gallery: the script with the details of one bundle's objects, one line each.
 
-A page that is opened as a file can load scripts, but fetch nothing.
+It is a script because a page that is opened as a file can load scripts, but cannot fetch data.
 """
 
 import json
@@ -19,7 +19,7 @@ from refsav.errors import RecordError
 from refsav.files import appearing
 
 FORMAT = 2
-"""Raised when chunks change, so that older ones are written anew."""
+"""Raised when the format changes, so that older chunks are rewritten."""
 
 CALL, OBJECTS, LAST_LINE = "refsav.chunk(", ',"objects":[\n', "]});\n"
 
@@ -33,17 +33,17 @@ class ChunkHead:
     inputs: str
     """Digest of parts, settings and chosen objects."""
     media: Mapping[str, int]
-    """Size in bytes of each video's media; -1 if it was gone."""
+    """Size in bytes of each video's media; -1 if it was missing."""
     format: int = FORMAT
 
 
 def chunk_path(run: RunDirectory, bundle: str) -> Path:
-    """The script that holds the details of one bundle."""
+    """Path of the script with the details of one bundle."""
     return run.report / "data" / f"{bundle}.js"
 
 
 def is_current(path: Path, head: ChunkHead) -> bool:
-    """Tell whether a chunk is there that was made from the same; media that is gone now is no reason to lose it."""
+    """Return whether a chunk exists and has the same inputs; media that are missing now do not make it outdated."""
     try:
         with path.open(encoding="ascii") as stream:
             line = stream.readline()
@@ -79,7 +79,7 @@ def read_chunk(path: Path) -> Iterator[dict[str, Any]]:
 
 
 def pictures_in(path: Path) -> Iterator[tuple[ObjectKey, Pictures]]:
-    """Yield the pictures that a chunk names; none from one that is missing, up to the damage from a damaged one."""
+    """Yield the images that a chunk names; nothing if it is missing, those before the damage if it is damaged."""
     try:
         for entry in read_chunk(path):
             if shown := entry.get("pictures"):

@@ -1,4 +1,4 @@
-"""What the gallery says of one object: plain JSON values, made from the record of what became of it."""
+"""The gallery's entry of one object: plain JSON values, made from the record of its outcome."""
 
 import hashlib
 from collections.abc import Iterable, Mapping
@@ -11,12 +11,12 @@ from refsav.datasets.statistics.loss_reasons import cause_of
 Record = Expression | Dropped | Failed
 
 LEAD_CHARACTERS = 120
-"""Of every text, so much stands in the index, for cards that are still waiting for the rest."""
+"""The index has the start of every text, for cards that wait for the rest."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Pictures:
-    """The images of one object, as they lie in a folder of the report."""
+    """The images of one object in a folder of the report."""
 
     folder: str
     """Relative to the report."""
@@ -25,9 +25,9 @@ class Pictures:
     rows: tuple[int, ...]
     """Annotated frame of each image of the video stage."""
     visible: tuple[bool, ...]
-    """Whether the object can be seen in each image of the video stage."""
+    """Whether the object is visible in each image of the video stage."""
     preview: bool
-    """Whether there is a film."""
+    """Whether there is a preview video."""
 
     def to_json(self) -> dict[str, Any]:
         """Make plain JSON values, as an entry has them."""
@@ -40,15 +40,15 @@ class Pictures:
         }
 
     @staticmethod
-    def from_json(told: Mapping[str, Any]) -> "Pictures":
+    def from_json(values: Mapping[str, Any]) -> "Pictures":
         """Read what `to_json` made."""
-        height, width = told["crop"]
+        height, width = values["crop"]
         return Pictures(
-            folder=told["folder"],
+            folder=values["folder"],
             crop_size=(height, width),
-            rows=tuple(told["rows"]),
-            visible=tuple(told["visible"]),
-            preview=told["preview"],
+            rows=tuple(values["rows"]),
+            visible=tuple(values["visible"]),
+            preview=values["preview"],
         )
 
 
@@ -65,7 +65,7 @@ class Line:
     pictured: bool
     lead: str
     search: str
-    """Lower-case text that a search looks through."""
+    """Lower-case text that is searched."""
 
 
 def key_of(record: Record) -> ObjectKey:
@@ -74,7 +74,7 @@ def key_of(record: Record) -> ObjectKey:
 
 
 def chosen_for_pictures(keys: Iterable[ObjectKey], limit: int) -> frozenset[ObjectKey]:
-    """Draw at most `limit` objects by a hash of their names, so that the next run draws the same."""
+    """Choose at most `limit` objects by a hash of their names, so that the next run chooses the same."""
     return frozenset(sorted(keys, key=lambda key: hashlib.sha256(str(key).encode()).digest())[:limit])
 
 
@@ -82,10 +82,10 @@ def entry_of(record: Record, track: ObjectTrack | None, pictures: Pictures | Non
     """Make the gallery's entry of one object.
 
     Args:
-        record: What became of it.
-        track: Its masks, where they are known.
+        record: Its outcome.
+        track: Its masks, if known.
         pictures: Its images, if they were drawn.
-        note: Why there are none; "" if there are, or if the record says it.
+        note: Why there are no images; "" if there are, or if the record has the reason.
     """
     key = key_of(record)
     entry: dict[str, Any] = {"video": key.video_id, "source": key.source, "masklet": key.masklet_id, "note": note}
@@ -114,9 +114,9 @@ def entry_of(record: Record, track: ObjectTrack | None, pictures: Pictures | Non
 
 def line_of(entry: dict[str, Any]) -> Line:
     """Make the index line of an entry."""
-    told = " ".join(str(entry.get(name, "")) for name in ("expression", "reason", "error", "crop", "masked"))
+    text = " ".join(str(entry.get(name, "")) for name in ("expression", "reason", "error", "crop", "masked"))
     if entry["status"] == "kept":
-        told = entry["expression"]
+        text = entry["expression"]
     name = f"{entry['video']}/{entry['source']}/{entry['masklet']}"
     return Line(
         masklet_id=entry["masklet"],
@@ -125,8 +125,8 @@ def line_of(entry: dict[str, Any]) -> Line:
         stage=entry["stage"],
         why=entry["why"],
         pictured="pictures" in entry,
-        lead=" ".join(told.split())[:LEAD_CHARACTERS],
-        search=f"{name} {' '.join(told.split())}".lower(),
+        lead=" ".join(text.split())[:LEAD_CHARACTERS],
+        search=f"{name} {' '.join(text.split())}".lower(),
     )
 
 
@@ -150,4 +150,4 @@ def _track_fields(track: ObjectTrack) -> dict[str, Any]:
 
 
 def _fraction(value: float) -> float:
-    return min(1.0, max(0.0, value))  # in this order "not a number" becomes 0: JSON has no word for it
+    return min(1.0, max(0.0, value))  # in this order NaN becomes 0: JSON has no NaN

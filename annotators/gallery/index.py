@@ -1,4 +1,4 @@
-"""The gallery's first page and its index: one line an object for filters and search, and the figures of the run."""
+"""The gallery's page and its index: one line for each object for filters and search, and the figures of the run."""
 
 import html
 import json
@@ -36,12 +36,12 @@ STAGE_ROWS = (
     ("video", "Video"),
 )
 SEARCH_OBJECTS = 5_000
-"""Objects whose text lies in one search script; these are loaded when somebody searches."""
+"""Objects in one search script; search scripts are loaded at the first search."""
 UNREADABLE_SHOWN = 200
 
 
 def write_index(run: RunDirectory, title: str, config: ReportConfig) -> Path:
-    """Write report/index.html, its index and its search text from the chunks that `write_bundle` has left.
+    """Write report/index.html, its index and its search text from the chunks that `write_bundle` wrote.
 
     Args:
         run: The run.
@@ -82,16 +82,16 @@ def write_index(run: RunDirectory, title: str, config: ReportConfig) -> Path:
 
 @dataclass(kw_only=True, slots=True)
 class _Tally:
-    """What is counted while the index is written."""
+    """Counts that are collected while the index is written."""
 
     at: Counter[tuple[str, str]] = field(default_factory=Counter)
     """Objects by (stage, status)."""
     whys: dict[tuple[str, str, str], int] = field(default_factory=dict)
-    """Place in the list of reasons of each (status, stage, kind of reason)."""
+    """Index of each (status, stage, kind of reason) in the list of reasons."""
     authors: dict[str, Mapping[str, str]] = field(default_factory=dict)
 
     def add(self, line: Line, entry: Mapping[str, Any]) -> int:
-        """Count an object; give the place of its reason, -1 for a kept one."""
+        """Count an object; return the index of its reason, -1 for a kept one."""
         self.at[line.stage, line.status] += 1
         if line.status == "kept":
             made_by = entry["provenance"]
@@ -100,7 +100,7 @@ class _Tally:
         return self.whys.setdefault((line.status, line.stage, line.why), len(self.whys))
 
     def summary(self) -> dict[str, object]:
-        """The figures of the head of the page."""
+        """The figures at the top of the page."""
         statuses = {status: sum(n for (_, at), n in self.at.items() if at == status) for status in STATUSES}
         left = sum(statuses.values())
         stages = []
@@ -113,7 +113,7 @@ class _Tally:
 
 
 class _SearchText:
-    """Writes the text to be searched in files of some thousand objects, in the order of the index."""
+    """Writes the search text in files of some thousand objects, in the order of the index."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder

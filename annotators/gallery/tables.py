@@ -1,4 +1,4 @@
-"""The tables in the head of the gallery: this run's statistics beside the published figures."""
+"""The tables in the head of the gallery: this run's statistics next to the published figures."""
 
 from collections.abc import Sequence
 from typing import TypedDict
@@ -21,7 +21,7 @@ class Table(TypedDict):
 
 
 def tables_of(statistics: Statistics) -> list[Table]:
-    """Make the tables of a run: Table 4's columns, Table 3's properties, what people say, what each stage cost."""
+    """Make the tables of a run: Table 4's columns, Table 3's properties, the review, the cost of each stage."""
     reviewed = [_review(statistics.review)] if statistics.review.answered else []
     return [_figures(statistics), _properties(statistics), *reviewed, _cost(statistics)]
 
@@ -31,7 +31,7 @@ def _figures(statistics: Statistics) -> Table:
     rows += [_row(f"{one.dataset}, published", one) for one in statistics.published]
     head = ("", "Videos", "Objects", "Expressions", "Masks", "Words")
     return Table(
-        title="Beside published data sets", head=head, rows=rows, note=f"Published: {statistics.published_source}."
+        title="Next to published data sets", head=head, rows=rows, note=f"Published: {statistics.published_source}."
     )
 
 

@@ -1,4 +1,4 @@
-"""A Label Studio server over its REST API: the one place where the review speaks HTTP."""
+"""Client of Label Studio's REST API; no other module of the review uses HTTP."""
 
 import os
 from collections.abc import Iterator, Sequence
@@ -13,15 +13,15 @@ from refsav.errors import ConfigError, RefSavError
 TOKEN_VARIABLE = "LABEL_STUDIO_API_KEY"  # noqa: S105 - the name of the variable
 TIMEOUT_S = 60.0
 EXPORT_TIMEOUT_S = 600.0
-"""An export comes in one piece: a second for a thousand tasks."""
+"""An export is one response; it takes about a second for a thousand tasks."""
 CONNECT_TRIES = 3
 PAGE_TASKS = 500
-TOLD_CHARACTERS = 300
+MESSAGE_CHARACTERS = 300
 
-ADDRESS_FIX = "see whether this is the address of a Label Studio, and what its log says"
+ADDRESS_FIX = "check that this is the address of Label Studio, and read its log"
 NO_PROJECT = (
-    "there is no such project of this run any more\n"
-    "  fix: push again, which makes a new one; answers that were pulled before are kept"
+    "the project of this run was deleted\n"
+    "  fix: push again, which creates a new one; answers that were pulled before are kept"
 )
 MEDIA_FIX = (
     "give the folder that it serves local files from as --document_root, or serve the review folder and give its "
@@ -30,18 +30,18 @@ MEDIA_FIX = (
 
 
 class LabelStudioError(RefSavError):
-    """Label Studio does not answer, refuses, or says what cannot be understood."""
+    """Label Studio does not answer, refuses a request, or its response cannot be read."""
 
 
 class NoProjectError(LabelStudioError):
-    """The project is gone from Label Studio."""
+    """The project was deleted in Label Studio."""
 
 
 class LabelStudio:
-    """A server, spoken to as the owner of a personal access token. Use it as a context manager."""
+    """A connection with a personal access token. Use it as a context manager."""
 
     def __init__(self, address: str) -> None:
-        """Take the token from the environment and make sure that the server takes it.
+        """Take the token from the environment and log in.
 
         Raises:
             ConfigError: If there is no token.
@@ -69,7 +69,7 @@ class LabelStudio:
         self._client.close()
 
     def find_project(self, mark: str) -> int | None:
-        """Give the id of the first project whose description holds `mark`; None if there is none."""
+        """Return the id of the first project whose description contains `mark`, or None."""
         page = 1
         while True:
             found = self._ask(
@@ -83,14 +83,21 @@ class LabelStudio:
             page += 1
 
     def has_project(self, project: int, mark: str) -> bool:
-        """Tell whether a project is there and its description holds `mark`: numbers begin anew with a new database."""
+        """Return whether a project exists and has `mark` in its description: a new database reuses numbers."""
         try:
             return mark in (self._ask("GET", f"/api/projects/{project}/")["description"] or "")
         except NoProjectError:
             return False
 
     def create_project(self, title: str, description: str, label_config: str, annotators: int) -> int:
-        """Create a project in which every task is given to so many annotators; give its id."""
+        """Create a project and return its id.
+
+        Args:
+            title: Its name, cut to 50 characters.
+            description: Its description.
+            label_config: The labelling page, as XML.
+            annotators: How many annotators get each task.
+        """
         settings = {
             "title": title[:50],
             "description": description,
@@ -100,19 +107,19 @@ class LabelStudio:
         }
         return int(self._ask("POST", "/api/projects/", json=settings)["id"])
 
-    def give_to(self, project: int, annotators: int) -> None:
-        """Give every task of a project to so many annotators."""
+    def set_annotators(self, project: int, annotators: int) -> None:
+        """Set how many annotators get each task of a project."""
         settings = {"maximum_annotations": annotators}
         if self._ask("GET", f"/api/projects/{project}/")["maximum_annotations"] != annotators:
             self._ask("PATCH", f"/api/projects/{project}/", json=settings)
 
     def serve_folder(self, project: int, folder: Path, file: str) -> None:
-        """Let Label Studio show the files of a folder, on its own machine, to those who see the project.
+        """Let Label Studio serve a folder of its machine to the users of a project.
 
         Args:
-            project: Its number.
-            folder: Where the files lie.
-            file: Address of one of them below that of the server.
+            project: Number of the project.
+            folder: The folder.
+            file: URL path of one of its files, for a check.
 
         Raises:
             LabelStudioError: If it does not show that file.
@@ -142,11 +149,11 @@ class LabelStudio:
             total, page = int(found["total"]), page + 1
 
     def change_task(self, task: int, data: dict[str, Any]) -> None:
-        """Give a task other data; its annotations stay."""
+        """Replace the data of a task; its annotations stay."""
         self._ask("PATCH", f"/api/tasks/{task}/", json={"data": data})
 
     def annotated_tasks(self, project: int) -> list[dict[str, Any]]:
-        """Give every task that somebody has annotated, as Label Studio exports it."""
+        """Return every annotated task, as Label Studio exports it."""
         path, params = f"/api/projects/{project}/export", {"exportType": "JSON"}
         return list(self._ask("GET", path, params=params, timeout=EXPORT_TIMEOUT_S))
 
@@ -155,24 +162,24 @@ class LabelStudio:
         return {int(user["id"]): str(user["email"] or user["username"]) for user in self._ask("GET", "/api/users/")}
 
     def _log_in(self) -> None:
-        """A personal access token is good for access tokens that hold some minutes."""
+        """Exchange the personal access token for an access token, which is valid for some minutes."""
         answer = self._send("POST", "/api/token/refresh/", json={"refresh": self._token})
         if answer.status_code in (400, 401, 403):
             raise LabelStudioError(
                 f"{self._address}: Label Studio refuses the token in {TOKEN_VARIABLE}\n"
-                "  fix: make a new personal access token there (Account & Settings) and set the variable to it"
+                "  fix: create a new personal access token there (Account & Settings) and set the variable to it"
             )
-        told = None if answer.status_code == httpx.codes.NOT_FOUND else self._understood(answer, ADDRESS_FIX)
-        if not isinstance(told, dict) or "access" not in told:
-            raise LabelStudioError(f"{self._address}: is no Label Studio\n  fix: {ADDRESS_FIX}")
-        self._client.headers["Authorization"] = f"Bearer {told['access']}"
+        body = None if answer.status_code == httpx.codes.NOT_FOUND else self._json(answer, ADDRESS_FIX)
+        if not isinstance(body, dict) or "access" not in body:
+            raise LabelStudioError(f"{self._address}: is not a Label Studio server\n  fix: {ADDRESS_FIX}")
+        self._client.headers["Authorization"] = f"Bearer {body['access']}"
 
     def _ask(self, method: str, path: str, *, fix: str = ADDRESS_FIX, **content: Any) -> Any:  # noqa: ANN401 - JSON, and what httpx takes
         answer = self._send(method, path, **content)
         if answer.status_code == httpx.codes.UNAUTHORIZED:
             self._log_in()
             answer = self._send(method, path, **content)
-        return self._understood(answer, fix)
+        return self._json(answer, fix)
 
     def _send(self, method: str, path: str, **content: Any) -> httpx.Response:  # noqa: ANN401 - what httpx takes
         try:
@@ -181,18 +188,18 @@ class LabelStudio:
             raise LabelStudioError(
                 f"{self._address}: Label Studio does not answer: {error or type(error).__name__}\n"
                 "  fix: start it (make label-studio) or give its --address, then run the same command again; "
-                "it goes on from there"
+                "it continues from there"
             ) from None
 
-    def _understood(self, answer: httpx.Response, fix: str) -> Any:  # noqa: ANN401 - whatever JSON holds
+    def _json(self, answer: httpx.Response, fix: str) -> Any:  # noqa: ANN401 - JSON
         path = answer.request.url.path
         if answer.status_code == httpx.codes.NOT_FOUND:
             raise NoProjectError(f"{self._address}{path}: {NO_PROJECT}")
         try:
-            told = answer.json()
+            body = answer.json()
         except ValueError:
-            told = None
-        if answer.is_error or told is None:
-            reason = " ".join(answer.text.split())[:TOLD_CHARACTERS]
+            body = None
+        if answer.is_error or body is None:
+            reason = " ".join(answer.text.split())[:MESSAGE_CHARACTERS]
             raise LabelStudioError(f"{self._address}{path}: HTTP {answer.status_code}: {reason}\n  fix: {fix}")
-        return told
+        return body

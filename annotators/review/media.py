@@ -1,4 +1,4 @@
-"""What annotators see of an object: a film and a strip of pictures, outlined. No masks: many of them stop a browser."""
+"""What annotators see of an object: an outlined video and a contact sheet. Many masks would make a browser hang."""
 
 import hashlib
 import json
@@ -18,7 +18,7 @@ from refsav.files import write_bytes
 from refsav.stopping import look
 
 FORMAT = 1
-"""Raised when media is drawn in another way, so that it gets other names and is drawn anew."""
+"""Raised when media are drawn differently, so that they get new names and are drawn again."""
 STRIP_COLUMNS = 4
 GAP_PX = 4
 WHITE_RGB = (255, 255, 255)
@@ -36,9 +36,15 @@ class ReviewMedia:
 def draw_media(
     video: VideoFile, tracks: Sequence[ObjectTrack], review: Path, config: ReviewConfig
 ) -> dict[ObjectKey, ReviewMedia]:
-    """Write the films and strips of some objects of one video, decoding it once; what is there already stays.
+    """Write the videos and contact sheets of some objects of one video, decoding it once; existing files are kept.
 
-    The frames of one video are in memory. Of a video that the source has lost, earlier files are taken.
+    The frames of one video are in memory. If the source has lost the video, earlier files are used.
+
+    Args:
+        video: The video.
+        tracks: The objects.
+        review: The run's review folder.
+        config: Sizes and lengths.
 
     Raises:
         RecordError: If a frame cannot be decoded.
@@ -71,7 +77,7 @@ def _stills(frames: dict[int, Image], track: ObjectTrack, config: ReviewConfig) 
 
 
 def _names(video: VideoFile, track: ObjectTrack, review: Path, config: ReviewConfig) -> ReviewMedia:
-    """Name files after all that they are made from, so that a browser never shows an older one."""
+    """Name files by the digest of their inputs, so that a browser never shows an older one."""
     folder = Path("media") / track.video_id
     start = f"{track.source}-{track.masklet_id}"
     size = media_size(video.media)

@@ -1,4 +1,4 @@
-"""The queue as a project of Label Studio: every task goes there once."""
+"""The queue as a Label Studio project: every task is sent once."""
 
 import hashlib
 import html
@@ -23,54 +23,54 @@ ASKED = {
     ("long",): "Judge the long expression. No short one is needed.",
     ("short",): "Write a short expression, and judge the long one on the way.",
 }
-"""What stands above a task."""
+"""The instruction above a task."""
 
 
 @dataclass(frozen=True, slots=True)
-class ProjectPlace:
-    """Which project belongs to a run; kept in the run, without any token."""
+class ProjectLocation:
+    """The project that belongs to a run; stored in the run, without any token."""
 
     address: str
     project: int
     mark: str
-    """Stands in the project's description, and in no other one's."""
+    """Is in the description of this project and of no other."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Pushed:
     """What a push has done."""
 
-    place: ProjectPlace
+    location: ProjectLocation
     added: int
     there: int
-    """Tasks of the queue that the project had already."""
+    """Tasks of the queue that were already in the project."""
     changed: int
-    """Those of them that showed something else: their media lay elsewhere, or other things were asked."""
-    made_anew: bool
-    """The project of an earlier push is gone from the server, so there is another one."""
+    """Those of them that were updated: their media had moved, or their question has changed."""
+    recreated: bool
+    """The project of an earlier push was deleted on the server, so a new one was created."""
 
 
 def push(run: RunDirectory, config: ReviewConfig) -> Pushed:
     """Send the tasks that are not in Label Studio yet, in batches; pushing twice adds nothing.
 
-    Those that are there and show something else are put right. Stopped in the middle, the next push sends the rest.
+    Existing tasks that differ are updated. If a push is interrupted, the next one sends the rest.
 
     Raises:
-        ConfigError: If there is no token, or the run lies outside of what Label Studio serves.
+        ConfigError: If there is no token, or the run is outside the folder that Label Studio serves.
         LabelStudioError: If the server does not answer, or refuses something.
         RecordError: If there is no queue, or a file of the review is damaged.
-        DiskError: If the project's number cannot be kept.
+        DiskError: If the project's number cannot be stored.
     """
     tasks = read_queue(run)
     prefix = "" if config.media_url else _local_prefix(run, config)
     with LabelStudio(config.address) as server:
-        before = read_place(run)
-        place, made = _project(server, run, config, before)
-        server.give_to(place.project, config.annotators)
+        before = read_location(run)
+        location, made = _project(server, run, config, before)
+        server.set_annotators(location.project, config.annotators)
         wanted = {str(task.name): _data(task, config.media_url or prefix) for task in tasks}
         if prefix and tasks:
-            server.serve_folder(place.project, run.review.resolve() / "media", next(iter(wanted.values()))["strip"])
-        there = {data.get("task"): (number, data) for number, data in server.tasks(place.project)}
+            server.serve_folder(location.project, run.review.resolve() / "media", next(iter(wanted.values()))["strip"])
+        there = {data.get("task"): (number, data) for number, data in server.tasks(location.project)}
         outdated = [
             name for name, data in wanted.items() if name in there and not data.items() <= there[name][1].items()
         ]
@@ -79,13 +79,13 @@ def push(run: RunDirectory, config: ReviewConfig) -> Pushed:
             server.change_task(number, data | wanted[name])
         missing = [data for name, data in wanted.items() if name not in there]
         for start in range(0, len(missing), config.batch_tasks):
-            server.add_tasks(place.project, missing[start : start + config.batch_tasks])
+            server.add_tasks(location.project, missing[start : start + config.batch_tasks])
     return Pushed(
-        place=place,
+        location=location,
         added=len(missing),
         there=len(tasks) - len(missing),
         changed=len(outdated),
-        made_anew=made and before is not None and before.address == config.address,
+        recreated=made and before is not None and before.address == config.address,
     )
 
 
@@ -95,10 +95,10 @@ def label_config() -> str:
     return template.replace("<!-- reasons -->", "\n    ".join(f"<Choice value={quoteattr(one)}/>" for one in REASONS))
 
 
-def read_place(run: RunDirectory) -> ProjectPlace | None:
-    """Give the project of a run; None if nothing has been pushed. Raises RecordError."""
+def read_location(run: RunDirectory) -> ProjectLocation | None:
+    """Read which project belongs to a run; None if nothing has been pushed. Raises RecordError."""
     try:
-        return _PLACE.validate_json(run.review_project.read_bytes())
+        return _LOCATION.validate_json(run.review_project.read_bytes())
     except FileNotFoundError:
         return None
     except (OSError, ValidationError):
@@ -107,30 +107,30 @@ def read_place(run: RunDirectory) -> ProjectPlace | None:
 
 
 def _project(
-    server: LabelStudio, run: RunDirectory, config: ReviewConfig, before: ProjectPlace | None
-) -> tuple[ProjectPlace, bool]:
-    """Find the run's project, or make one; True if it was made."""
+    server: LabelStudio, run: RunDirectory, config: ReviewConfig, before: ProjectLocation | None
+) -> tuple[ProjectLocation, bool]:
+    """Find the run's project, or create one; True if it was created."""
     path_digest = hashlib.sha256(str(run.root.resolve()).encode()).hexdigest()
     mark = before.mark if before else f"refsav {path_digest[:16]}"
     if before and before.address == config.address and server.has_project(before.project, mark):
         return before, False
-    # A push that was killed before it could keep the number is known by the mark.
+    # The project of a push that was killed before it stored the number is found by the mark.
     project = server.find_project(mark)
     made = project is None
     if project is None:
         title, description = f"RefSAV {run.root.resolve().name}", f"Validation of Ref-SAV (keep this mark: {mark})"
         project = server.create_project(title, description, label_config(), config.annotators)
-    place = ProjectPlace(config.address, project, mark)
-    write_bytes(run.review_project, _PLACE.dump_json(place) + b"\n")
-    return place, made
+    location = ProjectLocation(config.address, project, mark)
+    write_bytes(run.review_project, _LOCATION.dump_json(location) + b"\n")
+    return location, made
 
 
 def _local_prefix(run: RunDirectory, config: ReviewConfig) -> str:
-    """Where Label Studio serves the review folder as local files."""
+    """The URL path under which Label Studio serves the review folder as local files."""
     root = Path(config.document_root).resolve() if config.document_root else run.root.resolve().parent
     if not run.review.resolve().is_relative_to(root):
         raise ConfigError(
-            f"{run.review}: lies outside of {root}, from where Label Studio serves files\n"
+            f"{run.review}: is outside {root}, the folder that Label Studio serves\n"
             "  fix: give that folder as --document_root, or serve the review folder and give its --media_url"
         )
     return f"/data/local-files/?d={quote(run.review.resolve().relative_to(root).as_posix())}"
@@ -148,4 +148,4 @@ def _data(task: ReviewTask, prefix: str) -> dict[str, str]:
     }
 
 
-_PLACE = TypeAdapter(ProjectPlace)
+_LOCATION = TypeAdapter(ProjectLocation)

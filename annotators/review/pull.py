@@ -1,4 +1,4 @@
-"""Annotations of Label Studio as answers."""
+"""Label Studio annotations, read as answers."""
 
 from collections.abc import Iterator, Mapping
 from datetime import datetime
@@ -7,7 +7,7 @@ from typing import Any, cast, get_args
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from refsav.annotators.review.label_studio import NO_PROJECT, LabelStudio, NoProjectError
-from refsav.annotators.review.project import ProjectPlace, read_place
+from refsav.annotators.review.project import ProjectLocation, read_location
 from refsav.datasets.review.decisions import (
     Answer,
     Gathered,
@@ -29,68 +29,69 @@ def pull(run: RunDirectory) -> Gathered:
         LabelStudioError: If the server does not answer, or the project is gone.
         RecordError: If nothing has been pushed.
     """
-    place = place_of(run)
-    with LabelStudio(place.address) as server:
-        if not server.has_project(place.project, place.mark):
-            raise NoProjectError(f"{place.address}/projects/{place.project}: {NO_PROJECT}")
+    location = location_of(run)
+    with LabelStudio(location.address) as server:
+        if not server.has_project(location.project, location.mark):
+            raise NoProjectError(f"{location.address}/projects/{location.project}: {NO_PROJECT}")
         names = server.annotators()
-        exported = server.annotated_tasks(place.project)
+        exported = server.annotated_tasks(location.project)
     found = [one for content in exported for one in answers_of(content, names)]
-    where = f"{place.address}/projects/{place.project}"
+    where = f"{location.address}/projects/{location.project}"
     return Gathered(
         answers=tuple(one for one in found if isinstance(one, Answer)),
         problems=tuple(f"{where}: {one}" for one in found if isinstance(one, str)),
     )
 
 
-def place_of(run: RunDirectory) -> ProjectPlace:
-    """Give the project that a run was pushed to. Raises RecordError if there is none."""
-    place = read_place(run)
-    if place is None:
+def location_of(run: RunDirectory) -> ProjectLocation:
+    """The project that a run was pushed to. Raises RecordError if the run was not pushed."""
+    location = read_location(run)
+    if location is None:
         raise RecordError(run.review_project, "", "is missing", "send the queue first: refsav review push RUN")
-    return place
+    return location
 
 
 def answers_of(exported: Mapping[str, Any], names: Mapping[int, str]) -> Iterator[Answer | str]:
-    """Yield the answers to one task as Label Studio exports it, or for one that is none, what is wrong with it.
+    """Yield the answers to one exported task; for an annotation that cannot be used, one line with the problem.
 
     Args:
         exported: The task with its annotations.
-        names: Annotators by Label Studio's number; one who has left is called by it.
+        names: Annotators by user number; deleted users are named by their number.
     """
     try:
         task = _Task.model_validate(exported)
         name = TaskName.parse(task.data.task)
     except ValidationError:
-        yield f"task {exported.get('id')}: is no task of refsav; fix: keep other tasks in a project of their own"
+        yield f"task {exported.get('id')}: is not a task of refsav; fix: move other tasks to another project"
         return
     except UnusableAnswerError as error:
         yield f"task {exported.get('id')}: {error}".replace("\n  fix:", "; fix:")
         return
     for annotation in task.annotations:
-        place = f"task {task.id} ({name.key})"
+        where = f"task {task.id} ({name.key})"
         try:
             typed = _Annotation.model_validate(annotation)
             if typed.was_cancelled:  # skipped by the annotator
                 continue
             who = _who(typed, names)
-            place += f", {who}"
+            where += f", {who}"
             yield checked_answer(_shown(name, task.data.text), _typed(name, typed, who))
         except ValidationError:
-            yield f"{place}: annotation {annotation.get('id')} is none of this page; fix: delete it and annotate anew"
+            problem = f"annotation {annotation.get('id')} is not from the page of refsav"
+            yield f"{where}: {problem}; fix: delete it and annotate again"
         except UnusableAnswerError as error:
-            yield f"{place}: {error}".replace("\n  fix:", "; fix:")
+            yield f"{where}: {error}".replace("\n  fix:", "; fix:")
 
 
 def _shown(name: TaskName, text: str) -> str:
     if TaskName.of(name.key, text) != name:
-        fix = "push again, which puts them back, then annotate anew"
-        raise UnusableAnswerError(f"the words of the task were changed in Label Studio\n  fix: {fix}")
+        fix = "push again, which restores it, then annotate again"
+        raise UnusableAnswerError(f"the text of the task was changed in Label Studio\n  fix: {fix}")
     return text
 
 
 class _Exported(BaseModel):
-    """Base of what is needed of an export; other keys are passed over."""
+    """Base of the parts of an export that are read; other keys are ignored."""
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
@@ -116,7 +117,7 @@ class _Result(_Exported):
 
 class _Annotation(_Exported):
     completed_by: int | None
-    """None once the account was deleted."""
+    """None if the account was deleted."""
     updated_by: int | None = None
     was_cancelled: bool
     updated_at: datetime
@@ -130,15 +131,15 @@ class _Task(_Exported):
 
 
 def _who(annotation: _Annotation, names: Mapping[int, str]) -> str:
-    """Whose words these are: an annotation that somebody else has changed says what that one says."""
+    """The author of an annotation: the last person who changed it."""
     number = annotation.updated_by or annotation.completed_by
-    if not number:  # under another name it would count twice, if it was pulled while the account was there
-        raise UnusableAnswerError("whoever said this has no account any more\n  fix: ask somebody else")
+    if not number:  # under another name it would count twice if it was pulled before the account was deleted
+        raise UnusableAnswerError("the account of the annotator was deleted\n  fix: let somebody else annotate it")
     return names.get(number, f"user {number}")
 
 
 def _typed(name: TaskName, annotation: _Annotation, who: str) -> Answer:
-    """The answer as it was given on the page, whose names are those of label_studio.xml."""
+    """The answer as given on the page; names as in label_studio.xml."""
     values = {result.from_name: result.value for result in annotation.result}
     nothing = _Value()
     verdict = next(iter(values.get("verdict", nothing).choices), "none")

@@ -1,4 +1,4 @@
-"""The queue of a review: which validation objects people are asked about, and what they are shown."""
+"""The queue of a review: which validation objects people review, and what they are shown."""
 
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -21,14 +21,14 @@ from refsav.errors import RecordError
 from refsav.files import write_text
 
 Ask = Literal["long", "short"]
-"""What annotators are asked for: to judge the long expression, to write a short one."""
+"""What annotators do: judge the long expression, write a short one."""
 
-EXPORT_FIX = "make the queue: refsav review export RUN"
+EXPORT_FIX = "write the queue: refsav review export RUN"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ReviewTask:
-    """One question: an object, and what is shown of it."""
+    """One question: an object, and what annotators see of it."""
 
     name: TaskName
     asks: tuple[Ask, ...]
@@ -39,7 +39,7 @@ class ReviewTask:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class AskedVideo:
-    """The objects of one video that are asked about: one unit of drawing."""
+    """The objects of one video that are reviewed: the unit of drawing."""
 
     video_id: str
     part: Path
@@ -56,20 +56,20 @@ class DrawnVideo:
 
 
 def choose_videos(run: RunDirectory, config: ReviewConfig, occluded_share: float) -> list[AskedVideo]:
-    """Draw the objects that are asked about, and give them by video; masks of one video in memory.
+    """Choose the objects to review, by video; masks of one video are in memory.
 
-    What has been answered does not matter: the same settings ask about the same objects.
+    Existing answers do not matter: the same settings choose the same objects.
 
     Args:
         run: A run with splits.
-        config: How many objects to draw.
-        occluded_share: From where on an object counts as heavily occluded, fraction 0-1.
+        config: How many objects to choose.
+        occluded_share: Threshold from which an object counts as heavily occluded, fraction 0-1.
 
     Raises:
         RecordError: If the run has no splits or no validation objects yet, or a part cannot be read.
     """
     if not run.splits.exists():
-        raise RecordError(run.splits, "", "is missing", "let the build of this run come to its end first")
+        raise RecordError(run.splits, "", "is missing", "finish the build of this run first")
     held_out = {video_id for video_id, one in read_splits(run.splits).items() if one.split == "val"}
     part_of: dict[str, Path] = {}
     objects: list[ReviewedObject] = []
@@ -94,7 +94,7 @@ def choose_videos(run: RunDirectory, config: ReviewConfig, occluded_share: float
 
 
 def draw_video(run: RunDirectory, asked: AskedVideo, video: VideoFile, config: ReviewConfig) -> DrawnVideo:
-    """Draw what is shown of one video's objects. Raises RecordError for its part, DiskError."""
+    """Draw the media of one video's objects. Raises RecordError if the part cannot be read, DiskError."""
     expressions = [one for one in expressions_of(asked.part, {asked.video_id}) if one.track.key in asked.asks]
     try:
         media = draw_media(video, [one.track for one in expressions], run.review, config)
@@ -153,9 +153,9 @@ _LINE: TypeAdapter[Any] = TypeAdapter(_Line)
 
 def _task(line: bytes, path: Path, number: int) -> ReviewTask:
     try:
-        told = _LINE.validate_json(line)
-        name = TaskName.parse(told.task)
+        content = _LINE.validate_json(line)
+        name = TaskName.parse(content.task)
     except (ValidationError, UnusableAnswerError):
         raise RecordError(path, f"line {number}", "is damaged", EXPORT_FIX) from None
-    media = ReviewMedia(film=told.film, strip=told.strip)
-    return ReviewTask(name=name, asks=told.asks, text=told.text, media=media)
+    media = ReviewMedia(film=content.film, strip=content.strip)
+    return ReviewTask(name=name, asks=content.asks, text=content.text, media=media)

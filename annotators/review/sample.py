@@ -1,4 +1,4 @@
-"""Which validation objects people are asked about: all, or a sample that is like all of them."""
+"""Which validation objects people review: all, or a stratified sample."""
 
 import hashlib
 from collections.abc import Iterable, Mapping, Sequence
@@ -9,7 +9,7 @@ from refsav.datasets.records import Expression, ObjectKey
 from refsav.datasets.statistics.properties import occlusion, word_count
 
 LEVELS = 3
-"""Length and size are cut into so many levels with equally many objects."""
+"""Number of levels of length and of size; each has equally many objects."""
 
 
 _Stratum: TypeAlias = tuple[bool, int, int]
@@ -18,15 +18,15 @@ _Stratum: TypeAlias = tuple[bool, int, int]
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ReviewedObject:
-    """What decides where an object stands among the others."""
+    """The properties of an object that decide its stratum."""
 
     key: ObjectKey
     words: int
     """Length of its long expression."""
     area_share: float
-    """Mean share of the frame that it covers while it can be seen, fraction 0-1."""
+    """Mean share of the frame that it covers while it is visible, fraction 0-1."""
     occluded_share: float
-    """Share of the time between its first and last sight in which it is hidden, fraction 0-1."""
+    """Share of the time between its first and last appearance in which it is hidden, fraction 0-1."""
 
     @staticmethod
     def of(expression: Expression) -> "ReviewedObject":
@@ -46,14 +46,14 @@ def stratified(
 ) -> frozenset[ObjectKey]:
     """Draw a sample in which each stratum of length, size and occlusion has its share, to within one object.
 
-    Every object has a place in its stratum that nothing else changes, and the first ones are drawn: a dataset that has
-    grown a little gives nearly the same sample, and nearly all of a smaller sample is in a larger one.
+    The order within a stratum depends on nothing but names and seed, and the first objects are drawn: a dataset that
+    has grown a little gives nearly the same sample, and nearly all of a smaller sample is in a larger one.
 
     Args:
-        objects: All of them, in any order.
-        count: How many to draw; 0, and more than there are, draw all.
-        occluded_share: From where on an object counts as heavily occluded, fraction 0-1.
-        seed: Another one draws others.
+        objects: All objects, in any order.
+        count: How many to draw; 0, or more than there are, draws all.
+        occluded_share: Threshold from which an object counts as heavily occluded, fraction 0-1.
+        seed: Another seed draws other objects.
     """
     ordered = sorted(objects, key=lambda one: _shuffled(one.key, seed))
     if not 0 < count < len(ordered):
@@ -68,7 +68,7 @@ def stratified(
 
 
 def _shares(sizes: Mapping[_Stratum, int], count: int) -> dict[_Stratum, int]:
-    """Share `count` out in proportion to sizes, to whole numbers: those that lose most by rounding get one more."""
+    """Distribute `count` in proportion to sizes, in whole numbers (largest remainder method)."""
     total = sum(sizes.values())
     shares = {name: count * size // total for name, size in sizes.items()}
     by_loss = sorted(sizes, key=lambda name: (-(count * sizes[name] % total), name))

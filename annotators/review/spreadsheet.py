@@ -1,4 +1,4 @@
-"""The queue as a CSV or JSONL file for teams without Label Studio, and such a file, filled in, as answers."""
+"""For teams without Label Studio: writes the queue as a CSV or JSONL file, and reads the answers from it."""
 
 import csv
 import io
@@ -30,25 +30,25 @@ FILLED_IN = ("verdict", "reasons", "corrected_text", "short_text", "annotator", 
 FORMATS = (".csv", ".jsonl")
 EXPORT_FIX = "make one: refsav review export RUN --sheet FILE"
 DELIMITERS = ",;\t"
-"""Spreadsheets write what is usual in the country of whoever uses them."""
+"""Spreadsheets use the delimiter of the user's locale."""
 
 _FORMULA = re.compile(r"'*[=+\-@]")
-"""A cell that a spreadsheet would take for a formula; an apostrophe before it makes it text."""
+"""A cell that a spreadsheet would read as a formula; an apostrophe in front makes it text."""
 
 
 def write_sheet(run: RunDirectory, path: Path) -> int:
-    """Write the queue with empty places for answers; give the number of rows.
+    """Write the queue with empty columns for answers; return the number of rows.
 
-    Media is told as paths below the run's review folder.
+    Media are listed as paths below the run's review folder.
 
     Raises:
-        ConfigError: If the file is neither CSV nor JSONL, or is there already: it may hold answers.
+        ConfigError: If the file is neither CSV nor JSONL, or exists: it may contain answers.
         RecordError: If there is no queue.
         DiskError: If it cannot be written.
     """
     _refuse_other_format(path)
     if path.exists():
-        raise ConfigError(f"{path}: is there already and may hold answers\n  fix: give another name, or move it away")
+        raise ConfigError(f"{path}: exists and may contain answers\n  fix: give another name, or move the file")
     rows = [
         {
             "task": str(task.name),
@@ -65,7 +65,7 @@ def write_sheet(run: RunDirectory, path: Path) -> int:
             lines = (json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
             temporary.write_text("".join(lines), encoding="utf-8")
         else:
-            with temporary.open("w", encoding="utf-8-sig", newline="") as stream:  # spreadsheets want the mark
+            with temporary.open("w", encoding="utf-8-sig", newline="") as stream:  # for spreadsheets
                 writer = csv.DictWriter(stream, (*SHOWN, *FILLED_IN))
                 writer.writeheader()
                 writer.writerows({name: _as_cell(text) for name, text in row.items()} for row in rows)
@@ -73,7 +73,7 @@ def write_sheet(run: RunDirectory, path: Path) -> int:
 
 
 def read_sheet(path: Path) -> Gathered:
-    """Read the answers of a filled-in sheet; rows that are empty still are passed over.
+    """Read the answers of a filled-in sheet; empty rows are skipped.
 
     Raises:
         ConfigError: If the file is neither CSV nor JSONL.
@@ -87,7 +87,7 @@ def read_sheet(path: Path) -> Gathered:
             if isinstance(one, Answer):
                 first, before = said.setdefault((one.task, one.annotator, one.answered_at), (number, one))
                 if one != before:
-                    problem = f"says something else than row {first}, of the same annotator; fix: keep one of them"
+                    problem = f"differs from row {first} of the same annotator; fix: keep one of them"
                     one = f"{path}:row {number}: {problem}"
             found.append(one)
     return Gathered(
@@ -98,7 +98,7 @@ def read_sheet(path: Path) -> Gathered:
 
 def _refuse_other_format(path: Path) -> None:
     if path.suffix not in FORMATS:
-        raise ConfigError(f"{path}: is no sheet\n  fix: name a file that ends in {' or '.join(FORMATS)}")
+        raise ConfigError(f"{path}: is not a sheet\n  fix: give a file that ends in {' or '.join(FORMATS)}")
 
 
 def _rows(path: Path) -> Iterator[tuple[int, Mapping[str, str]]]:
@@ -118,7 +118,7 @@ def _csv_rows(content: str, path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
     delimiter = max(DELIMITERS, key=content.partition("\n")[0].count)
     rows = csv.DictReader(io.StringIO(content, newline=""), restval="", restkey="more", delimiter=delimiter)
     try:
-        for number, row in enumerate(rows, 2):  # the head is the first
+        for number, row in enumerate(rows, 2):  # the header is row 1
             yield number, {name: _from_cell(text) if isinstance(text, str) else text for name, text in row.items()}
     except csv.Error as error:
         raise RecordError(path, "", f"is not CSV: {error}", EXPORT_FIX) from None
@@ -145,13 +145,13 @@ def _json_row(line: str, path: Path, number: int) -> dict[str, Any]:
         row = None
     if not isinstance(row, dict):
         raise RecordError(
-            path, f"line {number}", "is no JSON object", "write one object a line, as in the exported file"
+            path, f"line {number}", "is not a JSON object", "write one object on each line, as in the exported file"
         )
     return row
 
 
 def _answers_of(row: Mapping[str, str], where: str) -> Iterator[Answer | str]:
-    """Yield the answer in a row, or what is wrong with it; nothing for a row that nobody has filled in."""
+    """Yield the answer in a row, or its problem; nothing for an empty row."""
     if not any(row[name].strip() for name in ("verdict", "reasons", "corrected_text", "short_text")):
         return
     try:
@@ -164,19 +164,18 @@ def _answer(row: Mapping[str, str]) -> Answer:
     name = TaskName.parse(row["task"].strip())
     if TaskName.of(name.key, row["text"]) != name:
         raise UnusableAnswerError(
-            "the text in column text is not the one that was exported\n"
-            "  fix: put it back, and write corrections into corrected_text"
+            "the text in column text was changed\n  fix: restore it, and write corrections into corrected_text"
         )
     verdict = row["verdict"].strip().lower() or "none"
     if verdict not in get_args(Judgement):
-        raise UnusableAnswerError(f"{verdict[:40]!r} is no verdict\n  fix: write accept, fix or reject")
+        raise UnusableAnswerError(f"{verdict[:40]!r} is not a verdict\n  fix: write accept, fix or reject")
     annotator = one_line(row["annotator"])
     if not annotator:
-        raise UnusableAnswerError("does not say who has answered\n  fix: fill in annotator")
+        raise UnusableAnswerError("names no annotator\n  fix: fill in annotator")
     answer = Answer(
         task=name,
         judgement=cast(Judgement, verdict),
-        reasons=tuple(reason for told in row["reasons"].split(";") if (reason := one_line(told).lower())),
+        reasons=tuple(reason for part in row["reasons"].split(";") if (reason := one_line(part).lower())),
         long=row["corrected_text"],
         short=row["short_text"],
         annotator=annotator,
@@ -185,9 +184,9 @@ def _answer(row: Mapping[str, str]) -> Answer:
     return checked_answer(row["text"], answer)
 
 
-def _moment(told: str) -> str:
+def _moment(text: str) -> str:
     try:
-        return timestamp(datetime.fromisoformat(told)) if told else ""
+        return timestamp(datetime.fromisoformat(text)) if text else ""
     except (ValueError, OverflowError):
         fix = "write it as 2026-11-22T10:30, or leave it empty"
-        raise UnusableAnswerError(f"{told[:40]!r} is no time\n  fix: {fix}") from None
+        raise UnusableAnswerError(f"{text[:40]!r} is not a time\n  fix: {fix}") from None

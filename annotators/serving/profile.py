@@ -1,4 +1,4 @@
-"""Profiles: which models are served, how, and how fast they are thought to be."""
+"""Profiles: which models are served, with which flags, and their assumed speed."""
 
 import json
 import math
@@ -13,19 +13,19 @@ from refsav.errors import ConfigError
 
 SHIPPED = Path(__file__).parent / "profiles"
 
-Part = Literal["vlm", "judge"]
-"""The two models of a build."""
+ServerRole = Literal["vlm", "judge"]
+"""The two servers of a build."""
 
 
 class Figures(Config):
-    """How fast one device is, for estimates before a build. Assumptions: the profile's comments say where from."""
+    """Assumed speed of one device, for estimates before a build; the comments of the profiles name the sources."""
 
-    device: str = Field(description='What one device is, for example "H100".')
+    device: str = Field(description='Name of the device, for example "H100".')
     prompt_tokens_per_second: float = Field(gt=0, description="Tokens read, for each device, in full batches.")
     reply_tokens_per_second: float = Field(gt=0, description="Tokens written, for each device, in full batches.")
     pixels_per_token: float = Field(784.0, gt=0, description="Pixels of an image that make one token.")
     min_tokens_per_image: int = Field(0, ge=0, description="No image makes fewer tokens.")
-    max_tokens_per_image: int = Field(0, ge=0, description="No image makes more tokens; 0 for a model that sees none.")
+    max_tokens_per_image: int = Field(0, ge=0, description="No image makes more tokens; 0 for a model without images.")
 
     def image_tokens(self, height: int, width: int) -> int:
         """Tokens that an image of this size in pixels makes."""
@@ -42,11 +42,11 @@ class ServedModel(Config):
 
     model: str = Field(description="Model on the hub, or a folder.")
     made_by: str = Field("", description="For a folder: the command that makes it. Empty for a model on the hub.")
-    served_model_name: str = Field(description="Name under which requests ask for it.")
+    served_model_name: str = Field(description="Name of the model in requests.")
     port: int = Field(ge=1, le=65535, description="Port it listens on.")
-    tensor_parallel: int = Field(1, ge=1, description="GPUs that one server spreads over.")
+    tensor_parallel: int = Field(1, ge=1, description="GPUs of one server.")
     max_model_len: int = Field(ge=512, description="Tokens of prompt and reply together, at most.")
-    images: int = Field(0, ge=0, description="Images in one request, at most; 0 for a model that sees none.")
+    images: int = Field(0, ge=0, description="Images in one request, at most; 0 for a model without images.")
     dtype: Literal["auto", "bfloat16", "float16", "float32"] = Field("auto", description="Type of weights in memory.")
     gpu_memory_utilization: float = Field(
         0.0, ge=0, le=1, description="Share of a GPU's memory it may take; 0 leaves it to vLLM."
@@ -62,28 +62,28 @@ class ServeProfile(Config):
     vlm: ServedModel
     judge: ServedModel
 
-    def part(self, name: Part) -> ServedModel:
-        """One of the two."""
-        return self.vlm if name == "vlm" else self.judge
+    def server(self, role: ServerRole) -> ServedModel:
+        """The server of a role."""
+        return self.vlm if role == "vlm" else self.judge
 
 
 def load_profile(name: str) -> ServeProfile:
-    """Read a shipped profile by its name, or a profile of one's own by its path.
+    """Read a shipped profile by its name, or a custom profile by its path.
 
     Raises:
-        ConfigError: If there is none, or it does not fit.
+        ConfigError: If it does not exist, or a key is not valid.
     """
     shipped = {path.stem: path for path in sorted(SHIPPED.glob("*.toml"))}
     if name not in shipped and not name.endswith(".toml"):
         known = ", ".join(shipped)
-        raise ConfigError(f"there is no profile {name!r}\n  fix: take one of {known}, or give the path of a TOML file")
+        raise ConfigError(f"there is no profile {name!r}\n  fix: choose {known}, or give the path of a TOML file")
     return ServeProfile.from_toml(shipped.get(name, Path(name)))
 
 
 def command(
     served: ServedModel, *, python: str = "", host: str = "127.0.0.1", port: int = 0, more: Sequence[str] = ()
 ) -> list[str]:
-    """Give the command line of a server.
+    """Return the command line of a server.
 
     Args:
         served: What is served.
@@ -107,16 +107,16 @@ def command(
 
 
 def environment(served: ServedModel) -> Mapping[str, str]:
-    """Environment variables that a server is started with, beside those that are there."""
+    """Environment variables of a server, in addition to the existing ones."""
     return {"VLLM_NO_USAGE_STATS": "1", **served.environment}
 
 
 def base_url(served: ServedModel, *, host: str = "127.0.0.1", port: int = 0) -> str:
-    """Address for requests, as it stands in `addresses` of an engine's configuration."""
+    """Address for requests, for the key `addresses` of an engine."""
     name = reachable(host)
     return f"http://{f'[{name}]' if ':' in name else name}:{port or served.port}/v1"
 
 
 def reachable(host: str) -> str:
-    """Where a client on this machine finds a server that listens on `host`."""
+    """The host name with which a client on this machine reaches a server that listens on `host`."""
     return "127.0.0.1" if host in ("", "0.0.0.0", "::") else host  # noqa: S104 - compared with, not listened on

@@ -1,4 +1,4 @@
-"""The command that serves a model: start its server, say how a build uses it, and keep it until the user ends it."""
+"""The command that serves a model: starts its server, prints how a build uses it, and runs until the user stops it."""
 
 import shlex
 import signal
@@ -9,23 +9,23 @@ from typing import NoReturn
 
 from rich.console import Console
 
-from refsav.annotators.serving.profile import Part, ServedModel, command, environment
+from refsav.annotators.serving.profile import ServedModel, ServerRole, command, environment
 from refsav.annotators.serving.server_process import ServerError, running
 
 FOR_OTHERS = "--host 0.0.0.0, in a private network or with VLLM_API_KEY set there and REFSAV_API_KEY, the same, here"
-"""How a server is opened to other machines, and what that needs."""
+"""How to make a server accessible to other machines."""
 
 
 def printed_command(
     served: ServedModel, *, python: str = "", host: str = "127.0.0.1", port: int = 0, more: Sequence[str] = ()
 ) -> str:
-    """Give the command as one line for a shell, environment variables included, to run it on another machine."""
+    """Return the command as one line for a shell, environment variables included, to run it on another machine."""
     variables = [f"{name}={shlex.quote(value)}" for name, value in sorted(environment(served).items())]
     return " ".join([*variables, shlex.join(command(served, python=python, host=host, port=port, more=more))])
 
 
 def serve(
-    part: Part,
+    role: ServerRole,
     served: ServedModel,
     console: Console,
     *,
@@ -36,11 +36,22 @@ def serve(
     more: Sequence[str] = (),
     api_key: str = "",
 ) -> None:
-    """Serve a model until Ctrl-C or SIGTERM; both end the server and return. Prints to `console` only.
+    """Serve a model until Ctrl-C or SIGTERM, which stop the server.
+
+    Args:
+        role: What the server is for.
+        served: The model and its flags.
+        console: Where to print.
+        python: Interpreter of vLLM's environment; empty for the command `vllm`.
+        host: Address to listen on.
+        port: Port to listen on; 0 for the profile's.
+        ready_within_s: Time limit for the start, in seconds.
+        more: Further arguments for vLLM.
+        api_key: The key that requests need; empty for none.
 
     Raises:
-        ConfigError: If it cannot be started at all.
-        ServerError: If it dies, or is not ready in time.
+        ConfigError: If the server cannot be started.
+        ServerError: If it ends, or is not ready in time.
     """
     started = running(
         served,
@@ -54,25 +65,25 @@ def serve(
     )
     with _until_stopped(), started as server:
         console.print(f"{server.address} serves {served.served_model_name}; log: {server.log}", soft_wrap=True)
-        console.print("use it:  refsav build SOURCE RUN", config_options(part, served, server.address), soft_wrap=True)
+        console.print("use it:  refsav build SOURCE RUN", config_options(role, served, server.address), soft_wrap=True)
         console.print("Ctrl-C ends it")
         status = server.process.wait()
         raise ServerError(f"the server ended with status {status}\n{server.quoted_log()}")
 
 
-def config_options(part: Part, served: ServedModel, address: str) -> str:
-    """Give the options with which a build uses this server."""
+def config_options(role: ServerRole, served: ServedModel, address: str) -> str:
+    """Return the options with which a build uses this server."""
     options = {"kind": "vllm", "addresses": address, "model": served.served_model_name}
-    return " ".join(f"--{part}.{key} {value}" for key, value in options.items())
+    return " ".join(f"--{role}.{key} {value}" for key, value in options.items())
 
 
 class _Stopped(BaseException):
-    """Someone wants this command to end."""
+    """Ctrl-C or SIGTERM."""
 
 
 @contextmanager
 def _until_stopped() -> Iterator[None]:
-    """Let Ctrl-C and SIGTERM leave the block in an orderly way; only the first counts."""
+    """Leave the block at Ctrl-C and SIGTERM; only the first signal counts."""
 
     def stop(_signal: int, _frame: FrameType | None) -> NoReturn:
         for number in before:

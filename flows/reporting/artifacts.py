@@ -13,7 +13,7 @@ from prefect.artifacts import (
     update_progress_artifact,
 )
 
-from refsav.annotators.gallery.contact_sheets import newest_strips
+from refsav.annotators.gallery.contact_sheets import newest_sheets
 from refsav.annotators.gallery.tables import tables_of
 from refsav.datasets.run.run_directory import RunDirectory
 from refsav.datasets.statistics.run_statistics import Statistics
@@ -76,7 +76,7 @@ def publish_summary(run: RunDirectory, statistics: Statistics, address: str) -> 
             "| " + " | ".join(cells) + " |" for cells in (table["head"], ["---"] * len(table["head"]), *table["rows"])
         ]
         lines += [f"## {table['title']}", "\n".join(rows), table["note"]]
-    for strip in newest_strips(run, STRIPS):
+    for strip in newest_sheets(run, STRIPS):
         lines += [f"## {strip.name}", _shown(strip.name, strip.jpeg), f"> {_plain(strip.text)}"]
     publish_markdown(f"{run.root.name} summary", "\n\n".join(lines), "Figures, and what was described last")
 

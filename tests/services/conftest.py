@@ -9,7 +9,7 @@ import pytest
 from rich.console import Console
 
 from refsav.annotators.review.label_studio import TOKEN_VARIABLE
-from refsav.annotators.serving.profile import Part, load_profile
+from refsav.annotators.serving.profile import ServerRole, load_profile
 from refsav.annotators.serving.server_process import RunningServer, running
 from refsav.datasets.review.config import ReviewConfig
 from refsav.datasets.run.run_directory import RunDirectory
@@ -28,8 +28,8 @@ ROOT = Path(__file__).parents[2]
 VLLM_PYTHON = ROOT / ".venv-vllm/bin/python"
 
 
-def serving(part: Part, log: Path) -> Iterator[RunningServer]:
-    served = load_profile("cpu").part(part)
+def serving(role: ServerRole, log: Path) -> Iterator[RunningServer]:
+    served = load_profile("cpu").server(role)
     served = served.model_copy(update={"model": str(ROOT / served.model)})
     for needed in (VLLM_PYTHON, Path(served.model, "config.json")):
         if not needed.exists():

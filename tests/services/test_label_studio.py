@@ -47,7 +47,7 @@ def test_what_three_annotators_say_changes_the_validation_set_and_nothing_is_don
     assert (again.added, again.there, again.place) == (0, len(queue), first.place)
 
     ann, bob, eve = people
-    tasks = ann.tasks(first.place.project)
+    tasks = ann.tasks(first.location.project)
     accepted, edited, rejected, contested = (str(task.name) for task in queue[:4])
     for person in people:
         person.annotate(tasks[accepted], "accept", short="the one on the left" if person is not eve else "it")
@@ -88,7 +88,7 @@ def test_what_three_annotators_say_changes_the_validation_set_and_nothing_is_don
 def test_a_changed_mind_takes_the_place_of_the_first_answer_and_both_are_kept(
     run: RunDirectory, labelling: Server, people: tuple[Person, Person, Person]
 ) -> None:
-    project = push(run, config_of(labelling)).place.project
+    project = push(run, config_of(labelling)).location.project
     ann = people[0]
     name = str(read_queue(run)[0].name)
     number = ann.annotate(ann.tasks(project)[name], "accept")
@@ -108,15 +108,15 @@ def test_a_push_puts_right_what_shows_something_else_and_gives_tasks_to_more_ann
     again = push(run, config)
     assert (again.added, again.changed, again.place) == (0, len(read_queue(run)), first.place)
     with LabelStudio(labelling.address) as studio:
-        assert all(data["strip"].startswith("/data/local-files/") for _, data in studio.tasks(again.place.project))
-    assert owner.ask("GET", f"/api/projects/{again.place.project}/")["maximum_annotations"] == 3
+        assert all(data["strip"].startswith("/data/local-files/") for _, data in studio.tasks(again.location.project))
+    assert owner.ask("GET", f"/api/projects/{again.location.project}/")["maximum_annotations"] == 3
     assert push(run, config).changed == 0
 
 
 def test_a_skipped_task_and_a_draft_are_no_answers(
     run: RunDirectory, labelling: Server, people: tuple[Person, Person, Person]
 ) -> None:
-    project = push(run, config_of(labelling)).place.project
+    project = push(run, config_of(labelling)).location.project
     ann, bob, _ = people
     task = ann.tasks(project)[str(read_queue(run)[0].name)]
     accept = {"from_name": "verdict", "to_name": "strip", "type": "choices", "value": {"choices": ["accept"]}}

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from refsav.annotators.review.label_studio import TOKEN_VARIABLE, LabelStudio, LabelStudioError, NoProjectError
-from refsav.annotators.review.project import push, read_place
+from refsav.annotators.review.project import push, read_location
 from refsav.annotators.review.pull import pull
 from refsav.annotators.review.queue import read_queue
 from refsav.datasets.records import ObjectKey
@@ -22,7 +22,7 @@ pytestmark = [pytest.mark.services, pytest.mark.timeout(900)]
 def test_what_cannot_be_used_is_told_and_the_rest_counts(
     run: RunDirectory, labelling: Server, owner: Person, people: tuple[Person, Person, Person]
 ) -> None:
-    project = push(run, config_of(labelling)).place.project
+    project = push(run, config_of(labelling)).location.project
     ann, bob, _ = people
     tasks = ann.tasks(project)
     queue = [str(task.name) for task in read_queue(run)]
@@ -55,21 +55,21 @@ def test_a_deleted_project_is_told_and_a_push_makes_another(
 ) -> None:
     first = push(run, config_of(labelling))
     name = str(read_queue(run)[0].name)
-    people[0].annotate(people[0].tasks(first.place.project)[name], "reject")
+    people[0].annotate(people[0].tasks(first.location.project)[name], "reject")
     import_review(run.root)
-    owner.ask("DELETE", f"/api/projects/{first.place.project}/")
+    owner.ask("DELETE", f"/api/projects/{first.location.project}/")
     with pytest.raises(NoProjectError, match=r"no such project of this run any more\n  fix: push again"):
         pull(run)
     with LabelStudio(labelling.address) as studio, pytest.raises(NoProjectError):
-        studio.add_tasks(first.place.project, [{"task": name}])
+        studio.add_tasks(first.location.project, [{"task": name}])
     second = push(run, config_of(labelling))
-    assert second.made_anew and second.added == len(read_queue(run))
+    assert second.recreated and second.added == len(read_queue(run))
     assert import_review(run.root).summary.counts.rejected == 1
 
 
 def test_a_push_that_was_stopped_half_way_is_completed(run: RunDirectory, labelling: Server, owner: Person) -> None:
     first = push(run, config_of(labelling))
-    tasks = owner.tasks(first.place.project)
+    tasks = owner.tasks(first.location.project)
     lost = list(tasks.values())[1:]
     for task in lost:
         owner.ask("DELETE", f"/api/tasks/{task}/")
@@ -85,7 +85,7 @@ def test_media_that_label_studio_would_not_show_is_told_before_tasks_are_sent(
     with pytest.raises(LabelStudioError, match=r"does not show this file: HTTP 404\n  fix: .* --document_root") as told:
         push(run, config_of(labelling).model_copy(update={"document_root": str(run.root)}))
     assert "local-files" in str(told.value)
-    place = read_place(run)
+    place = read_location(run)
     assert place and owner.tasks(place.project) == {}
     outside = RunDirectory(shutil.copytree(run.root, runs.parent / "outside" / "run"))
     with pytest.raises(LabelStudioError, match=r"must be a subdirectory of .*\n  fix: .* --document_root"):
@@ -107,7 +107,7 @@ def test_a_project_of_the_same_number_in_a_new_database_is_not_taken_for_the_run
 def test_what_an_annotator_said_who_has_no_account_any_more_counts_once(
     run: RunDirectory, labelling: Server, owner: Person
 ) -> None:
-    project = push(run, config_of(labelling)).place.project
+    project = push(run, config_of(labelling)).location.project
     name, leaver = str(read_queue(run)[0].name), Person.invited(owner, "leaver@example.org")
     leaver.annotate(leaver.tasks(project)[name], "accept")
     owner.annotate(owner.tasks(project)[name], "accept")
@@ -117,7 +117,7 @@ def test_what_an_annotator_said_who_has_no_account_any_more_counts_once(
     imported = import_review(run.root)
     assert (imported.added, imported.summary.counts.accepted) == (0, 1)
     (line,) = imported.problems
-    assert "whoever said this has no account any more" in line
+    assert "the account of the annotator was deleted" in line
     assert [answer.annotator for answer in read_answers(run)] == [leaver.email, OWNER]
 
 

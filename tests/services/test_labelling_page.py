@@ -19,7 +19,7 @@ SUBMIT = "button[aria-label='Submit current annotation']"
 def test_what_is_typed_into_the_page_is_what_a_pull_reads(
     run: RunDirectory, labelling: Server, chromium: Browser
 ) -> None:
-    project = push(run, config_of(labelling)).place.project
+    project = push(run, config_of(labelling)).location.project
     first, second, third, *_ = read_queue(run)
     chromium.visit(f"{labelling.address}/user/login/")
     chromium.write("input[name=email]", OWNER)
@@ -56,7 +56,7 @@ def test_what_is_typed_into_the_page_is_what_a_pull_reads(
 def test_annotators_see_the_film_and_the_strip_and_strangers_do_not(
     run: RunDirectory, labelling: Server, people: tuple[Person, Person, Person]
 ) -> None:
-    project = push(run, config_of(labelling)).place.project
+    project = push(run, config_of(labelling)).location.project
     with LabelStudio(labelling.address) as studio:
         _, shown = next(studio.tasks(project))
     film = shown["film"].split('"')[1]

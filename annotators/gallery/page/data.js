@@ -78,7 +78,7 @@ const refsav = (() => {
     return texts;
   }
 
-  /* A whole id means that video, or "sav_1" could never be told from "sav_10"; anything else is a part of an id. */
+  /* A complete id means that video, to distinguish "sav_1" from "sav_10"; anything else is a part of an id. */
   function videoTest(typed) {
     if (report.videos.includes(typed)) return (video) => video === typed;
     const part = typed.toLowerCase();

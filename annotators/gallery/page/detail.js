@@ -24,13 +24,13 @@ const detail = (() => {
     if (entry.status === "dropped") {
       return [element("h3", {}, chip("Dropped", "dropped"), ` by ${STAGE[entry.stage]}`),
         element("p", { className: "expression" }, entry.reason),
-        entry.stage === "filter" && entry.pictures ? element("p", { className: "quiet aside" }, "No model was asked; below is what one would have seen.") : null];
+        entry.stage === "filter" && entry.pictures ? element("p", { className: "quiet aside" }, "No model was prompted; below are the views that one would have seen.") : null];
     }
-    const again = entry.round ? ` It has been tried again ${entry.round}×.` : "";
+    const again = entry.round ? ` It has been retried ${entry.round}×.` : "";
     const below = entry.pictures ? " Below is what the models were shown; a failed object’s texts are not kept." : "";
     return [element("h3", {}, chip("Failed", "failed"), ` at ${STAGE[entry.stage]}`),
       element("pre", { className: "error" }, entry.error),
-      element("p", { className: "quiet aside" }, `refsav retry takes it up again.${again}${below}`)];
+      element("p", { className: "quiet aside" }, `Run refsav retry to try it again.${again}${below}`)];
   }
 
   function step(number, name, ...content) {
@@ -52,7 +52,7 @@ const detail = (() => {
     const image = (...what) => (shown ? picture(entry, ...what) : null);
     const made = [step("1", "Object", element("div", { className: "two" },
       element("div", {}, image("crop", `Crop around ${name}`, "Crop, pixels kept", shown && shown.crop), said(entry.crop)),
-      element("div", {}, image("masked", `${name}, all else painted grey`, "Full frame, all else painted over"), said(entry.masked))))];
+      element("div", {}, image("masked", `${name}, everything else painted grey`, "Full frame, everything else painted over"), said(entry.masked))))];
     if (entry.verdict) made.push(step("2", "Judge", verdict(entry.verdict)));
     if (reached >= 3 && (shown || entry.scene)) {
       made.push(step("3", "Scene", element("div", { className: "beside" },
@@ -76,7 +76,7 @@ const detail = (() => {
     return element("div", { className: "strip", style: { "--across": entry.size[0] > entry.size[1] ? 8 : 4 } }, rows.map((row, at) => {
       const seconds = (row / entry.rate).toFixed(1);
       const where = visible[at] ? "outlined" : "hidden here";
-      const made = picture(entry, `video-${at}`, `Picture ${at + 1} of ${rows.length}, at ${seconds} s: ${name} ${where}`,
+      const made = picture(entry, `video-${at}`, `Frame ${at + 1} of ${rows.length}, at ${seconds} s: ${name} ${where}`,
         `${at + 1} · ${seconds} s${visible[at] ? "" : " · hidden"}`);
       made.classList.toggle("unseen", !visible[at]);
       return made;
@@ -97,7 +97,7 @@ const detail = (() => {
       `Size through the video: ${label}`));
   }
 
-  const DIGEST_SHOWN = 12; // hexadecimal digits; enough to tell prompts or requests apart
+  const DIGEST_SHOWN = 12; // hexadecimal digits; enough to distinguish prompts or requests
   const digest = (whole) => (whole ? element("span", { title: whole }, whole.slice(0, DIGEST_SHOWN)) : null);
 
   function facts(entry) {

@@ -1,5 +1,5 @@
 "use strict";
-/* Making elements. Whatever comes from data goes in as text or as an attribute, never as markup. */
+/* Making elements. Data is inserted as text or as an attribute, never as markup. */
 const make = (() => {
   function element(name, properties = {}, ...children) {
     const made = document.createElement(name);
@@ -81,7 +81,7 @@ const make = (() => {
   const count = (number) => Number(number).toLocaleString("en");
   const percent = (part, whole) => (whole ? `${((100 * part) / whole).toFixed(part === whole ? 0 : 1)} %` : "–");
 
-  const blank = (entry) => element("p", { className: "blank" }, entry.note || "No picture: the recorded error says why.");
+  const blank = (entry) => element("p", { className: "blank" }, entry.note || "No image: the recorded error states why.");
 
   /* An engine as records name it, "vllm:model", in words. */
   function engine(recorded) {

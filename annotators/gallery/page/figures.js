@@ -27,7 +27,7 @@ const figures = (() => {
       const left = stage.in - stage.dropped - stage.failed;
       return [stage.name, count(stage.in), count(stage.dropped), count(stage.failed), count(left), percent(left, stage.in)];
     });
-    return table({ title: "What became of the objects", head: ["Stage", "In", "Dropped", "Failed", "On", "Share"], rows });
+    return table({ title: "Outcome of the objects", head: ["Stage", "In", "Dropped", "Failed", "On", "Share"], rows });
   }
 
   function table({ title, head, rows, note }) {

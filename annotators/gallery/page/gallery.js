@@ -174,7 +174,7 @@
       element("button", { type: "button", className: "plain", onclick: () => go({ object: "" }) }, "Show the gallery"));
   }
 
-  /* Where there is little room the video's id is cut, not what tells its objects apart. */
+  /* Where there is little room, the video's id is cut, not the part that distinguishes its objects. */
   const named = (row) => [element("span", { className: "cut" }, row.video), element("span", {}, `/${row.source}/${row.masklet}`)];
 
   function bar(id, row) {

@@ -32,7 +32,7 @@ def serve(
     from refsav.annotators.serving import serve as serving
     from refsav.annotators.serving.profile import load_profile
 
-    served = load_profile(profile).part(part.value)
+    served = load_profile(profile).server(part.value)
     if print_only:
         if host in ("127.0.0.1", "localhost", "::1"):
             err.print(f"# on {escape(host)} only that machine itself reaches it; for others: {serving.FOR_OTHERS}")

@@ -135,11 +135,11 @@ def push_review(run: Path, overrides: Mapping[str, Any]) -> None:
     with exclusive(run), err.status("sending", spinner="line"):
         keep_review_config(directory, config)
         pushed = push(directory, config)
-    if pushed.made_anew:
+    if pushed.recreated:
         out.print("the project of before is gone, so there is a new one")
     changed = f"; {pushed.changed} of them showed something else and are put right" if pushed.changed else ""
     out.print(f"[bold]{pushed.added} tasks[/] sent, {pushed.there} were there already{changed}")
-    out.print(f"  label them: {escape(pushed.place.address)}/projects/{pushed.place.project}/data")
+    out.print(f"  label them: {escape(pushed.location.address)}/projects/{pushed.location.project}/data")
 
 
 def import_review(run: Path, overrides: Mapping[str, Any], sheet: Path | None) -> None:

@@ -10,7 +10,7 @@ import pytest
 from refsav.annotators.bundles.bundle_task import AnnotationConfig, annotate_to_parts
 from refsav.annotators.bundles.plan import extend_plan, read_plan
 from refsav.annotators.gallery.bundle_pages import ReportConfig, pictured_each, write_bundle
-from refsav.annotators.gallery.contact_sheets import LONGEST_SIDE_PX, STILLS, newest_strips
+from refsav.annotators.gallery.contact_sheets import LONGEST_SIDE_PX, STILLS, newest_sheets
 from refsav.datasets.run.run_directory import RunDirectory
 from refsav.datasets.sav.source import SourceConfig, discover
 from refsav.datasets.synthetic.scene import SynthConfig
@@ -34,7 +34,7 @@ def drawn(tmp_path: Path) -> RunDirectory:
 
 
 def test_the_newest_come_first_one_of_a_video_and_small(drawn: RunDirectory) -> None:
-    strips = newest_strips(drawn, 2)
+    strips = newest_sheets(drawn, 2)
     assert [strip.name.split()[0][-1] for strip in strips] == ["2", "1"]
     assert all(strip.text for strip in strips)
     picture = cv2.imdecode(np.frombuffer(strips[0].jpeg, np.uint8), cv2.IMREAD_COLOR)
@@ -44,9 +44,9 @@ def test_the_newest_come_first_one_of_a_video_and_small(drawn: RunDirectory) -> 
 
 
 def test_what_is_not_drawn_or_damaged_is_left_out(drawn: RunDirectory) -> None:
-    assert len(newest_strips(drawn, 9)) == 3
+    assert len(newest_sheets(drawn, 9)) == 3
     (drawn.report / "data/bundle-000002.js").write_text("cut off")
-    shutil.rmtree(drawn.report / "media" / newest_strips(drawn, 1)[0].name.split()[0])
-    assert len(newest_strips(drawn, 9)) == 1
+    shutil.rmtree(drawn.report / "media" / newest_sheets(drawn, 1)[0].name.split()[0])
+    assert len(newest_sheets(drawn, 9)) == 1
     shutil.rmtree(drawn.report)
-    assert newest_strips(drawn, 9) == []
+    assert newest_sheets(drawn, 9) == []

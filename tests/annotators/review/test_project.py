@@ -85,10 +85,10 @@ def test_a_skipped_task_is_no_answer_and_one_who_has_left_keeps_a_number():
         ),
         (exported(annotation("what")), "task 5 (sav_000001/manual/0), ann: has neither a verdict nor"),
         (exported(annotation(), task="../../etc"), "task 5: '../../etc' names no task of refsav; fix:"),
-        ({"id": 5, "data": {"image": "x.jpg"}, "annotations": []}, "task 5: is no task of refsav; fix:"),
-        (exported({"id": 8, "result": 3}), "task 5 (sav_000001/manual/0): annotation 8 is none of this page; fix:"),
-        (exported(annotation(who=None)), "task 5 (sav_000001/manual/0): whoever said this has no account any more"),
-        (exported(annotation(), text="Other words."), "task 5 (sav_000001/manual/0), ann: the words of the task were"),
+        ({"id": 5, "data": {"image": "x.jpg"}, "annotations": []}, "task 5: is not a task of refsav; fix:"),
+        (exported({"id": 8, "result": 3}), "task 5 (sav_000001/manual/0): annotation 8 is not from the page"),
+        (exported(annotation(who=None)), "task 5 (sav_000001/manual/0): the account of the annotator was deleted"),
+        (exported(annotation(), text="Other words."), "task 5 (sav_000001/manual/0), ann: the text of the task was"),
     ],
 )
 def test_what_is_no_answer_is_one_line(told, problem):
@@ -130,13 +130,13 @@ def test_another_server_than_label_studio_is_told(monkeypatch, status):
     with HTTPServer(("127.0.0.1", 0), Other) as server:
         threading.Thread(target=server.handle_request, daemon=True).start()
         address = f"http://127.0.0.1:{server.server_port}"
-        with pytest.raises(LabelStudioError, match=f"^{address}: is no Label Studio\n  fix: see whether this is the"):
+        with pytest.raises(LabelStudioError, match=f"^{address}: is not a Label Studio server\n  fix: check"):
             LabelStudio(address)
 
 
 def test_a_run_outside_of_what_label_studio_serves_is_refused_before_anything_is_sent(run, tmp_path):
     (tmp_path / "other").mkdir()
-    with pytest.raises(ConfigError, match=r"lies outside of .*other, from where Label Studio serves files"):
+    with pytest.raises(ConfigError, match=r"is outside .*other, the folder that Label Studio serves"):
         push(run, ReviewConfig(document_root=str(tmp_path / "other")))
 
 

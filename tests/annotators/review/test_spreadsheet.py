@@ -83,12 +83,12 @@ def test_a_filled_in_sheet_gives_answers_and_empty_rows_none(sheet):
         ({"verdict": "fix", "annotator": "ann"}, ": the corrected text is empty; fix: write it"),
         (
             {"verdict": "perhaps", "annotator": "ann"},
-            ": 'perhaps' is no verdict; fix: write accept, fix or reject",
+            ": 'perhaps' is not a verdict; fix: write accept, fix or reject",
         ),
-        ({"verdict": "accept"}, ": does not say who has answered; fix: fill in annotator"),
-        ({"verdict": "accept", "annotator": "ann", "answered_at": "noon"}, ": 'noon' is no time"),
+        ({"verdict": "accept"}, ": names no annotator; fix: fill in annotator"),
+        ({"verdict": "accept", "annotator": "ann", "answered_at": "noon"}, ": 'noon' is not a time"),
         ({"verdict": "accept", "annotator": "ann", "task": "x"}, ": 'x' names no task of refsav"),
-        ({"verdict": "accept", "annotator": "ann", "text": "Mine."}, ": the text in column text is not the one"),
+        ({"verdict": "accept", "annotator": "ann", "text": "Mine."}, ": the text in column text was changed"),
     ],
 )
 def test_a_row_that_cannot_be_used_is_told_and_the_others_count(sheet, filled, problem):
@@ -110,7 +110,7 @@ def test_two_rows_of_one_annotator_that_differ_are_told_and_importing_again_adds
     gathered = read_sheet(sheet)
     assert {answer.judgement for answer in gathered.answers} == {"accept"}
     (told,) = gathered.problems
-    assert "says something else than row" in told and "; fix: keep one of them" in told
+    assert "differs from row" in told and "; fix: keep one of them" in told
     assert keep_answers(run, gathered.answers, "2026-11-22T10:00:00.000000+00:00") == 1
     assert keep_answers(run, read_sheet(sheet).answers, "2026-11-22T11:00:00.000000+00:00") == 0
 
@@ -145,7 +145,7 @@ def test_no_spreadsheet_takes_an_expression_for_a_formula(tmp_path, text):
 
 
 def test_a_sheet_that_is_there_is_not_written_over(run, sheet):
-    with pytest.raises(ConfigError, match="is there already and may hold answers"):
+    with pytest.raises(ConfigError, match="exists and may contain answers"):
         write_sheet(run, sheet)
 
 
@@ -155,7 +155,7 @@ def test_a_sheet_lacks_a_column_or_is_none(tmp_path, sheet):
     with pytest.raises(RecordError, match=r"row [12]: has no annotator"):
         read_sheet(sheet)
     (tmp_path / "other.xlsx").write_bytes(b"PK")
-    with pytest.raises(ConfigError, match="name a file that ends in"):
+    with pytest.raises(ConfigError, match="give a file that ends in"):
         read_sheet(tmp_path / "other.xlsx")
     sheet.write_bytes(b"\xff\xfe\x00")
     with pytest.raises(RecordError, match="is not UTF-8"):
@@ -179,5 +179,5 @@ def test_any_text_survives_both_formats(tmp_path_factory, text):
 
 def test_a_damaged_queue_is_named(run):
     run.queue.write_text(run.queue.read_text() + "{}\n")
-    with pytest.raises(RecordError, match=r"queue\.jsonl:line 4: is damaged\n  fix: make the queue"):
+    with pytest.raises(RecordError, match=r"queue\.jsonl:line 4: is damaged\n  fix: write the queue"):
         read_queue(run)

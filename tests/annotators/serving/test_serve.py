@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from refsav.annotators.serving.profile import Part, base_url, command, load_profile
+from refsav.annotators.serving.profile import ServerRole, base_url, command, load_profile
 from refsav.annotators.serving.serve import config_options, printed_command
 from refsav.errors import ConfigError
 from tests.support.stand_in_server import all_gone, free_port, model
@@ -16,8 +16,8 @@ from tests.support.stand_in_server import all_gone, free_port, model
 
 @pytest.mark.parametrize("name", ["paper", "modern", "one-gpu", "cpu"])
 @pytest.mark.parametrize("part", ["vlm", "judge"])
-def test_shipped_profiles_make_a_command_that_trusts_no_foreign_code(name: str, part: Part) -> None:
-    served = load_profile(name).part(part)
+def test_shipped_profiles_make_a_command_that_trusts_no_foreign_code(name: str, part: ServerRole) -> None:
+    served = load_profile(name).server(part)
     line = command(served)
     assert line[:3] == ["vllm", "serve", served.model]
     assert line[line.index("--host") + 1] == "127.0.0.1"
