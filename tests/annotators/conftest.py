@@ -6,7 +6,10 @@ from pathlib import Path
 
 import pytest
 
+from tests.datasets.conftest import make_expression, make_track
 from tests.support.stand_in_server import STAND_IN
+
+__all__ = ["make_expression", "make_track", "stand_in"]
 
 
 @pytest.fixture
