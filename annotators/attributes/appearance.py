@@ -20,7 +20,7 @@ EVEN_CONTRAST, STRONG_CONTRAST = 5.0, 16.0
 """Standard deviation of fine lightness, of 255, below which a surface is even and above which it is most uneven."""
 
 UNSURE = "hard to tell apart from what is around it"
-"""Said of an object whose colours are also those of its surroundings: its description may be of both."""
+"""Added for an object with the colours of its surroundings: the description may be of both."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -30,7 +30,7 @@ class Look:
     colours: tuple[ColourShare, ...]
     """All of its colours, the largest first."""
     shape: str
-    """One of `shapes.SHAPES`; empty where no word fits without a doubt."""
+    """One of `shapes.SHAPES`; empty if no name fits clearly."""
     height_over_width: float
     """Of its box."""
     is_whole: bool
@@ -40,7 +40,7 @@ class Look:
     area_share: float
     """Share of the view, fraction 0-1."""
     is_clear: bool
-    """Whether its colours set it apart from what is around it."""
+    """Whether its colours differ clearly from its surroundings."""
 
 
 def look_at(silhouette: Silhouette) -> Look:
@@ -66,7 +66,7 @@ def size_word(area_share: float) -> str:
 
 
 def noun_phrase(look: Look, size: str = "") -> str:
-    """Say what an object looks like: "a small red ring-shaped object", "a mostly blue object with some black"."""
+    """Describe what an object looks like: "a small red ring-shaped object", "a mostly blue object with some black"."""
     names = main_colours(look.colours)
     mostly = len(names) > 1 and look.colours[0].share >= CLEAR_MAJORITY
     colours = f"mostly {names[0]}" if mostly else listed(names)
@@ -76,7 +76,7 @@ def noun_phrase(look: Look, size: str = "") -> str:
 
 
 def details(look: Look) -> tuple[str, ...]:
-    """Further phrases that the view supports, the most telling first; perhaps none."""
+    """Further phrases that the view supports, the most distinctive first; may be empty."""
     phrases = []
     if not look.is_clear:
         phrases.append(UNSURE)

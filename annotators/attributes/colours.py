@@ -53,7 +53,7 @@ NEIGHBOURS = {
 """Names that two honest people may give to one surface."""
 
 LIGHTNESS_WEIGHT = 0.7
-"""How much a difference of lightness counts beside one of hue and saturation."""
+"""Weight of a difference of lightness, relative to one of hue and saturation."""
 
 BITS = 5
 """Bits kept of each channel when a pixel is looked up; a step of 8 is below what changes a name for a viewer."""
@@ -89,7 +89,7 @@ def colour_shares(image: Image, region: Mask | None = None) -> tuple[ColourShare
 
 
 def main_colours(shares: Sequence[ColourShare], most: int = 3) -> tuple[str, ...]:
-    """Names of the colours that are worth telling, the largest first; never empty unless `shares` is."""
+    """Names of the colours that are worth mentioning, the largest first; empty only if `shares` is."""
     return tuple(entry.name for place, entry in enumerate(shares[:most]) if place == 0 or entry.share >= ENOUGH_SHARE)
 
 

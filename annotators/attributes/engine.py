@@ -1,6 +1,6 @@
-"""The embedded engine: classical vision and fixed sentences behind the same door as every model.
+"""The embedded engine: classical vision and fixed sentences behind the interface of every engine.
 
-It sees what a model sees, the request's images and fields, and nothing else. Tokens are counted in words of the fields
+It sees what a model sees: the images and fields of the request. Tokens are counted in words of the fields
 and of the reply; images cost nothing.
 """
 
@@ -17,12 +17,12 @@ from refsav.annotators.engines.config import EngineConfig
 from refsav.annotators.engines.engine import ChatRequest, EngineError, Reply, Task
 from refsav.datasets.frames import Image
 
-Answer = tuple[str, float]
-"""Text, and the confidence in it (fraction 0-1)."""
+ScoredText = tuple[str, float]
+"""A text and the confidence in it, fraction 0-1."""
 
 
 MODEL = "attributes-1"
-"""Raised when the same pixels come to be described in other words."""
+"""Raised when the same pixels get another description."""
 
 
 class AttributesEngine:
@@ -34,7 +34,7 @@ class AttributesEngine:
         """There is nothing to configure: every engine takes the configuration that names it."""
 
     async def check(self) -> str:
-        """It is always there; give its name."""
+        """Return its name; it always answers."""
         return MODEL
 
     async def answer(self, request: ChatRequest) -> Reply:
@@ -42,7 +42,7 @@ class AttributesEngine:
         return await asyncio.to_thread(_reply, request)
 
     async def close(self) -> None:
-        """Nothing to give back."""
+        """Nothing to close."""
 
 
 def _reply(request: ChatRequest) -> Reply:
@@ -58,28 +58,28 @@ def _reply(request: ChatRequest) -> Reply:
     )
 
 
-def _crop(request: ChatRequest) -> Answer:
-    return crop_text(_only_picture(request)), 1.0
+def _crop(request: ChatRequest) -> ScoredText:
+    return crop_text(_only_image(request)), 1.0
 
 
-def _masked(request: ChatRequest) -> Answer:
-    return masked_text(_only_picture(request)), 1.0
+def _masked(request: ChatRequest) -> ScoredText:
+    return masked_text(_only_image(request)), 1.0
 
 
-def _scene(request: ChatRequest) -> Answer:
-    return scene_text(_only_picture(request), request.fields), 1.0
+def _scene(request: ChatRequest) -> ScoredText:
+    return scene_text(_only_image(request), request.fields), 1.0
 
 
-def _video(request: ChatRequest) -> Answer:
+def _video(request: ChatRequest) -> ScoredText:
     if not request.images:
         raise EngineError("task video: the request holds no image")
-    views = [_picture(request, place) for place in range(len(request.images))]
+    views = [_image(request, index) for index in range(len(request.images))]
     if len({view.shape for view in views}) > 1:
         raise EngineError("task video: the images of one video differ in size")
     return video_text(views, request.fields), 1.0
 
 
-def _judge(request: ChatRequest) -> Answer:
+def _judge(request: ChatRequest) -> ScoredText:
     judgement = judge(_field(request, "first"), _field(request, "second"))
     word = "consistent" if judgement.consistent else "conflict"
     if word not in request.choices:
@@ -87,11 +87,11 @@ def _judge(request: ChatRequest) -> Answer:
     return word, judgement.confidence
 
 
-def _judge_reason(request: ChatRequest) -> Answer:
+def _judge_reason(request: ChatRequest) -> ScoredText:
     return judge(_field(request, "first"), _field(request, "second")).reason, 1.0
 
 
-_ANSWERS: Mapping[Task, Callable[[ChatRequest], Answer]] = {
+_ANSWERS: Mapping[Task, Callable[[ChatRequest], ScoredText]] = {
     "object-crop": _crop,
     "object-masked": _masked,
     "judge": _judge,
@@ -107,18 +107,18 @@ def _field(request: ChatRequest, name: str) -> str:
     return request.fields[name]
 
 
-def _only_picture(request: ChatRequest) -> Image:
+def _only_image(request: ChatRequest) -> Image:
     if len(request.images) != 1:
         raise EngineError(f"task {request.task}: the request holds {len(request.images)} images, not one")
-    return _picture(request, 0)
+    return _image(request, 0)
 
 
-def _picture(request: ChatRequest, place: int) -> Image:
+def _image(request: ChatRequest, index: int) -> Image:
     """Decode one image to uint8 RGB [H, W, 3]."""
-    encoded = request.images[place]
-    # OpenCV complains on the terminal about bytes that are no picture.
+    encoded = request.images[index]
+    # OpenCV prints warnings about bytes that are not an image.
     is_jpeg = encoded.startswith(b"\xff\xd8")
     decoded = cv2.imdecode(np.frombuffer(encoded, dtype=np.uint8), cv2.IMREAD_COLOR) if is_jpeg else None
     if decoded is None:
-        raise EngineError(f"task {request.task}: image {place + 1} of {len(request.images)} is no JPEG file")
+        raise EngineError(f"task {request.task}: image {index + 1} of {len(request.images)} is not a JPEG file")
     return np.asarray(cv2.cvtColor(decoded, cv2.COLOR_BGR2RGB), dtype=np.uint8)

@@ -54,7 +54,7 @@ AROUND = re.compile(
     r"|(?:with )?something|(?:standing|sitting|lying|resting|walking|placed|set) (?:on|in|at|by)|close by|background"
     r")\b[^.;]*"
 )
-"""What follows these words is not the object itself."""
+"""Text after these words is not about the object itself."""
 
 COLOUR_WEIGHT, EVEN_AGREEMENT = 5.0, 0.55
 """Log-odds per unit of agreement, and the agreement (fraction 0-1) that speaks neither for nor against."""
@@ -62,17 +62,17 @@ COLOUR_WEIGHT, EVEN_AGREEMENT = 5.0, 0.55
 SAME_SHAPE, NEAR_SHAPE, OTHER_SHAPE = 1.2, -0.4, -3.0
 OTHER_PROPORTIONS = -0.8
 UNSURE_FACTOR = 0.4
-"""How much a contradiction counts if one description says that it is not sure what belongs to the object."""
+"""Weight of a contradiction if one description is unsure what belongs to the object."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Attributes:
-    """What a description says of an object in words that can be compared."""
+    """The attribute words of a description, for comparison."""
 
     colours: dict[str, float]
     """Colour names with their weight: 1, or less where the text says "some"."""
     shape: str
-    """Empty where none is named."""
+    """Empty if the text names no shape."""
     proportions: str
     """ "tall", "wide" or empty."""
     is_unsure: bool
@@ -80,7 +80,7 @@ class Attributes:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Judgement:
-    """What the comparison of two descriptions comes to."""
+    """The result of comparing two descriptions."""
 
     consistent: bool
     confidence: float
@@ -114,7 +114,7 @@ def read_attributes(description: str) -> Attributes:
 
 
 def judge(first: str, second: str) -> Judgement:
-    """Say whether two descriptions can be of one object, how sure that is, and what speaks most against it."""
+    """Judge whether two descriptions can be of one object, with a confidence and the strongest contradiction."""
     one, other = read_attributes(first), read_attributes(second)
     evidence: dict[str, float] = {}
     if one.colours and other.colours:

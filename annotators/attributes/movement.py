@@ -23,7 +23,7 @@ STILL = 0.05
 """Way on the screen, as share of the frame's diagonal, below which an object stays where it is."""
 
 ROAMING = 0.12
-"""How far from its start an object must have been to have moved although it ends where it began; same unit."""
+"""Distance from its start at which an object has moved, even if it ends where it started; same unit."""
 
 FULL_VIEW = 0.2
 """Frames in which less than this share of its largest area shows do not say where an object is, fraction 0-1."""
@@ -32,7 +32,7 @@ DETOUR = 2.5
 """Length of the way over the straight one from which an object moves about."""
 
 GROWN = 2.0
-"""How many times larger or smaller it must become to be told."""
+"""Factor of growth or shrinkage from which it is mentioned."""
 
 SAME_PROPORTIONS = 1.25
 """Ratio of its proportions within which it is larger or smaller, not more or less hidden."""
@@ -52,7 +52,7 @@ class Sighting(NamedTuple):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Movement:
-    """What an object does on the screen."""
+    """How an object moves on the screen."""
 
     displacement: tuple[float, float]
     """(x, y) from where it is first in view to where it is last, as shares of the frame's diagonal."""
@@ -61,13 +61,13 @@ class Movement:
     roams: bool
     """Whether it goes far out of the straight way from where it is first to where it is last."""
     growth: float
-    """Area at the end over area at the start; 1 where that cannot be told."""
+    """Area at the end over area at the start; 1 if it is not known."""
     seen: tuple[bool, ...]
-    """Whether it can be seen, frame by frame."""
+    """Whether it is visible, for each frame."""
 
 
 def movement_of(sightings: Sequence[Sighting | None], diagonal_px: float) -> Movement | None:
-    """Sum up what was seen of an object in frames of equal distance; None if it was never seen."""
+    """Summarize the movement of an object in evenly spaced frames; None if it is never visible."""
     largest = max((sighting.area_px for sighting in sightings if sighting), default=0)
     clear = [sighting for sighting in sightings if sighting and sighting.area_px >= FULL_VIEW * largest]
     if not clear:
@@ -116,14 +116,14 @@ def movement_words(movement: Movement) -> str:
 
 
 def growth_words(movement: Movement) -> str:
-    """Say whether it becomes larger or smaller; perhaps empty."""
+    """State whether it becomes larger or smaller; may be empty."""
     if movement.growth >= GROWN:
         return "growing larger"
     return "growing smaller" if movement.growth <= 1 / GROWN else ""
 
 
 def visibility_words(seen: Sequence[bool]) -> tuple[str, ...]:
-    """Say when it cannot be seen: "comes into view only later", "is hidden for a while"; nothing if it always can."""
+    """State when it is not visible: "comes into view only later", "is hidden for a while"; empty if it always is."""
     if all(seen) or not any(seen):
         return ()
     phrases = []

@@ -39,17 +39,17 @@ class Outlined(NamedTuple):
     region: Mask
     """bool [H, W], True inside; never empty."""
     line: Mask
-    """bool [H, W], True on the outline and on the blur that JPEG leaves beside it."""
+    """bool [H, W], True on the outline and on the JPEG blur next to it."""
 
     @property
     def meets_edge(self) -> bool:
-        """Whether the region reaches an edge of the picture."""
+        """Whether the region reaches an edge of the image."""
         region = self.region
         return bool(region[0].any() or region[-1].any() or region[:, 0].any() or region[:, -1].any())
 
     @property
     def area_share(self) -> float:
-        """Share of the picture inside the outline, fraction 0-1."""
+        """Share of the image inside the outline, fraction 0-1."""
         return float(np.count_nonzero(self.region) / self.region.size)
 
     @property
@@ -69,9 +69,9 @@ class Outlined(NamedTuple):
 
 
 def find_outline(picture: Image, colours: Collection[str] = ()) -> Outlined | None:
-    """Find the outline in an RGB picture [H, W, 3]; None where there is none.
+    """Find the outline in an RGB image [H, W, 3]; None if there is no outline.
 
-    A line does not tell which of its sides is the object. That is the one with less of the frame's edge, unless the
+    A line does not show which of its sides is the object. That is the one with less of the frame's edge, unless the
     object is known to have colours (names as in `colours.NAMES`) that the other side shows far more of: so it is for
     a floor or a sky that fills most of the picture.
     """
@@ -110,7 +110,7 @@ def _enclosed(yellow: Bytes) -> Outlined | None:
 
 
 def _without_specks(line: Bytes) -> Bytes:
-    """Keep the pieces of line that are not tiny beside the longest one: something in the scene may be yellow too."""
+    """Keep the pieces of line that are not tiny compared with the longest one: the scene may have yellow parts too."""
     count, labels, figures, _ = cv2.connectedComponentsWithStats(line, connectivity=8)
     reach = np.maximum(figures[:, cv2.CC_STAT_WIDTH], figures[:, cv2.CC_STAT_HEIGHT])
     reach[0] = 0

@@ -1,4 +1,4 @@
-"""The embedded annotator's sentences: what it says of each kind of view. Pictures and words in, words out."""
+"""The embedded annotator's sentences for each kind of view: from images and words to text."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -23,20 +23,20 @@ from refsav.datasets.frames import Image
 
 SIZE_WORDS = re.compile(r"\b(tiny|small|little|medium-sized|large|big|huge)\b", re.IGNORECASE)
 LONG_DESCRIPTION = 14
-"""Words of a description beyond which less is said of what is around the object."""
+"""Words of a description from which less is added about the surroundings."""
 
 HERE = "It is "
 """How the sentence on an object's place begins; it holds for one moment of the video."""
 
 
 def crop_text(view: Image) -> str:
-    """Describe the object in the middle of a crop. How large it is in the scene cannot be seen there."""
+    """Describe the object in the middle of a crop. A crop does not show how large it is in the scene."""
     look = look_at(find_in_crop(view))
     return _sentence([noun_phrase(look), *details(look)])
 
 
 def masked_text(view: Image) -> str:
-    """Describe what is left of a frame in which all else is painted over."""
+    """Describe the object in a frame in which everything else is painted over."""
     silhouette = find_in_masked(view)
     if silhouette is None:
         return _sentence(["a grey object", UNSURE])
@@ -45,7 +45,7 @@ def masked_text(view: Image) -> str:
 
 
 def scene_text(view: Image, fields: Mapping[str, str]) -> str:
-    """Take up the description and add where the outlined object is, how large, and what is around it.
+    """Extend the description: where the outlined object is, how large, and what is around it.
 
     Of the two descriptions the one from the masked view is taken, if given: no other object could get into it.
     """
@@ -63,7 +63,7 @@ def scene_text(view: Image, fields: Mapping[str, str]) -> str:
 
 
 def video_text(views: Sequence[Image], fields: Mapping[str, str]) -> str:
-    """Take up the scene's description and add what the outlined object does through the frames."""
+    """Extend the scene's description: what the outlined object does through the frames."""
     description = _ended((fields.get("description") or "An object.").strip())
     hidden = {int(number) - 1 for number in re.findall(r"\d+", fields.get("hidden", ""))}
     colours = read_attributes(description).colours

@@ -20,7 +20,7 @@ Bins = npt.NDArray[np.int32]
 """int32 [H, W], or those of some pixels."""
 
 WORKING_SIDE_PX = 96
-"""Crops are looked at in this size: fine enough for a shape, coarse enough to be quick."""
+"""Crops are analysed at this size: fine enough for a shape, coarse enough to be fast."""
 
 MARGIN_SHARE = 0.2 / 1.4
 """Margin around the object's box as share of the crop's longer side, with the default `crop_margin`."""
@@ -39,14 +39,14 @@ ROUNDS = 3
 
 
 class Silhouette(NamedTuple):
-    """An object in a picture, perhaps a smaller copy of the view it was found in."""
+    """An object in an image, which may be a smaller copy of its view."""
 
     picture: Image
     """uint8 RGB [h, w, 3]."""
     region: Mask
     """bool [h, w], True on the object; never empty."""
     is_clear: bool
-    """Whether its colours set it apart from what is around it."""
+    """Whether its colours differ clearly from its surroundings."""
     is_whole: bool
     """Whether its shape can be trusted: it is clear, and no edge of the view cuts it."""
 
@@ -70,7 +70,7 @@ def find_in_masked(view: Image) -> Silhouette | None:
 
 
 def find_in_crop(view: Image) -> Silhouette:
-    """Tell the object in the middle of a crop from what is around it."""
+    """Separate the object in the middle of a crop from its surroundings."""
     scale = WORKING_SIDE_PX / max(view.shape[:2])
     picture = view
     if scale < 1:

@@ -34,7 +34,7 @@ BACKGROUND_SHARE = 0.25
 """A colour that fills this share of the surroundings is background, fraction 0-1."""
 
 NEIGHBOUR_SHARE = 0.22
-"""A colour that fills this share of one side, and is no background, is a thing beside the object, fraction 0-1."""
+"""A colour that fills this share of one side, and is no background, is a thing next to the object, fraction 0-1."""
 
 BARE_SHARE = 0.04
 """Up to this share of another colour on every side, nothing else is close by, fraction 0-1."""
@@ -47,7 +47,7 @@ class Surroundings:
     background: tuple[str, ...]
     """Names of the colours that lie behind it, the largest first."""
     neighbours: tuple[tuple[str, str], ...]
-    """(colour, one of `SIDES`) of what is close beside it, the largest first."""
+    """(colour, one of `SIDES`) of things close to it, the largest first."""
     is_bare: bool
     """Whether no side shows any other colour than the background's."""
 
@@ -60,7 +60,7 @@ def place_words(centre: tuple[float, float]) -> str:
 
 
 def look_around(picture: Image, outlined: Outlined) -> Surroundings:
-    """Name the colours around an object in an RGB picture [H, W, 3]."""
+    """Name the colours around an object in an RGB image [H, W, 3]."""
     height, width = picture.shape[:2]
     x0, y0, x1, y1 = outlined.box
     reach = max(LEAST_REACH_PX, round(REACH * max(x1 - x0, y1 - y0)))
@@ -97,7 +97,7 @@ def look_around(picture: Image, outlined: Outlined) -> Surroundings:
 
 
 def background_words(surroundings: Surroundings) -> str:
-    """Say what lies behind: "against a grey and brown background"; empty if nothing can be seen of it."""
+    """Describe the background: "against a grey and brown background"; empty if it is not visible."""
     if not surroundings.background:
         return ""
     colours = listed(surroundings.background)
@@ -105,7 +105,7 @@ def background_words(surroundings: Surroundings) -> str:
 
 
 def neighbour_words(surroundings: Surroundings, most: int) -> str:
-    """Say what is close by: "with something blue just to its left and something white just above it"; perhaps empty."""
+    """Describe neighbours: "with something blue just to its left and something white just above it"; may be empty."""
     if surroundings.is_bare:
         return "with nothing of another colour close by"
     places: dict[str, list[str]] = {}

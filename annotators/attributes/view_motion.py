@@ -1,7 +1,7 @@
-"""Telling from the background whether the camera moves between frames.
+"""Whether the camera moves between frames, measured on the background by phase correlation.
 
-Two frames are laid over each other in the one way that phase correlation finds. That is believed only if the background
-then fits much better than unmoved; where neither fits, nothing is said.
+The shift that phase correlation finds is accepted only if the background then fits much better than without a shift; if
+neither fits, the motion is unknown. datasets/statistics/camera_motion.py measures it on the frames of a video.
 """
 
 from collections.abc import Sequence
@@ -22,7 +22,7 @@ WORKING_SIDE_PX = 160
 """Frames are compared in this size."""
 
 LEAST_SIDE_PX = 48
-"""Nothing is said about the camera of smaller frames."""
+"""The camera is not measured on smaller frames."""
 
 CONTRAST_FLOOR = 3.0
 """Local contrast, of 255, under which a spot counts as without texture."""
@@ -41,7 +41,7 @@ Way = tuple[float, float]
 
 
 def camera_words(pictures: Sequence[Image], outlines: Sequence[Outlined | None]) -> str:
-    """Say what the camera does: "keeps nearly still", "moves", "moves to the right"; empty where nothing tells.
+    """Describe what the camera does: "keeps nearly still", "moves", "moves to the right"; empty if unknown.
 
     Args:
         pictures: uint8 RGB [H, W, 3], all of one size, in order.
@@ -51,17 +51,17 @@ def camera_words(pictures: Sequence[Image], outlines: Sequence[Outlined | None])
         return ""
     views = [_view(picture, outlined) for picture, outlined in zip(pictures, outlines, strict=True)]
     ways = [_background_way(before, after) for before, after in pairwise(views)]
-    told = [way for way in ways if way is not None]
-    if len(told) < max(2, 0.7 * len(ways)):
+    known = [way for way in ways if way is not None]
+    if len(known) < max(2, 0.7 * len(ways)):
         return ""
-    lengths = [float(np.hypot(*way)) for way in told]
+    lengths = [float(np.hypot(*way)) for way in known]
     if max(lengths) <= STEADY:
-        return "keeps nearly still" if len(told) == len(ways) else ""
+        return "keeps nearly still" if len(known) == len(ways) else ""
     if sum(length > STEADY for length in lengths) < 2:
         return ""
     # The background goes left when the camera turns right.
-    x, y = (-sum(way[axis] for way in told) for axis in (0, 1))
-    if len(told) >= len(ways) - 1 and np.hypot(x, y) >= max(2 * STILL, 0.7 * sum(lengths)):
+    x, y = (-sum(way[axis] for way in known) for axis in (0, 1))
+    if len(known) >= len(ways) - 1 and np.hypot(x, y) >= max(2 * STILL, 0.7 * sum(lengths)):
         return f"moves {direction_words(x, y)}"
     return "moves"
 
@@ -86,7 +86,7 @@ def _view(picture: Image, outlined: Outlined | None) -> tuple[Plane, Plane]:
 
 
 def _background_way(before: tuple[Plane, Plane], after: tuple[Plane, Plane]) -> Way | None:
-    """Way of the background from one frame to the next; None where it cannot be told."""
+    """Way of the background from one frame to the next; None if it cannot be measured."""
     # phaseCorrelate may write into what it is given.
     (x, y), _ = cv2.phaseCorrelate(before[1].copy(), after[1].copy())
     height, width = before[0].shape
@@ -106,6 +106,6 @@ def _difference(before: Plane, after: Plane, x: int, y: int) -> float:
     height, width = before.shape
     first = before[max(0, -y) : height - max(0, y), max(0, -x) : width - max(0, x)]
     second = after[max(0, y) : height - max(0, -y), max(0, x) : width - max(0, -x)]
-    apart = np.abs(first[::2] - second[::2])  # every other row tells as much
+    apart = np.abs(first[::2] - second[::2])  # every other row is enough
     apart = apart[~np.isnan(apart)]
     return float(np.median(apart)) if apart.size else 255.0

@@ -127,8 +127,8 @@ def test_images_that_show_nothing_still_get_sensible_text(size: tuple[int, int],
     ("question", "problem"),
     [
         (request("object-crop"), "task object-crop: the request holds 0 images, not one"),
-        (request("scene", b"GIF89a", description=""), "task scene: image 1 of 1 is no JPEG file"),
-        (request("object-masked", b""), "task object-masked: image 1 of 1 is no JPEG file"),
+        (request("scene", b"GIF89a", description=""), "task scene: image 1 of 1 is not a JPEG file"),
+        (request("object-masked", b""), "task object-masked: image 1 of 1 is not a JPEG file"),
         (request("video", description=""), "task video: the request holds no image"),
         (
             request("video", painted(), painted()[:60], description=""),
