@@ -101,7 +101,7 @@ def test_what_cannot_be_reviewed_is_one_clear_line(
     assert "send the queue first: refsav review push RUN" in command("review", "pull", run).err
     assert "name a file that ends in .csv or .jsonl" in command("review", "import", run, tmp_path / "x.ods").err
     (run / "splits.parquet").unlink()
-    assert "let the build of this run come to its end first" in command("review", "export", run).err
+    assert "finish the build of this run first" in command("review", "export", run).err
 
 
 def test_while_another_process_works_on_the_run_nothing_is_done(command: Command, built: tuple[Path, Path]) -> None:

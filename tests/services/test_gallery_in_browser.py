@@ -207,7 +207,7 @@ def test_an_object_without_pictures_says_why(browser: Browser, small: Path) -> N
     browser.until("document.querySelectorAll('.card.failed .blank').length", 1)
     for place in ("dialog", ".card.failed"):
         said = browser.value(f"document.querySelector('{place} .blank').textContent")
-        assert said == "No picture: the recorded error says why."
+        assert said == "No image: the recorded error states why."
 
 
 def test_a_page_of_ten_thousand_objects_opens_quickly_and_stays_small(browser: Browser, large: Path) -> None:

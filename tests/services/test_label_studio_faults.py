@@ -58,7 +58,7 @@ def test_a_deleted_project_is_told_and_a_push_makes_another(
     people[0].annotate(people[0].tasks(first.location.project)[name], "reject")
     import_review(run.root)
     owner.ask("DELETE", f"/api/projects/{first.location.project}/")
-    with pytest.raises(NoProjectError, match=r"no such project of this run any more\n  fix: push again"):
+    with pytest.raises(NoProjectError, match=r"the project of this run was deleted\n  fix: push again"):
         pull(run)
     with LabelStudio(labelling.address) as studio, pytest.raises(NoProjectError):
         studio.add_tasks(first.location.project, [{"task": name}])
@@ -98,7 +98,7 @@ def test_a_project_of_the_same_number_in_a_new_database_is_not_taken_for_the_run
     first = push(run, config_of(labelling)).place
     other = owner.ask("POST", "/api/projects/", json={"title": "somebody's own"})["id"]
     run.review_project.write_text(run.review_project.read_text().replace(f":{first.project},", f":{other},"))
-    with pytest.raises(NoProjectError, match="no such project of this run any more"):
+    with pytest.raises(NoProjectError, match="the project of this run was deleted"):
         pull(run)
     assert push(run, config_of(labelling)).place == first
     assert owner.tasks(other) == {}
@@ -125,6 +125,6 @@ def test_a_wrong_token_is_one_clear_line_that_does_not_hold_it(
     run: RunDirectory, labelling: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv(TOKEN_VARIABLE, "eyJhbGciOi.not-a-token.at-all")
-    with pytest.raises(LabelStudioError, match=f"refuses the token in {TOKEN_VARIABLE}\n  fix: make a new") as told:
+    with pytest.raises(LabelStudioError, match=f"refuses the token in {TOKEN_VARIABLE}\n  fix: create a new") as told:
         push(run, config_of(labelling))
     assert "not-a-token" not in str(told.value)
