@@ -99,7 +99,7 @@ def test_what_cannot_be_reviewed_is_one_clear_line(
     early = command("review", "push", run)
     assert early.code == 1 and "queue.jsonl: cannot be read" in early.err and "refsav review export RUN" in early.err
     assert "send the queue first: refsav review push RUN" in command("review", "pull", run).err
-    assert "name a file that ends in .csv or .jsonl" in command("review", "import", run, tmp_path / "x.ods").err
+    assert "give a file that ends in .csv or .jsonl" in command("review", "import", run, tmp_path / "x.ods").err
     (run / "splits.parquet").unlink()
     assert "finish the build of this run first" in command("review", "export", run).err
 
