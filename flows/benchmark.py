@@ -1,4 +1,4 @@
-"""Benchmarks as a flow: a checkpoint is measured on a suite, and put beside what is published."""
+"""Benchmarks as a flow: evaluate a checkpoint on a suite, and report it next to the published figures."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -12,16 +12,16 @@ from refsav.benchmarks.suites.options import SuiteOptions
 from refsav.extras import require
 from refsav.files import write_text
 from refsav.flows.reporting.artifacts import publish_markdown, publish_picture
-from refsav.flows.reporting.notifications import announced
-from refsav.flows.reporting.progress import counted
+from refsav.flows.reporting.notifications import notifies
+from refsav.flows.reporting.progress import task_progress
 from refsav.model.inference_settings import InferenceSettings
 
-# What needs the extra model is imported where it is used: a worker without it knows this flow, and builds.
+# Modules that need the extra model are imported where they are used: a worker without it can import this flow.
 
 REPORT = "report.md"
 
 
-@announced
+@notifies
 @flow(name="benchmark-sa2va")
 def benchmark_sa2va(
     checkpoint: Path,
@@ -32,24 +32,24 @@ def benchmark_sa2va(
     settings: InferenceSettings = InferenceSettings(),  # noqa: B008 - frozen; Prefect's form shows what it holds
     options: SuiteOptions = SuiteOptions(),  # noqa: B008
 ) -> Result:
-    """Measure a checkpoint, or go on with it, and show the figures beside the published ones.
+    """Evaluate a checkpoint on a suite, resuming an earlier run, and publish the scores next to the published ones.
 
     Args:
         checkpoint: Directory of a Sa2VA checkpoint.
-        data: Folder of the dataset, as it is published.
-        suite: Name of the suite: docs/benchmarking.md.
-        run: Where everything goes.
-        settings: How the model is asked.
-        options: What the suite can be told.
+        data: Folder of the dataset, in its published layout.
+        suite: Name of the suite; docs/benchmarking.md lists them.
+        run: Directory of the benchmark.
+        settings: Settings of inference.
+        options: Options of the suite.
 
     Raises:
         MissingExtraError: If the extra model is not installed.
-        RefSavError: As `refsav bench`.
+        RefSavError: If the checkpoint or the dataset cannot be used, or too many items fail.
     """
     require("model", "torch", "transformers", "sam2")
     result = run_benchmark(checkpoint, data, suite, run, settings, options)
-    publish_figures(run, result)
-    show_masks(data, suite, run)
+    publish_scores(run, result)
+    publish_masks(data, suite, run)
     return result
 
 
@@ -57,26 +57,26 @@ def benchmark_sa2va(
 def run_benchmark(
     checkpoint: Path, data: Path, suite: str, run: Path, settings: InferenceSettings, options: SuiteOptions
 ) -> Result:
-    """Ask for everything in the suite."""
+    """Evaluate every item of the suite."""
     from refsav.benchmarks.benchmark import Candidate, items_of, measure
     from refsav.benchmarks.suites.registry import open_suite
 
     opened = open_suite(suite, data, options)
-    with _counted(run.name, items_of(opened, 0)) as told:
-        return measure(Candidate.load(checkpoint), opened, settings, run, progress=told)
+    with _item_progress(run.name, items_of(opened, 0)) as on_progress:
+        return measure(Candidate.load(checkpoint), opened, settings, run, progress=on_progress)
 
 
 @task
-def publish_figures(run: Path, result: Result) -> None:
-    """Write the table beside the published one."""
+def publish_scores(run: Path, result: Result) -> None:
+    """Write the scores next to the published ones, and publish them as an artifact."""
     text = as_markdown(compare({run.name: result}))
     write_text(run / REPORT, text)
-    publish_markdown(f"{run.parent.parent.name} {run.name} figures", text, "Figures beside the published ones")
+    publish_markdown(f"{run.parent.parent.name} {run.name} figures", text, "Scores next to the published ones")
 
 
 @task
-def show_masks(data: Path, suite: str, run: Path) -> None:
-    """Draw what was found in some videos, if it is a suite of videos."""
+def publish_masks(data: Path, suite: str, run: Path) -> None:
+    """Publish the predicted masks of some videos, if it is a video suite."""
     from refsav.benchmarks.contact_sheets import draw_strips
     from refsav.benchmarks.suites.registry import open_suite
     from refsav.benchmarks.suites.video_suites import VIDEO_SUITES
@@ -84,18 +84,19 @@ def show_masks(data: Path, suite: str, run: Path) -> None:
     if suite not in VIDEO_SUITES:
         return
     for place, picture in enumerate(draw_strips(open_suite(suite, data), run), 1):
-        publish_picture(f"{run.parent.parent.name} {run.name} masks {place}", "Masks that were found", picture)
+        publish_picture(f"{run.parent.parent.name} {run.name} masks {place}", "Predicted masks", picture)
 
 
 @contextmanager
-def _counted(name: str, total: int) -> Iterator[Callable[[int], None]]:
-    with counted(name, f"items of {name} asked", total) as advance:
+def _item_progress(name: str, total: int) -> Iterator[Callable[[int], None]]:
+    """Show the progress of a suite; yields a function to call with the number of items that are done."""
+    with task_progress(name, f"items of {name} evaluated", total) as advance:
         shown = 0
 
-        def told(done: int) -> None:
+        def on_progress(done: int) -> None:
             nonlocal shown
             for _ in range(done - shown):
                 advance()
             shown = done
 
-        yield told
+        yield on_progress

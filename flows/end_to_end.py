@@ -1,4 +1,4 @@
-"""The whole loop: a dataset is built, a model learns from it, and what it has learnt is measured on held-out videos."""
+"""The loop: build a dataset, train a model on it, and evaluate the model on held-out videos."""
 
 from pathlib import Path
 
@@ -11,7 +11,7 @@ from refsav.benchmarks.suites.options import Control, SuiteOptions
 from refsav.datasets.run.run_directory import RunDirectory
 from refsav.flows.benchmark import benchmark_sa2va
 from refsav.flows.build import build_ref_sav
-from refsav.flows.config.end_to_end import EndToEndConfig, EndToEndRun
+from refsav.flows.config.end_to_end import EndToEndConfig, LoopDirectory
 from refsav.flows.train import train_sa2va
 from refsav.lock import exclusive
 from refsav.model.training.paths import TrainingDirectory
@@ -23,24 +23,24 @@ SUITE = "ref-sav"
 
 @flow(name="end-to-end")
 def end_to_end(source: Path, run: Path, config: EndToEndConfig) -> Outcome:
-    """Build Ref-SAV, train Sa2VA on it, benchmark it; all that is done already is left alone.
+    """Build Ref-SAV, train Sa2VA on it and benchmark the model; steps that are done already are skipped.
 
-    Three figures belong together: of the trained model, of the same model before training, and of the trained one asked
-    for each object with the words for another. A model that draws whatever stands out, whatever the words, is as good
-    in the third as in the first.
+    Three scores belong together: of the trained model, of the same model before training, and of the trained model
+    prompted with another object's expression. A model that segments the most salient object and ignores the expression
+    scores as high in the third as in the first.
 
     Args:
         source: Folder with videos and masklets in one of SA-V's layouts.
-        run: Where everything goes; dataset, training and benchmarks have a folder each.
+        run: Directory of the loop, with a folder each for dataset, training and benchmarks.
         config: All settings.
     """
-    places = EndToEndRun(run)
+    places = LoopDirectory(run)
     with exclusive(run):
         build_ref_sav(source, places.dataset, config.build)
         training = config.training_on(places.dataset)
         trained = train_sa2va(training, places.training, launcher=config.launcher)
         untrained = keep_untrained(training, places.training)
-        asked: dict[str, tuple[Path, Control]] = {
+        benchmarks: dict[str, tuple[Path, Control]] = {
             "trained": (trained, "none"),
             "untrained": (untrained, "none"),
             "shuffled": (trained, "shuffled"),
@@ -54,20 +54,20 @@ def end_to_end(source: Path, run: Path, config: EndToEndConfig) -> Outcome:
                 settings=config.inference,
                 options=SuiteOptions(control=control),
             )
-            for name, (checkpoint, control) in asked.items()
+            for name, (checkpoint, control) in benchmarks.items()
         }
         return publish_outcome(places, results)
 
 
 @task
 def keep_untrained(config: TrainConfig, run: Path) -> Path:
-    """Keep the model as it is before training, beside what comes out."""
+    """Save the model as it is before training, next to the trained one."""
     return save_untrained(TrainingDirectory(run), config)
 
 
 @task
-def publish_outcome(places: EndToEndRun, results: dict[str, Result]) -> Outcome:
-    """Write benchmark.json and the page."""
+def publish_outcome(places: LoopDirectory, results: dict[str, Result]) -> Outcome:
+    """Write benchmark.json and the report page."""
     outcome = Outcome.of(results)
     write_page(
         places.report,
@@ -77,5 +77,5 @@ def publish_outcome(places: EndToEndRun, results: dict[str, Result]) -> Outcome:
         curve=TrainingDirectory(places.training).curve,
         strips=sorted((places.benchmark("trained") / STRIPS).glob("*.jpg")),
     )
-    outcome.write(places.outcome)  # last: then all is there
+    outcome.write(places.outcome)  # last: its existence means that all other files are complete
     return outcome

@@ -1,4 +1,4 @@
-"""An existing Ref-SAV.json as a run: its expressions become parts, then it is sharded, measured and shown like any."""
+"""Import an existing Ref-SAV.json as a run, which is then sharded, measured and shown like a build."""
 
 from pathlib import Path
 
@@ -13,48 +13,47 @@ from refsav.files import sha256_of
 from refsav.flows.build import publish_report, split_by_video, write_shards
 from refsav.flows.config.build import BuildConfig, keep_settings, refuse_changes
 from refsav.flows.gallery_tasks import draw_gallery
-from refsav.flows.running.run_storage import held_in_storage, leave, refuse_storage
-from refsav.flows.running.task_runner import refuse_runner, tasks_on
+from refsav.flows.running.open_run import open_run
+from refsav.flows.running.run_storage import require_storage, upload
+from refsav.flows.running.task_runner import require_runner
 from refsav.lock import exclusive
 
 
 @flow(name="import-ref-sav")
 def import_ref_sav(annotations: Path, source: Path, run: Path, config: BuildConfig | None = None) -> Statistics:
-    """Make a run of a Ref-SAV.json.
+    """Turn a Ref-SAV.json into a run.
 
     Args:
-        annotations: The file, in the layout that the official loader reads.
-        source: Folder that its paths start from.
-        run: Run directory; a new one, or one of the same file: what had failed is then taken up again.
-        config: Split, shards, report; the tables about models are not used.
+        annotations: Ref-SAV.json in the layout that the official loader reads.
+        source: Folder that its paths are relative to.
+        run: Run directory; a new one, or one of the same file: objects that had failed are then imported again.
+        config: Split, shards and report; the tables about models are not used.
     """
     config = config or BuildConfig()
-    with exclusive(run), held_in_storage(run, config.runner), tasks_on(config.runner):
+    with open_run(run, config.runner):
         keep_settings(RunDirectory(run), source, config, imported=_digest_of(annotations))
-        bundles = take_in(annotations, source, run, config)
-        leave(run)
+        bundles = import_objects(annotations, source, run, config)
+        upload(run)  # tasks on other machines read the parts
         assignments = split_by_video(run, config)
         write_shards(source, run, config, assignments)
         draw_gallery(bundles, source, run, config)
-        statistics = publish_report(run, config)
-        leave(run)
-        return statistics
+        return publish_report(run, config)
 
 
-def refuse_early(annotations: Path, source: Path, run: Path, config: BuildConfig) -> None:
-    """Raise at once what would stop an import after Prefect has taken its seconds to start.
+def check_import(annotations: Path, source: Path, run: Path, config: BuildConfig) -> None:
+    """Check everything that would stop an import, before Prefect takes its seconds to start.
 
     Raises:
         RecordError: If the file cannot be read.
-        MissingExtraError: If tasks are to run on Ray, or the run is kept in a bucket, and a package for it is missing.
-        StorageError: If the storage does not answer, or refuses.
-        ConfigError: If the run is that of a build, of another file, or of other settings.
+        MissingExtraError: If a package for Ray, or for the storage of the run, is missing.
+        StorageError: If the storage does not answer, or denies access.
+        ConfigError: If the run belongs to a build, to another file, or to other settings.
         LockedError: If another process works on the run.
         DiskError: If the run directory cannot be written.
     """
     imported = _digest_of(annotations)
-    refuse_runner(config.runner)
-    refuse_storage(config.runner)
+    require_runner(config.runner)
+    require_storage(config.runner)
     with exclusive(run):
         refuse_changes(RunDirectory(run), source, config, imported)
 
@@ -69,8 +68,8 @@ def _digest_of(annotations: Path) -> str:
 
 
 @task
-def take_in(annotations: Path, source: Path, run: Path, config: BuildConfig) -> list[str]:
-    """Write the file's objects as parts, a bundle of videos at a time; name all bundles."""
+def import_objects(annotations: Path, source: Path, run: Path, config: BuildConfig) -> list[str]:
+    """Write the objects of the file as parts, one bundle of videos at a time, and return the names of all bundles."""
     entries = import_official(annotations, source)
     names = import_to_parts(entries, RunDirectory(run), source, config.runner.bundle_videos, config.measures)
     return list(names)

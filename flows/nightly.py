@@ -1,4 +1,4 @@
-"""A night's work: the dataset is brought up to date and, where it is good enough, trained on, measured and promoted."""
+"""A nightly run: update the dataset and, if it passes the gates, train, evaluate and promote a checkpoint."""
 
 from pathlib import Path
 from typing import Any
@@ -14,10 +14,10 @@ from refsav.datasets.run.run_directory import RunDirectory
 from refsav.datasets.statistics.run_statistics import read_statistics
 from refsav.flows.benchmark import benchmark_sa2va
 from refsav.flows.config.gates import Promoted, Score, reasons_not_to_promote, reasons_not_to_train
-from refsav.flows.config.nightly import NightlyConfig, NightlyRun, digest_of_dataset
+from refsav.flows.config.nightly import NightlyConfig, NightlyDirectory, digest_of_dataset
 from refsav.flows.reporting.artifacts import publish_markdown
-from refsav.flows.reporting.notifications import BUSY, REFUSED, announced
-from refsav.flows.reporting.progress import say
+from refsav.flows.reporting.notifications import BUSY, REFUSED, notifies
+from refsav.flows.reporting.progress import print_line
 from refsav.flows.train import train_sa2va
 from refsav.flows.update import update_ref_sav
 from refsav.lock import LockedError, exclusive
@@ -25,7 +25,7 @@ from refsav.lock import LockedError, exclusive
 SUITE = "ref-sav"
 
 
-@announced
+@notifies
 @flow(name="nightly")
 def nightly(
     source: Path,
@@ -33,17 +33,18 @@ def nightly(
     run: Path,
     config: NightlyConfig = NightlyConfig(),  # noqa: B008 - frozen; Prefect's form shows what it holds
 ) -> Promoted | State[Any]:
-    """Build, train and benchmark, each only if what came before is good enough; promote what is not worse.
+    """Build, train and benchmark, each step only if a gate lets it through; promote a checkpoint that is not worse.
 
-    What a gate refuses is a run that has completed and says why, not a failure.
+    A run that a gate stops ends in the completed state Refused with the reasons, not as a failure. All paths are
+    relative to the folder of the deployment.
 
     Args:
-        source: Folder with videos and masklets in one of SA-V's layouts; relative to where it was deployed.
-        dataset: Run directory of the build, the one that build-ref-sav has, likewise.
-        run: Where trials and promoted.json go, likewise.
+        source: Folder with videos and masklets in one of SA-V's layouts.
+        dataset: Run directory of the build, the same as that of build-ref-sav.
+        run: Directory for trials and promoted.json.
         config: All settings.
     """
-    source, dataset, places = source.resolve(), dataset.resolve(), NightlyRun(run.resolve())
+    source, dataset, places = source.resolve(), dataset.resolve(), NightlyDirectory(run.resolve())
     try:
         with exclusive(places.root):
             updated = update_ref_sav(source, dataset, config.build, return_state=True)
@@ -51,42 +52,42 @@ def nightly(
                 return Completed(name=BUSY, message=updated.message)
             updated.result()
             reasons = gate_dataset(dataset, places, config)
-            return _refused(places, "not trained", reasons) if reasons else learn(dataset, places, config)
+            return _refused(places, "not trained", reasons) if reasons else train_and_compare(dataset, places, config)
     except LockedError as error:
         return Completed(name=BUSY, message=str(error).partition("\n")[0])
 
 
 @task
-def gate_dataset(dataset: Path, places: NightlyRun, config: NightlyConfig) -> list[str]:
-    """Say why the dataset is not to be trained on; an empty list lets it through."""
+def gate_dataset(dataset: Path, places: NightlyDirectory, config: NightlyConfig) -> list[str]:
+    """List the reasons not to train on the dataset; an empty list lets it through."""
     directory = RunDirectory(dataset)
     if not directory.stats.exists():
         return ["nothing is built yet"]
     statistics = read_statistics(directory)
-    undone = remaining(directory, Path()).bundles  # the plan's paths do not matter for a count
+    undone = remaining(directory, Path()).bundles  # a count does not need the plan's paths
     return reasons_not_to_train(statistics, undone, places.read_promoted(), config.gates)
 
 
-def learn(dataset: Path, places: NightlyRun, config: NightlyConfig) -> Promoted | State[Any]:
-    """Train on a dataset that is good enough, measure, and promote what is not worse."""
+def train_and_compare(dataset: Path, places: NightlyDirectory, config: NightlyConfig) -> Promoted | State[Any]:
+    """Train on the dataset, evaluate the new and the promoted checkpoint, and promote the new one if not worse."""
     directory, promoted = RunDirectory(dataset), places.read_promoted()
     digest = digest_of_dataset(directory)
     checkpoint = train_sa2va(config.training_on(dataset), places.training(digest), launcher=config.launcher)
     held_out = directory.exports / EVALUATION_FOLDER
 
-    def score(name: str, of: Path) -> Score:
+    def score(name: str, model: Path) -> Score:
         folder = places.benchmark(digest, name)
-        return _score(benchmark_sa2va(of, held_out, SUITE, folder, settings=config.inference))
+        return _score(benchmark_sa2va(model, held_out, SUITE, folder, settings=config.inference))
 
     new = score("new", checkpoint)
-    # The val split grows with the dataset: what is in use is measured anew, on the videos that the new one was.
+    # The val split grows with the dataset, so the promoted checkpoint is evaluated again, on the same videos.
     old = score("promoted", Path(promoted.checkpoint)) if promoted else None
     reasons = reasons_not_to_promote(new, old, config.gates)
     return _refused(places, "not promoted", reasons) if reasons else promote(dataset, places, checkpoint, digest, new)
 
 
 @task
-def promote(dataset: Path, places: NightlyRun, checkpoint: Path, digest: str, score: Score) -> Promoted:
+def promote(dataset: Path, places: NightlyDirectory, checkpoint: Path, digest: str, score: Score) -> Promoted:
     """Write promoted.json."""
     promoted = Promoted(
         checkpoint=str(checkpoint),
@@ -95,8 +96,8 @@ def promote(dataset: Path, places: NightlyRun, checkpoint: Path, digest: str, sc
         jf=score.jf,
     )
     places.write_promoted(promoted)
-    told = f"`{promoted.checkpoint}`: J&F {promoted.jf:.1f}, learnt from {promoted.expressions} expressions"
-    publish_markdown(f"{places.root.name} outcome", f"# Promoted\n\n{told}", "What came of the night")
+    text = f"`{promoted.checkpoint}`: J&F {promoted.jf:.1f}, trained on {promoted.expressions} expressions"
+    publish_markdown(f"{places.root.name} outcome", f"# Promoted\n\n{text}", "Result of the nightly run")
     return promoted
 
 
@@ -104,9 +105,9 @@ def _score(result: Result) -> Score:
     return Score(jf=result.scores["overall"]["J&F"], held_out=result.setup.dataset_digest, is_whole=result.is_whole)
 
 
-def _refused(places: NightlyRun, what: str, reasons: list[str]) -> State[Any]:
-    told = f"{what}: {'; '.join(reasons)}"
-    say(told)
-    page = f"# {what.capitalize()}\n\n" + "\n".join(f"- {reason}" for reason in reasons)
-    publish_markdown(f"{places.root.name} outcome", page, "What came of the night")
-    return Completed(name=REFUSED, message=told)
+def _refused(places: NightlyDirectory, decision: str, reasons: list[str]) -> State[Any]:
+    line = f"{decision}: {'; '.join(reasons)}"
+    print_line(line)
+    page = f"# {decision.capitalize()}\n\n" + "\n".join(f"- {reason}" for reason in reasons)
+    publish_markdown(f"{places.root.name} outcome", page, "Result of the nightly run")
+    return Completed(name=REFUSED, message=line)

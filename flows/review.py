@@ -1,4 +1,4 @@
-"""People check the validation set: what they are asked goes out, their answers come back into shards and exports."""
+"""Human review of the validation set: the queue goes out, and the answers come back into shards and exports."""
 
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -23,15 +23,15 @@ from refsav.datasets.statistics.review_summary import ReviewSummary, write_summa
 from refsav.flows.build import export_official, publish_report, split_by_video, videos_of, write_shards
 from refsav.flows.config.build import BuildConfig, read_settings
 from refsav.flows.reporting.artifacts import publish_markdown
-from refsav.flows.reporting.notifications import BUSY, announced
-from refsav.flows.reporting.progress import counted
+from refsav.flows.reporting.notifications import BUSY, notifies
+from refsav.flows.reporting.progress import task_progress
 from refsav.flows.running.fan_out import fan_out
 from refsav.lock import LockedError, exclusive
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Exported:
-    """What the queue holds."""
+    """What a review queue holds."""
 
     tasks: int
     problems: tuple[str, ...]
@@ -40,32 +40,32 @@ class Exported:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Imported:
-    """What has come of the answers."""
+    """The effect of the answers of a review."""
 
     added: int
-    """Answers that were not known before."""
+    """Answers that were new."""
     summary: ReviewSummary
     problems: tuple[str, ...]
-    """What was no answer, one line each."""
+    """Entries that are not answers, one line each."""
 
 
-@announced
+@notifies
 @flow(name="export-review")
 def export_review(run: Path, config: ReviewConfig | None = None, *, push_tasks: bool = False) -> Exported | State[Any]:
-    """Make the queue of a run: which objects people are asked about, with a film and a strip of each.
+    """Write the review queue of a run: the objects that people check, with a video and a contact sheet of each.
 
-    While another process works on the run it ends as Busy.
+    Ends in the state Busy while another process works on the run.
 
     Args:
-        run: A run that was built to its end.
-        config: All settings of the review; none takes those of before.
-        push_tasks: Send it to Label Studio too.
+        run: Run directory of a complete build.
+        config: All settings of the review; None for the previous ones.
+        push_tasks: Also send the queue to Label Studio.
     """
     directory = RunDirectory(run)
     source, build = read_settings(directory)
     try:
         with exclusive(run):
-            config = settle(run, config)
+            config = keep_config(run, config)
             asked = choose(run, config, build.measures.occluded_share)
             drawn = draw_media(asked, run, config, build, videos_of(directory, source))
             write_queue(directory, [one for video in drawn for one in video.tasks])
@@ -78,38 +78,38 @@ def export_review(run: Path, config: ReviewConfig | None = None, *, push_tasks: 
     return exported
 
 
-@announced
+@notifies
 @flow(name="import-review")
 def import_review(run: Path, config: ReviewConfig | None = None, *, sheet: Path | None = None) -> Imported | State[Any]:
-    """Take answers in, and make validation shards, exports, statistics and the report of a run anew.
+    """Import answers, and rebuild the validation shards, exports, statistics and report of a run.
 
-    While another process works on the run it ends as Busy.
+    Ends in the state Busy while another process works on the run.
 
     Args:
-        run: A run whose queue was exported.
-        config: All settings of the review; none takes those of before.
-        sheet: CSV or JSONL file with answers; without one they are pulled from Label Studio.
+        run: Run directory whose queue was exported.
+        config: All settings of the review; None for the previous ones.
+        sheet: CSV or JSONL file with answers; None to pull them from Label Studio.
     """
     source, build = read_settings(RunDirectory(run))
     try:
         with exclusive(run):
-            settle(run, config)
+            keep_config(run, config)
             gathered = gather(run, sheet)
             added = keep_answers(RunDirectory(run), gathered.answers, timestamp(datetime.now(UTC)))
-            summary = remake(source, run, build)
+            summary = rebuild(source, run, build)
     except LockedError as error:
         return Completed(name=BUSY, message=str(error).partition("\n")[0])
     publish_markdown(f"{run.name} review", as_markdown(summary, gathered.problems))
     return Imported(added=added, summary=summary, problems=gathered.problems)
 
 
-def refuse_early(run: Path, sheet: Path | None) -> None:
-    """Raise at once what would stop an import after Prefect has taken its seconds to start.
+def check_review_import(run: Path, sheet: Path | None) -> None:
+    """Check everything that would stop an import of answers, before Prefect takes its seconds to start.
 
     Raises:
-        ConfigError: If the directory is no run, or there is no token.
-        RecordError: If the sheet cannot be used, or nothing was pushed.
-        LabelStudioError: If the server does not answer, or refuses the token.
+        ConfigError: If the directory is not a run, or there is no token.
+        RecordError: If the sheet cannot be used, or no queue was pushed.
+        LabelStudioError: If the server does not answer, or rejects the token.
         LockedError: If another process works on the run.
     """
     read_settings(RunDirectory(run))
@@ -122,8 +122,8 @@ def refuse_early(run: Path, sheet: Path | None) -> None:
 
 
 @task
-def settle(run: Path, config: ReviewConfig | None) -> ReviewConfig:
-    """Keep the settings in the run, or take those of before."""
+def keep_config(run: Path, config: ReviewConfig | None) -> ReviewConfig:
+    """Record the settings in the run, or read the previous ones."""
     settled = config or read_review_config(RunDirectory(run))
     keep_review_config(RunDirectory(run), settled)
     return settled
@@ -131,62 +131,62 @@ def settle(run: Path, config: ReviewConfig | None) -> ReviewConfig:
 
 @task
 def choose(run: Path, config: ReviewConfig, occluded_share: float) -> list[AskedVideo]:
-    """Draw the objects that are asked about."""
+    """Choose the objects to review."""
     return choose_videos(RunDirectory(run), config, occluded_share)
 
 
 def draw_media(
     asked: list[AskedVideo], run: Path, config: ReviewConfig, build: BuildConfig, videos: dict[str, VideoFile]
 ) -> list[DrawnVideo]:
-    """Draw what annotators see, some videos at a time."""
-    with counted("review", f"videos of {run.name} drawn", len(asked)) as told:
+    """Draw what annotators see, several videos at a time."""
+    with task_progress("review", f"videos of {run.name} drawn", len(asked)) as on_progress:
         return fan_out(
             lambda one: draw_asked.submit(run, one, videos[one.video_id], config),
             asked,
             at_once=build.runner.bundles_at_once,
-            told=told,
+            on_progress=on_progress,
         )
 
 
 @task(task_run_name="draw {asked.video_id}")
 def draw_asked(run: Path, asked: AskedVideo, video: VideoFile, config: ReviewConfig) -> DrawnVideo:
-    """Draw one video."""
+    """Draw the media of one video."""
     return draw_video(RunDirectory(run), asked, video, config)
 
 
 @task
 def push_queue(run: Path, config: ReviewConfig) -> Pushed:
-    """Send to Label Studio what it lacks."""
+    """Send the tasks to Label Studio that it lacks."""
     return push(RunDirectory(run), config)
 
 
 @task
 def gather(run: Path, sheet: Path | None) -> Gathered:
-    """Read a sheet, or all annotations of the run's project."""
+    """Read the answers of a sheet, or all annotations of the run's project."""
     return read_sheet(sheet) if sheet else pull(RunDirectory(run))
 
 
-def remake(source: Path, run: Path, build: BuildConfig) -> ReviewSummary:
-    """Make anew all that hangs on what people say; what did not change is not written again."""
+def rebuild(source: Path, run: Path, build: BuildConfig) -> ReviewSummary:
+    """Rebuild everything that depends on the answers; files that would not change are not rewritten."""
     directory = RunDirectory(run)
     assignments = split_by_video(run, build)
     write_shards(source, run, build, assignments)
-    if directory.exports.exists():  # a run of an existing Ref-SAV.json has none
+    if directory.exports.exists():  # an imported Ref-SAV.json has no exports
         export_official(source, run, assignments)
     return write_summary(directory, publish_report(run, build).review)
 
 
 def queue_as_markdown(exported: Exported, pushed: Pushed | None) -> str:
-    """Tell on Prefect's page what people are asked, and where."""
+    """Describe a queue for Prefect's page: how many tasks it holds, and where to label them."""
     lines = [f"{exported.tasks} tasks in the queue"]
     if pushed:
         place = f"{pushed.location.address}/projects/{pushed.location.project}/data"
-        lines.append(f"{pushed.added} sent, {pushed.there} were there already: [label them]({place})")
+        lines.append(f"{pushed.added} sent, {pushed.there} existed already: [label them]({place})")
     return "\n\n".join([*lines, *(f"- {problem}" for problem in exported.problems)])
 
 
 def as_markdown(summary: ReviewSummary, problems: tuple[str, ...]) -> str:
-    """Tell on Prefect's page what came of a review."""
+    """Describe the results of a review for Prefect's page."""
     counts, agreed = summary.counts, summary.agreement
     kappa = "not defined" if agreed.kappa is None else f"{agreed.kappa:.2f}"
     lines = [
@@ -200,6 +200,10 @@ def as_markdown(summary: ReviewSummary, problems: tuple[str, ...]) -> str:
     ]
     if summary.reasons:
         lines += ["", "reasons: " + ", ".join(f"{reason} {count}" for reason, count in summary.reasons.items())]
-    told = {"contested": summary.contested, "expression has changed": summary.outdated, "no longer here": summary.gone}
-    lines += [f"\n{what}: {', '.join(names)}" for what, names in told.items() if names]
+    listed = {
+        "contested": summary.contested,
+        "expression has changed": summary.outdated,
+        "no longer here": summary.gone,
+    }
+    lines += [f"\n{heading}: {', '.join(names)}" for heading, names in listed.items() if names]
     return "\n".join([*lines, *(f"\n- {problem}" for problem in problems)])

@@ -1,4 +1,4 @@
-"""Training as a flow (paper, sections 3.2 and 4.1): a model learns from a dataset, and its curve is shown."""
+"""Training as a flow (Sa2VA, sections 3.2 and 4.1): train a model on a dataset, and publish its loss curve."""
 
 import shlex
 import subprocess
@@ -15,56 +15,61 @@ from refsav.errors import RefSavError
 from refsav.extras import require
 from refsav.files import write_text
 from refsav.flows.reporting.artifacts import ProgressArtifact, publish_picture
-from refsav.flows.reporting.notifications import announced
+from refsav.flows.reporting.notifications import notifies
 from refsav.model.training.paths import TrainingDirectory
 from refsav.model.training.step_log import StepFile
 from refsav.model.training_config import TrainConfig
 from refsav.stopping import look
 
-# What needs the extra train is imported where it is used: a worker without it knows this flow, and builds.
+# Modules that need the extra train are imported where they are used: a worker without it can import this flow.
 
-ASKED = "asked.toml"
+REQUESTED_CONFIG = "asked.toml"
+"""Configuration of the flow, which the command of the training reads."""
+
 PACKAGES = ("torch", "transformers", "sam2", "peft", "matplotlib")
 SHOW_EVERY_S = 2.0
 ENDS_WITHIN_S = 30.0
 
 
-@announced
+@notifies
 @flow(name="train-sa2va")
 def train_sa2va(config: TrainConfig, run: Path, *, cpu: bool = False, launcher: str = "") -> Path:
-    """Train Sa2VA, from the run's last checkpoint if it has one; give the directory of the trained model.
+    """Train Sa2VA, resuming from the last checkpoint of the run if there is one.
 
     Args:
         config: All settings.
-        run: Run directory of the training; one that is done is left alone.
-        cpu: Leave GPUs alone.
-        launcher: What starts a process for each device, as "accelerate launch --multi_gpu --num_processes 8".
+        run: Run directory of the training; a finished training is not repeated.
+        cpu: Do not use GPUs.
+        launcher: Command that starts a process for each device, as "accelerate launch --multi_gpu --num_processes 8".
+
+    Returns:
+        The directory of the trained model.
 
     Raises:
         MissingExtraError: If the extra train is not installed.
-        RefSavError: If the training does not come to its end, or the run is one of other settings.
+        RefSavError: If the training fails, or the run was started with other settings.
     """
     require("train", *PACKAGES)
     from refsav.model.training.run import is_trained
 
     directory = TrainingDirectory(run)
     if not is_trained(directory, config):
-        learn(config, run, cpu=cpu, launcher=launcher)
-    show_curve(run)
+        run_training(config, run, cpu=cpu, launcher=launcher)
+    publish_curve(run)
     return directory.model
 
 
 @task
-def learn(config: TrainConfig, run: Path, *, cpu: bool, launcher: str) -> None:
-    """Have `refsav train` train to the end, and show on Prefect's page how far it is.
+def run_training(config: TrainConfig, run: Path, *, cpu: bool, launcher: str) -> None:
+    """Run `refsav train` to its end, and show its progress on Prefect's page.
 
-    A process of its own: training forks processes that read for it, which a process with Prefect's threads must not,
-    and on several devices it is several itself. In the terminal it speaks for itself.
+    It is a process of its own, because its data loader forks processes, which is unsafe in a process with Prefect's
+    threads, and because there are several of it on several devices. It prints its own progress to the terminal.
     """
-    asked = run / ASKED
-    write_text(asked, tomli_w.dumps(config.model_dump(mode="json")))
+    requested = run / REQUESTED_CONFIG
+    write_text(requested, tomli_w.dumps(config.model_dump(mode="json")))
     started = shlex.split(launcher) or [sys.executable]
-    command = [*started, f"{sysconfig.get_path('scripts')}/refsav", "train", str(asked), str(run)]
+    command = [*started, f"{sysconfig.get_path('scripts')}/refsav", "train", str(requested), str(run)]
     command = [*command, "--cpu"] if cpu else command
     artifact = ProgressArtifact(f"training of {run.parent.name} {run.name}", 100)
     shown = 0
@@ -78,7 +83,7 @@ def learn(config: TrainConfig, run: Path, *, cpu: bool, launcher: str) -> None:
                 artifact.advance()
             shown = max(shown, percent)
     if process.returncode:
-        fix = f"see what it says: {shlex.join(command)}"
+        fix = f"run it in a terminal to see its error: {shlex.join(command)}"
         raise RefSavError(f"{run}: the training ended with status {process.returncode}\n  fix: {fix}")
 
 
@@ -89,10 +94,10 @@ def _percent_done(run: TrainingDirectory, config: TrainConfig) -> int:
 
 
 @task
-def show_curve(run: Path) -> None:
-    """Draw the losses."""
+def publish_curve(run: Path) -> None:
+    """Draw the loss curve, and publish it as an artifact."""
     from refsav.model.training.loss_curve import draw_curve
 
     directory = TrainingDirectory(run)
     draw_curve(directory)
-    publish_picture(f"{run.parent.name} {run.name} curve", "Losses of the training", directory.curve)
+    publish_picture(f"{run.parent.name} {run.name} curve", "Training loss", directory.curve)

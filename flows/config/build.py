@@ -1,4 +1,4 @@
-"""The configuration of a whole build, and its record in the run directory."""
+"""The configuration of a build, and its record in the run directory."""
 
 import hashlib
 import json
@@ -25,10 +25,10 @@ from refsav.tied_settings import changed_settings, installed_versions, refuse_if
 LIBRARIES = ("refsav", "prefect", "pyarrow", "opencv-python-headless", "av", "pycocotools", "webdataset", "openai")
 
 TIED_TABLES = ("source", "views", "stages", "vlm", "judge")
-"""Tables that the words of a dataset depend on: within one run they stay as they were."""
+"""Tables that the expressions depend on: they must not change within one run."""
 
 TIED_KEYS = frozenset({"measures.frame_pairs", "measures.longest_side_px"})
-"""Keys beside those tables: what was measured in one bundle must be measured so in all."""
+"""Further keys that must not change: every bundle must be measured in the same way."""
 
 FREE_KEYS = frozenset(
     f"{engine}.{key}"
@@ -36,55 +36,56 @@ FREE_KEYS = frozenset(
     for key in EngineConfig.model_fields
     if key not in ("kind", "model")
 )
-"""Keys of those tables that say how a model is reached, not what it says."""
+"""Keys of these tables that may change: they configure how a model is reached, not what it answers."""
 
 
 class RunnerConfig(Config):
-    """How the work is cut and how much of it runs at a time."""
+    """How the work is divided, where it runs, and how much of it at the same time."""
 
     bundle_videos: int = Field(16, ge=1, description="Videos per bundle: one Prefect task, one journal, one part.")
     bundles_at_once: int = Field(
-        2, ge=1, description="Bundles worked on at the same time: on this machine, or on all nodes of Ray together."
+        2, ge=1, description="Bundles annotated at the same time, on this machine or on all Ray nodes together."
     )
     bundle_timeout_s: float = Field(
-        21_600.0, gt=0, description="Seconds for one bundle, all retries of its requests included; then it fails."
+        21_600.0, gt=0, description="Seconds after which a bundle fails, retries of its requests included."
     )
     json_logs: bool = Field(
-        False, description="Keep what became of every object as JSON lines, a file per bundle in logs/."
+        False, description="Log the outcome of every object as JSON lines, one file per bundle in logs/."
     )
     kind: Literal["local", "ray"] = Field(
-        "local", description="local: threads of this process. ray: processes of a Ray cluster, on one core each."
+        "local",
+        description="local: threads of this process. ray: processes of a Ray cluster, one core each.",
     )
     address: str = Field(
         "",
-        description="Of a Ray cluster, as HOST:PORT or ray://HOST:PORT; empty: one of the build's own on this machine.",
+        description="Address of a Ray cluster, HOST:PORT or ray://HOST:PORT; empty to start one on this machine.",
     )
     storage: str = Field(
         "",
-        description="Where the run is kept beside its directory: s3://BUCKET/FOLDER, gs://BUCKET/FOLDER or a path.",
+        description="Second place that keeps the run: s3://BUCKET/FOLDER, gs://BUCKET/FOLDER or a path.",
     )
 
 
 class BuildConfig(AnnotationConfig):
-    """Everything that a build can be told. Each key has a default; a TOML file or the command line sets it."""
+    """All settings of a build. Each key has a default; a TOML file or the command line overrides it."""
 
-    split: SplitConfig = Field(SplitConfig(), description="Train and val.")
+    split: SplitConfig = Field(SplitConfig(), description="Split into train and val.")
     shards: ShardConfig = Field(ShardConfig(), description="WebDataset shards.")
     report: ReportConfig = Field(ReportConfig(), description="The gallery.")
-    runner: RunnerConfig = Field(RunnerConfig(), description="Bundles and concurrency.")
+    runner: RunnerConfig = Field(RunnerConfig(), description="Bundles, concurrency and the place where tasks run.")
 
 
 def keep_settings(run: RunDirectory, source: Path, config: BuildConfig, imported: str = "") -> None:
-    """Write run.toml, or make sure that a run that goes on is told the same things as before.
+    """Write run.toml, or check that a resumed run has the same settings as before.
 
     Args:
         run: The run.
         source: Folder of its videos.
         config: All settings.
-        imported: Hex SHA-256 of the Ref-SAV.json that the run is made of; empty for a build.
+        imported: Hex SHA-256 of the Ref-SAV.json that was imported; empty for a build.
 
     Raises:
-        ConfigError: If it is not the run of this source, of these settings, or of this file, or run.toml is damaged.
+        ConfigError: If the run belongs to another source, other settings or another file, or run.toml is damaged.
         DiskError: If the file cannot be written.
     """
     refuse_changes(run, source, config, imported)
@@ -100,22 +101,22 @@ def keep_settings(run: RunDirectory, source: Path, config: BuildConfig, imported
 
 
 def read_settings(run: RunDirectory) -> tuple[Path, BuildConfig]:
-    """Read a run's source and configuration back.
+    """Read the source and the configuration of a run.
 
     Raises:
-        ConfigError: If the directory is no run, or its run.toml cannot be used.
+        ConfigError: If the directory is not a run, or its run.toml cannot be used.
     """
     content = _load(run.settings)
     return Path(content["source"]), BuildConfig.from_mapping(content["config"], str(run.settings))
 
 
 def mark_finished(run: RunDirectory, config: BuildConfig) -> None:
-    """Note that nothing of a build is left to do. Raises DiskError."""
+    """Record that a build is complete. Raises DiskError."""
     write_text(run.finished, _digest_of(config) + "\n")
 
 
 def is_finished(run: RunDirectory, config: BuildConfig) -> bool:
-    """Tell whether a build of this configuration, by this version, has nothing left to do but what is new."""
+    """Check whether a build with this configuration, by this version of RefSAV, was completed."""
     try:
         return run.finished.read_text(encoding="utf-8").strip() == _digest_of(config)
     except OSError:
@@ -128,7 +129,7 @@ def _digest_of(config: BuildConfig) -> str:
 
 
 def refuse_changes(run: RunDirectory, source: Path, config: BuildConfig, imported: str = "") -> None:
-    """Make sure that a run may go on with these settings; a new one may with any. Raises ConfigError."""
+    """Check that a run can be resumed with these settings; a new run accepts any. Raises ConfigError."""
     if not run.settings.exists():
         return
     before = _load(run.settings)
@@ -141,12 +142,12 @@ def refuse_changes(run: RunDirectory, source: Path, config: BuildConfig, importe
         for task, prompt in config.stages.load_prompts().items()
         if before["prompts"].get(task) != prompt.digest
     ]
-    fix = "use the settings of before, or build into a new run directory"
+    fix = "use the previous settings, or build into a new run directory"
     refuse_if_changed(run.settings, "run", changes, fix)
 
 
 def _is_tied(key: str, imported: str) -> bool:
-    if imported and key == "runner.bundle_videos":  # nobody plans an import: its bundles follow from the file
+    if imported and key == "runner.bundle_videos":  # an import has no plan: its bundles follow from the file
         return True
     return key in TIED_KEYS or (key.split(".")[0] in TIED_TABLES and key not in FREE_KEYS)
 
@@ -155,23 +156,23 @@ def _refuse_other_origin(run: RunDirectory, before: str, now: str) -> None:
     if before == now:
         return
     if not now:
-        problem = "was made of a Ref-SAV.json and has nothing to describe"
-        fix = "run `refsav import` again, which takes up what has failed, or build into a new run directory"
+        problem = "was imported from a Ref-SAV.json, so there is nothing to caption"
+        fix = "run `refsav import` again, which retries what has failed, or build into a new run directory"
     else:
-        problem = "was made of another Ref-SAV.json" if before else "is the run of a build"
+        problem = "was imported from another Ref-SAV.json" if before else "belongs to a build"
         fix = "import into a new run directory"
     raise ConfigError(f"{run.root}: {problem}\n  fix: {fix}")
 
 
 def _refuse_other_source(run: RunDirectory, before: str, source: Path) -> None:
-    """A source may move as a whole; what a run has described must still be there."""
+    """Raise ConfigError unless the new source holds the same videos: a source may move as a whole."""
     videos = [video for bundle in read_plan(run, source) for video in bundle.videos]
     lost = [video for video in videos if not any(path.exists() for path in (video.media, *video.annotations))]
     if lost:
         raise ConfigError(
-            f"{run.root}: this run was begun with the source {before}, and {source} lacks {len(lost)} of its "
-            f"{len(videos)} videos, the first is {lost[0].video_id}\n"
-            "  fix: give the source of before, or build into a new run directory"
+            f"{run.root}: this run was started with the source {before}, and {source} lacks {len(lost)} of its "
+            f"{len(videos)} videos; the first is {lost[0].video_id}\n"
+            "  fix: give the previous source, or build into a new run directory"
         )
 
 
@@ -179,16 +180,16 @@ def _load(path: Path) -> dict[str, Any]:
     try:
         content = tomllib.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
-        raise ConfigError(f"{path.parent}: is no run directory\n  fix: give one that `refsav build` has made") from None
+        raise ConfigError(f"{path.parent}: not a run directory\n  fix: give one that `refsav build` created") from None
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise _damaged(path, f"cannot be used: {error}") from None
     tables = ("prompts", "config", *(f"config.{table}" for table in BuildConfig.model_fields))
     for key, kind in {"source": str, "imported": str, **dict.fromkeys(tables, dict)}.items():
-        if not isinstance(value_at(content, key), kind):  # a table less would be read as all its defaults
-            raise _damaged(path, f"is not whole: {key} is missing")
+        if not isinstance(value_at(content, key), kind):  # a missing table would be read as all its defaults
+            raise _damaged(path, f"is incomplete: {key} is missing")
     return content
 
 
 def _damaged(path: Path, problem: str) -> ConfigError:
-    fix = "put it back as it was, or delete it and run the same refsav build or import with the same settings again"
+    fix = "restore it, or delete it and run the same refsav build or import with the same settings again"
     return ConfigError(f"{path}: {problem}\n  fix: {fix}")

@@ -1,4 +1,4 @@
-"""The configuration of the whole loop, and where its parts lie."""
+"""The configuration of the loop (build, train, benchmark), and the paths in its directory."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,39 +17,40 @@ from refsav.model.training_config import TrainConfig, TrainingConfig
 
 
 class ExamplesConfig(Config):
-    """What a training example takes of a video of the dataset."""
+    """How a training example is sampled from a video of the dataset."""
 
-    frames: int = Field(5, ge=1, description="Frames, at random.")
-    objects: int = Field(5, ge=1, description="Objects, at most.")
-    usual_wording: float = Field(0.5, ge=0, le=1, description="Share of questions in the wording of inference.")
+    frames: int = Field(5, ge=1, description="Frames per example, sampled at random.")
+    objects: int = Field(5, ge=1, description="Largest number of objects per example.")
+    usual_wording: float = Field(0.5, ge=0, le=1, description="Fraction of questions in the wording of inference, 0-1.")
 
 
 class LoopConfig(Config):
-    """How a dataset is built, learnt from, and what was learnt is measured."""
+    """How a dataset is built, trained on, and the model evaluated."""
 
     build: BuildConfig = Field(BuildConfig(), description="The dataset.")
-    examples: ExamplesConfig = Field(ExamplesConfig(), description="What is learnt from.")
-    training: TrainingConfig = Field(TrainingConfig(), description="How it is learnt.")
+    examples: ExamplesConfig = Field(ExamplesConfig(), description="Sampling of training examples.")
+    training: TrainingConfig = Field(TrainingConfig(), description="The training.")
     launcher: str = Field(
-        "", description='What starts training on several devices: "accelerate launch --multi_gpu --num_processes 8".'
+        "",
+        description='Starts training on several devices: "accelerate launch --multi_gpu --num_processes 8".',
     )
-    inference: InferenceSettings = Field(InferenceSettings(), description="How the model is asked.")
+    inference: InferenceSettings = Field(InferenceSettings(), description="Inference during the benchmark.")
 
     def training_on(self, dataset: Path) -> TrainConfig:
-        """The training's own configuration: on the shards of this run."""
+        """Return the configuration of a training on the shards of a run."""
         source = RefSavConfig(path=str(dataset), **self.examples.model_dump())
         return TrainConfig(**dict(self.training), data=DataConfig(sources=(source,)))
 
 
 class EndToEndConfig(LoopConfig):
-    """Everything that the whole loop can be told."""
+    """All settings of the loop."""
 
-    scenes: SynthConfig = Field(SynthConfig(), description="Made videos, where none are given.")
+    scenes: SynthConfig = Field(SynthConfig(), description="Synthetic videos, used if no source is given.")
 
 
 @dataclass(frozen=True, slots=True)
-class EndToEndRun:
-    """Where everything of one loop lies. Knows names, reads and writes nothing."""
+class LoopDirectory:
+    """Paths in the directory of one loop; reads and writes nothing."""
 
     root: Path
 
@@ -75,19 +76,19 @@ class EndToEndRun:
 
     @property
     def outcome(self) -> Path:
-        """The figures."""
+        """Scores of all benchmarks."""
         return self.root / "benchmark.json"
 
     @property
     def report(self) -> Path:
-        """Folder of the page that shows them."""
+        """Folder of the report page."""
         return self.root / "report"
 
     @property
     def page(self) -> Path:
-        """That page."""
+        """The report page."""
         return self.report / "index.html"
 
     def benchmark(self, name: str) -> Path:
-        """A run of the benchmark."""
+        """Directory of one benchmark."""
         return self.root / "benchmarks" / name

@@ -1,4 +1,4 @@
-"""The configuration of a nightly run, and where its parts lie."""
+"""The configuration of a nightly run, and the paths in its directory."""
 
 import hashlib
 from dataclasses import dataclass
@@ -14,24 +14,24 @@ from refsav.flows.config.gates import GatesConfig, Promoted
 
 
 class NightlyConfig(LoopConfig):
-    """Everything that a nightly run can be told: how to build, when to train, how, and when to promote."""
+    """All settings of a nightly run: of the build, the gates, the training and the benchmark."""
 
-    gates: GatesConfig = Field(GatesConfig(), description="When it is trained, and when a checkpoint is promoted.")
+    gates: GatesConfig = Field(GatesConfig(), description="Limits for training and for promotion.")
 
 
 @dataclass(frozen=True, slots=True)
-class NightlyRun:
-    """Where the trials of many nights lie. Knows names, reads and writes nothing but promoted.json."""
+class NightlyDirectory:
+    """Paths of the trials of all nightly runs; reads and writes promoted.json only."""
 
     root: Path
 
     @property
     def promoted(self) -> Path:
-        """Names the checkpoint that is in use."""
+        """Record of the checkpoint that is in use."""
         return self.root / "promoted.json"
 
     def trial(self, dataset_digest: str) -> Path:
-        """Folder of what was trained on a dataset; a night that was killed is gone on with here."""
+        """Folder of the training on one state of the dataset; an interrupted nightly run is resumed here."""
         return self.root / "trials" / dataset_digest[:16]
 
     def training(self, dataset_digest: str) -> Path:
@@ -39,21 +39,21 @@ class NightlyRun:
         return self.trial(dataset_digest) / "training"
 
     def benchmark(self, dataset_digest: str, name: str) -> Path:
-        """A run of the benchmark on its val split: `new`, or `promoted` for the checkpoint that was in use then."""
+        """Directory of a benchmark on its val split: `new`, or `promoted` for the checkpoint that was in use then."""
         return self.trial(dataset_digest) / "benchmarks" / name
 
     def read_promoted(self) -> Promoted | None:
-        """Read what is in use; None if nothing is. Raises RecordError."""
+        """Read the record of the checkpoint in use; None if there is no such checkpoint. Raises RecordError."""
         try:
             return _PROMOTED.validate_json(self.promoted.read_bytes())
         except FileNotFoundError:
             return None
         except (OSError, ValidationError) as error:
-            fix = "put it back as it was, or delete it: then the next checkpoint is promoted whatever its score"
+            fix = "put it back as it was, or delete it: then the next checkpoint is promoted with any score"
             raise RecordError(self.promoted, "", f"cannot be read: {error}", fix) from None
 
     def write_promoted(self, promoted: Promoted) -> None:
-        """Write what is in use. Raises DiskError."""
+        """Record the checkpoint in use. Raises DiskError."""
         write_bytes(self.promoted, _PROMOTED.dump_json(promoted, indent=1) + b"\n")
 
 

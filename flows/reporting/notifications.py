@@ -1,4 +1,4 @@
-"""Who wants to know how a flow ended: a message to an address of one's own, such as a Slack or Mattermost webhook."""
+"""Notifications of how a flow ended, posted to an address such as a Slack or Mattermost webhook."""
 
 import os
 from typing import Any, TypeVar
@@ -7,48 +7,48 @@ import httpx
 from prefect.client.schemas.objects import FlowRun, State
 from prefect.flows import Flow
 
-from refsav.flows.reporting.progress import say
+from refsav.flows.reporting.progress import print_line
 
 ADDRESS = "REFSAV_NOTIFY_URL"
-"""Environment variable of the worker. The address is a secret with most services: it is never shown."""
+"""Environment variable of the worker. Most services treat the address as a secret, so it is never shown."""
 
-WITHIN_S = 10.0
+POSTED_WITHIN_S = 10.0
 
 NOTHING_NEW, BUSY, REFUSED = "NothingNew", "Busy", "Refused"
-"""Names of states of a flow that has completed and done nothing."""
+"""Names of the states of a flow that has completed without doing its work."""
 
-UNTOLD = frozenset((NOTHING_NEW, BUSY))
-"""Nobody wants a message every hour that there was nothing to do."""
+NOT_NOTIFIED = frozenset((NOTHING_NEW, BUSY))
+"""States without a notification: an hourly schedule would send them every hour."""
 
 
 AnyFlow = TypeVar("AnyFlow", bound=Flow[..., Any])
 
 
-def announced(flow: AnyFlow) -> AnyFlow:
-    """Have it told how runs of a flow end; of flows within flows, only the outermost is."""
+def notifies(flow: AnyFlow) -> AnyFlow:
+    """Send a notification when a run of this flow ends; a run within another flow's run sends none."""
     for hooks in (
         flow.on_completion_hooks,
         flow.on_failure_hooks,
         flow.on_crashed_hooks,
         flow.on_cancellation_hooks,
     ):
-        hooks.append(tell_outcome)
+        hooks.append(notify)
     return flow
 
 
-def tell_outcome(flow: Flow[Any, Any], flow_run: FlowRun, state: State[Any]) -> None:
-    """Post one line about a flow run that has ended, as {"text": …}; whoever does not answer stops nothing.
+def notify(flow: Flow[Any, Any], flow_run: FlowRun, state: State[Any]) -> None:
+    """Post one line about a flow run that has ended, as {"text": …}; a failure to post it stops nothing.
 
-    A hook of Prefect: it is called in the flow's own process, or by the worker when that process is gone.
+    A hook of Prefect: called in the flow's own process, or by the worker if that process has died.
     """
     address = os.environ.get(ADDRESS, "")
-    if not address or state.name in UNTOLD or flow_run.parent_task_run_id:
+    if not address or state.name in NOT_NOTIFIED or flow_run.parent_task_run_id:
         return
     text = f"{flow.name} {flow_run.name}: {state.name}"
     if state.message:
         text += f": {state.message}".partition("\n")[0]
     try:
-        with httpx.Client(timeout=WITHIN_S) as client:
+        with httpx.Client(timeout=POSTED_WITHIN_S) as client:
             client.post(address, json={"text": text}).raise_for_status()
     except (httpx.HTTPError, httpx.InvalidURL) as error:
-        say(f"{ADDRESS}: the message was not taken: {type(error).__name__}")
+        print_line(f"{ADDRESS}: the notification could not be posted: {type(error).__name__}")

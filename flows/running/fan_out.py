@@ -1,4 +1,4 @@
-"""Many tasks of one kind, some at a time: what a build does with its bundles and shards."""
+"""Many tasks of one kind, some at a time: how a build works through its bundles and shards."""
 
 from collections.abc import Callable, Sequence
 from itertools import islice
@@ -16,12 +16,12 @@ from refsav.stopping import stopping_others
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
-MET_BY_ALL = (ServersDownError, DiskError, StorageError)
-"""Failures that the tasks that are left would meet too, each at the price of what it has in flight."""
+SHARED_FAILURES = (ServersDownError, DiskError, StorageError)
+"""Failures that every remaining task would meet too, each at the cost of its requests in flight."""
 
 
 class IncompleteBuildError(RefSavError):
-    """Some tasks did not finish; the same command goes on where this one stopped."""
+    """Some tasks did not finish; the same command resumes the build."""
 
 
 def fan_out(
@@ -29,23 +29,23 @@ def fan_out(
     items: Sequence[Item],
     *,
     at_once: int,
-    told: Callable[[], None],
+    on_progress: Callable[[], None],
 ) -> list[Result]:
-    """Submit a task for each item, with no more than `at_once` under way, and wait for all.
+    """Submit a task for each item, with at most `at_once` unfinished tasks, and wait for all.
 
-    A task that fails does not keep the others from running, unless they would meet the same failure.
+    A task that fails does not stop the others, unless they would meet the same failure.
 
     Args:
         submit: Submits the task of one item.
-        items: What there is to do.
-        at_once: How many tasks may be under way, whatever runs them.
-        told: Called when a task has ended.
+        items: One item for each task.
+        at_once: Largest number of submitted tasks that have not ended, on threads or on a cluster.
+        on_progress: Called when a task has ended.
 
     Returns:
         The results, in the order of the items.
 
     Raises:
-        IncompleteBuildError: If tasks failed; it tells what the first of them said.
+        IncompleteBuildError: If tasks failed; the message quotes the first failure.
     """
     ended: SimpleQueue[PrefectFuture[Result]] = SimpleQueue()
     futures: list[PrefectFuture[Result]] = []
@@ -56,9 +56,9 @@ def fan_out(
                 futures.append(submit(item))
                 futures[-1].add_done_callback(ended.put)
             outcome: object = _result_of(ended.get())
-            if isinstance(outcome, MET_BY_ALL):
+            if isinstance(outcome, SHARED_FAILURES):
                 raise _incomplete(outcome, f"stopped with {len(items) - done} of {len(items)} tasks to do")
-            told()
+            on_progress()
     results = [_result_of(future) for future in futures]
     failures = [result for result in results if isinstance(result, BaseException)]
     if failures:
@@ -67,14 +67,14 @@ def fan_out(
 
 
 def _result_of(future: PrefectFuture[Result]) -> Result:
-    """What a task has returned or raised; `wait` makes a failure of one that died with its process."""
+    """What a task has returned or raised; `wait` turns the death of its process into a failure."""
     future.wait()
     return future.result(raise_on_failure=False)
 
 
-def _incomplete(cause: BaseException, what: str) -> IncompleteBuildError:
-    told = f"{cause}" if isinstance(cause, RefSavError) else f"{type(cause).__name__}: {cause}"
-    fix = "" if "\n  fix: " in told else "\n  fix: run the same command again, it goes on from here"
-    error = IncompleteBuildError(f"{what}: {told}{fix}")
+def _incomplete(cause: BaseException, problem: str) -> IncompleteBuildError:
+    message = f"{cause}" if isinstance(cause, RefSavError) else f"{type(cause).__name__}: {cause}"
+    fix = "" if "\n  fix: " in message else "\n  fix: run the same command again to resume"
+    error = IncompleteBuildError(f"{problem}: {message}{fix}")
     error.__cause__ = cause
     return error

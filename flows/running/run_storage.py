@@ -1,4 +1,4 @@
-"""A run that is kept in a storage while a flow works on it: who holds it, what comes and goes when (docs/ray.md)."""
+"""A run in a bucket or a shared folder: locked for one flow, downloaded, and uploaded step by step (docs/ray.md)."""
 
 import tempfile
 import threading
@@ -7,6 +7,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from refsav.commands.summary import plural
 from refsav.datasets.run.lease import FOLDER, Lease, leased
 from refsav.datasets.run.run_directory import RunDirectory
 from refsav.datasets.run.storage import Storage, StorageError
@@ -14,54 +15,55 @@ from refsav.datasets.run.stored_run import ALL, StoredRun
 from refsav.errors import RefSavError
 from refsav.files import DiskError
 from refsav.flows.config.build import RunnerConfig
-from refsav.flows.reporting.progress import say
-from refsav.flows.running.task_files import Needs
+from refsav.flows.reporting.progress import print_line
+from refsav.flows.running.task_files import TaskFiles
 from refsav.lock import LockedError
-from refsav.plural import plural
 from refsav.stopping import StoppedError, ended_by
 
-REPLIES_KEPT_EVERY_S = 5.0
-GIVEN_UP_WITHIN_S = 180.0
-"""How long a bundle may stay with a machine that Ray has given up; its claim ends before that."""
+UPLOAD_REPLIES_EVERY_S = 5.0
+BUNDLE_LEASE_S = 180.0
+"""Seconds after which the lock of a bundle expires when the machine of its task is lost."""
 
 
 @dataclass(frozen=True, slots=True)
-class _Desk:
-    """Where a flow or a task works, and what allows it to leave something in the storage."""
+class _WorkingCopy:
+    """A copy of a run in which a flow or a task works, and the lock that allows it to upload."""
 
     stored: StoredRun
     lease: Lease | None
     root: Path
 
-    def leave(self, places: Sequence[str]) -> None:
-        """Raise LockedError if somebody else works on it by now, StorageError."""
+    def upload(self, places: Sequence[str]) -> None:
+        """Raise LockedError if another machine has taken over the lock, StorageError."""
         if self.lease:
             self.lease.require()
         self.stored.leave(places)
 
 
-_HELD: dict[Path, _Desk] = {}
-"""Runs that flows of this process hold in their storage."""
+_LOCKED: dict[Path, _WorkingCopy] = {}
+"""Runs that flows of this process have locked in their storage."""
 
 
-def refuse_storage(config: RunnerConfig) -> None:
-    """Raise what would keep a run from its storage.
+def require_storage(config: RunnerConfig) -> None:
+    """Check that the storage of a run, if it has one, can be used.
 
     Raises:
         MissingExtraError: If the package for this kind of storage is missing.
         ConfigError: If there is no such kind.
-        StorageError: If it does not answer, or refuses.
+        StorageError: If it does not answer, or denies access.
     """
     if config.storage:
         Storage(config.storage).require(FOLDER)
 
 
 @contextmanager
-def held_in_storage(run: Path, config: RunnerConfig) -> Iterator[None]:
-    """Hold a run in its storage for this flow alone, and bring what others have left there; nothing without a storage.
+def locked_in_storage(run: Path, config: RunnerConfig) -> Iterator[None]:
+    """Lock a run in its storage for this flow, and download what other machines have uploaded.
+
+    Does nothing for a run without a storage.
 
     Raises:
-        LockedError: If somebody else builds into it; the message names who.
+        LockedError: If another machine builds into it; the message names the machine.
         ConfigError: If the storage holds another run.
         StorageError: If it cannot be used.
     """
@@ -73,95 +75,95 @@ def held_in_storage(run: Path, config: RunnerConfig) -> Iterator[None]:
     with leased(storage, "run") as lease:
         stored = StoredRun(storage, run)
         if fetched := stored.take_up():
-            say(f"{fetched} {plural(fetched, 'file')} fetched from {storage}")
+            print_line(f"{fetched} {plural(fetched, 'file')} fetched from {storage}")
         stored.keep()
-        _HELD[run] = _Desk(stored, lease, run)
+        _LOCKED[run] = _WorkingCopy(stored, lease, run)
         try:
             yield
         finally:
-            del _HELD[run]
+            del _LOCKED[run]
 
 
-def leave(run: Path) -> None:
-    """Bring what this flow has made or removed to the storage. Raises LockedError, StorageError."""
-    if held := _HELD.get(run):
-        held.leave(ALL)
-        held.stored.keep()
+def upload(run: Path) -> None:
+    """Upload what this flow has written, and delete what it has removed. Raises LockedError, StorageError."""
+    if copy := _LOCKED.get(run):
+        copy.upload(ALL)
+        copy.stored.keep()
 
 
-def take_up(run: Path, places: Sequence[str]) -> None:
-    """Fetch what tasks elsewhere have left. Raises StorageError, DiskError."""
-    if held := _HELD.get(run):
-        held.stored.take_up(places)
-        held.stored.keep()
+def download(run: Path, places: Sequence[str]) -> None:
+    """Download what tasks on other machines have uploaded. Raises StorageError, DiskError."""
+    if copy := _LOCKED.get(run):
+        copy.stored.take_up(places)
+        copy.stored.keep()
 
 
-def away(run: Path, config: RunnerConfig) -> str:
-    """Tell tasks the storage that they work from, if they run where the run directory is out of reach; else ""."""
-    return Storage(config.storage).url if run in _HELD and config.kind == "ray" else ""
+def remote_storage(run: Path, config: RunnerConfig) -> str:
+    """Return the storage that tasks work from, if they run where the run directory cannot be reached; else ""."""
+    return Storage(config.storage).url if run in _LOCKED and config.kind == "ray" else ""
 
 
 @contextmanager
-def at_hand(run: Path, storage: str, needs: Needs) -> Iterator[RunDirectory]:
-    """Give a task the run to work in, and leave what it has made in the storage, if there is one.
+def task_directory(run: Path, storage: str, files: TaskFiles) -> Iterator[RunDirectory]:
+    """Yield the run directory that a task works in, and upload what it has written.
 
     Args:
-        run: The run directory.
-        storage: What `away` gave: the task then works in a folder of its own machine.
-        needs: What it reads and writes.
+        run: The run directory of the flow.
+        storage: Result of `remote_storage`; unless it is empty the task works in a temporary copy on its own machine.
+        files: What the task reads and writes.
 
     Raises:
-        LockedError: If somebody else works on the bundle.
-        StorageError: If the storage does not have, take or give something.
+        LockedError: If another machine works on the bundle.
+        StorageError: If a file cannot be downloaded or uploaded.
         DiskError: If a file cannot be written.
     """
-    held = _HELD.get(run)
-    if not storage and not held:
+    locked = _LOCKED.get(run)
+    if not storage and not locked:
         yield RunDirectory(run)
         return
     with ExitStack() as stack:
-        desk = held or _desk_away(stack, run, storage, needs)
-        with _replies_kept(desk, needs):
-            yield RunDirectory(desk.root)
-        desk.leave(needs.writes)
+        copy = locked or _temporary_copy(stack, run, storage, files)
+        with _replies_uploaded(copy, files):
+            yield RunDirectory(copy.root)
+        copy.upload(files.writes)
 
 
-def _desk_away(stack: ExitStack, run: Path, storage: str, needs: Needs) -> _Desk:
-    """A folder of this machine with what the task reads."""
-    far = Storage(storage)
+def _temporary_copy(stack: ExitStack, run: Path, storage: str, files: TaskFiles) -> _WorkingCopy:
+    """Download what a task reads into a folder of this machine."""
+    remote = Storage(storage)
     try:
         folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="refsav-", ignore_cleanup_errors=True))
         root = Path(folder) / run.name
         root.mkdir()
     except OSError as error:
         raise DiskError(Path(tempfile.gettempdir()), error) from error
-    lease = stack.enter_context(leased(far, needs.bundle, GIVEN_UP_WITHIN_S)) if needs.bundle else None
-    stored = StoredRun(far, root)
-    stored.take_up(needs.reads)
-    return _Desk(stored, lease, root)
+    lease = stack.enter_context(leased(remote, files.bundle, BUNDLE_LEASE_S)) if files.bundle else None
+    stored = StoredRun(remote, root)
+    stored.take_up(files.reads)
+    return _WorkingCopy(stored, lease, root)
 
 
 @contextmanager
-def _replies_kept(desk: _Desk, needs: Needs) -> Iterator[None]:
-    """Bring a bundle's journal to the storage every few seconds; end the work if that cannot be done any more."""
-    if not needs.bundle:
+def _replies_uploaded(copy: _WorkingCopy, files: TaskFiles) -> Iterator[None]:
+    """Upload a bundle's journal every few seconds; stop the task when that fails, as its replies would be lost."""
+    if not files.bundle:
         yield
         return
-    journal = (f"journal/{needs.bundle}.jsonl",)
+    journal = (f"journal/{files.bundle}.jsonl",)
     done, ended = threading.Event(), threading.Event()
     failures: list[RefSavError] = []
 
-    def keep() -> None:
-        while not done.wait(REPLIES_KEPT_EVERY_S):
+    def upload_repeatedly() -> None:
+        while not done.wait(UPLOAD_REPLIES_EVERY_S):
             try:
-                desk.leave(journal)
+                copy.upload(journal)
             except (StorageError, LockedError) as error:
                 failures.append(error)
                 ended.set()
                 return
 
-    keeping = threading.Thread(target=keep, daemon=True)
-    keeping.start()
+    uploading = threading.Thread(target=upload_repeatedly, daemon=True)
+    uploading.start()
     try:
         with ended_by(ended):
             yield
@@ -171,6 +173,6 @@ def _replies_kept(desk: _Desk, needs: Needs) -> Iterator[None]:
         raise
     finally:
         done.set()
-        keeping.join()
+        uploading.join()
         if not failures:
-            desk.leave(journal)
+            copy.upload(journal)

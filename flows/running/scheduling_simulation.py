@@ -59,7 +59,7 @@ def simulate(run: Path, videos: int, runner: RunnerConfig) -> Simulated:
             lambda bundle: look_up.submit(bundle, source, run),
             names,
             at_once=runner.bundles_at_once,
-            told=lambda: None,
+            on_progress=lambda: None,
         )
         ended = time.perf_counter()
     return Simulated(

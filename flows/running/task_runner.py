@@ -1,4 +1,4 @@
-"""Where a build's tasks run: on threads of this process, or on a Ray cluster through prefect-ray (docs/ray.md)."""
+"""Where the tasks of a build run: on threads of this process, or on a Ray cluster through prefect-ray (docs/ray.md)."""
 
 import os
 import socket
@@ -17,12 +17,12 @@ from refsav.flows.config.build import BuildConfig, RunnerConfig
 
 OWN_CLUSTER_ENVIRONMENT = {
     "RAY_USAGE_STATS_ENABLED": "0",
-    "RAY_AUTH_MODE": "token",  # Ray's default, which it would tell each time
+    "RAY_AUTH_MODE": "token",  # Ray's default, which it would announce each time
     "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",  # Ray's switch to listen on 127.0.0.1 only, on any system
 }
 OWN_CLUSTER: dict[str, Any] = {
     "include_dashboard": False,
-    "object_store_memory": 100 * 2**20,  # next to nothing goes through it: results are paths and counts
+    "object_store_memory": 100 * 2**20,  # results are paths and counts, so almost nothing passes through it
 }
 CONNECTION: dict[str, Any] = {
     "configure_logging": False,
@@ -33,7 +33,7 @@ CONNECTION: dict[str, Any] = {
 HEAD_ANSWERS_WITHIN_S = 20.0
 CONNECTING = (
     "give the address that `ray start --head` prints, run the same Python and Ray as there, "
-    "and set RAY_AUTH_MODE=token if it asks for a token"
+    "and set RAY_AUTH_MODE=token if it requires a token"
 )
 PACKAGES = ("ray", "prefect_ray")
 
@@ -46,12 +46,12 @@ class ClusterError(RefSavError):
 def tasks_on(config: RunnerConfig) -> Iterator[None]:
     """Run the tasks that are submitted in this context where the configuration says.
 
-    Prefect asks for a flow's runner before its parameters are known, so it is put in place within the flow. What still
-    runs on Ray when this context is left ends with it.
+    Prefect needs the runner of a flow before the flow's parameters are known, so the runner is replaced inside the
+    flow. Tasks that still run on Ray when the context is left are ended.
 
     Raises:
         MissingExtraError: If Ray is not installed.
-        ClusterError: If there is no cluster at the address, or none can be started.
+        ClusterError: If there is no cluster at the address, or a cluster of its own cannot be started.
     """
     if config.kind == "local":
         yield
@@ -69,7 +69,7 @@ def tasks_on(config: RunnerConfig) -> Iterator[None]:
     runner = RayTaskRunner(config.address or "local", init_kwargs={**CONNECTION, **own})
     try:
         runner.__enter__()
-    except Exception as error:  # Ray raises bare ones too
+    except Exception as error:  # Ray raises plain exceptions too
         where = config.address or "this machine"
         fix = CONNECTING if config.address else "free cores and memory of this machine, then run it again"
         raise ClusterError(f"Ray on {where} cannot be used: {error}\n  fix: {fix}") from error
@@ -80,8 +80,8 @@ def tasks_on(config: RunnerConfig) -> Iterator[None]:
         runner.__exit__(None, None, None)
 
 
-def refuse_runner(config: RunnerConfig) -> None:
-    """Raise what would keep tasks from running.
+def require_runner(config: RunnerConfig) -> None:
+    """Check that tasks can run where the configuration says.
 
     Raises:
         MissingExtraError: If Ray is not installed.
@@ -98,9 +98,9 @@ def refuse_runner(config: RunnerConfig) -> None:
 
 
 def require_head(address: str) -> None:
-    """Make sure that something listens at a cluster's address, which Ray tries for minutes. Raises ClusterError."""
+    """Check that something listens at a cluster's address; Ray would try for minutes. Raises ClusterError."""
     place = urlsplit(address if "//" in address else f"//{address}")
-    if not place.hostname or place.port is None:  # none, or "auto"
+    if not place.hostname or place.port is None:  # empty, or "auto"
         return
     try:
         socket.create_connection((place.hostname, place.port), HEAD_ANSWERS_WITHIN_S).close()
@@ -109,15 +109,15 @@ def require_head(address: str) -> None:
 
 
 def for_each_process(config: BuildConfig) -> BuildConfig:
-    """Share a server's places out among the bundles that are worked on at once.
+    """Divide a server's request slots among the bundles that are annotated at the same time.
 
-    On Ray each of them has a process of its own, and places (annotators/engines/request_slots.py) belong to a process.
+    On Ray each of them has its own process, and slots (annotators/engines/request_slots.py) belong to a process.
     """
     if config.runner.kind == "local":
         return config
 
     def shared(engine: EngineConfig) -> EngineConfig:
-        places = max(1, engine.in_flight_per_server // config.runner.bundles_at_once)
-        return engine.model_copy(update={"in_flight_per_server": places})
+        slots = max(1, engine.in_flight_per_server // config.runner.bundles_at_once)
+        return engine.model_copy(update={"in_flight_per_server": slots})
 
     return config.model_copy(update={"vlm": shared(config.vlm), "judge": shared(config.judge)})

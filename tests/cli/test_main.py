@@ -161,7 +161,7 @@ def test_a_lock_dies_with_its_holder(run: Path) -> None:
 def test_a_folder_that_is_no_run_is_told(command: Command, tmp_path: Path, verb: str) -> None:
     refused = command(verb, tmp_path)
     assert refused.code == 1
-    assert refused.err.startswith(f"error: {tmp_path}: is no run directory\n  fix: ")
+    assert refused.err.startswith(f"error: {tmp_path}: not a run directory\n  fix: ")
 
 
 def test_a_prompt_that_cannot_be_used_is_told_at_once(

@@ -128,7 +128,7 @@ def test_what_failed_is_retried_once_it_is_mended(
     copy_clips(source, "vos_000001")
     mended = command("retry", run)
     assert mended.code == 0
-    assert "2 failed objects are taken up again" in mended.err
+    assert "retrying 2 failed objects" in mended.err
     assert "3 objects = 3 expressions + 0 dropped + 0 failed" in mended.out
     assert "refsav retry" not in mended.out
     assert not RunDirectory(run).problems.exists()

@@ -122,7 +122,9 @@ def test_a_run_toml_that_is_not_whole_is_told_wherever_it_ends_and_written_anew_
     for end in range(0, last, 97):
         run.settings.write_bytes(whole[:end])
         for use in (lambda: read_settings(run), lambda: keep_settings(run, tmp_path / "source", CONFIG)):
-            with pytest.raises(ConfigError, match=r"run\.toml: (cannot be used|is not whole): .*\n  fix: .* delete it"):
+            with pytest.raises(
+                ConfigError, match=r"run\.toml: (cannot be used|is incomplete): .*\n  fix: .* delete it"
+            ):
                 use()
     run.settings.write_bytes(b"\xff\xfe")
     with pytest.raises(ConfigError, match=r"run\.toml: cannot be used: .*\n  fix: "):
@@ -137,4 +139,4 @@ def test_an_empty_run_toml_is_no_trace(command: Command, tmp_path: Path, verb: s
     (tmp_path / "run.toml").write_text("")
     told = command(verb, tmp_path)
     assert told.code == 1
-    assert told.err.startswith(f"error: {tmp_path}/run.toml: is not whole: source is missing\n  fix: ")
+    assert told.err.startswith(f"error: {tmp_path}/run.toml: is incomplete: source is missing\n  fix: ")

@@ -11,7 +11,7 @@ from prefect import Flow
 from prefect.automations import Automation
 from prefect.utilities.callables import parameter_schema
 
-from refsav.flows.reporting.notifications import tell_outcome
+from refsav.flows.reporting.notifications import notify
 
 ROOT = Path(__file__).parents[2]
 CONTENT = yaml.safe_load((ROOT / "prefect.yaml").read_text())
@@ -46,7 +46,7 @@ def test_its_parameters_are_the_flow_s_and_a_form_can_be_made_of_them(deployment
 def test_it_is_told_how_its_runs_end(deployment: dict[str, Any]) -> None:
     flow = flow_of(deployment)
     hooks = (flow.on_completion_hooks, flow.on_failure_hooks, flow.on_crashed_hooks, flow.on_cancellation_hooks)
-    assert all(tell_outcome in one for one in hooks)
+    assert all(notify in one for one in hooks)
 
 
 def test_one_run_at_a_time_in_the_pool_that_up_makes(deployment: dict[str, Any]) -> None:

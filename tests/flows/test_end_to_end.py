@@ -10,7 +10,7 @@ from refsav.datasets.run.run_directory import RunDirectory
 from refsav.datasets.synthetic.scene import SynthConfig
 from refsav.datasets.synthetic.write_scenes import write_scenes
 from refsav.errors import ConfigError, RefSavError
-from refsav.flows.config.end_to_end import EndToEndConfig, EndToEndRun
+from refsav.flows.config.end_to_end import EndToEndConfig, LoopDirectory
 from refsav.flows.end_to_end import end_to_end, keep_untrained
 from refsav.flows.train import train_sa2va
 
@@ -46,16 +46,16 @@ def loop_config() -> EndToEndConfig:
 
 
 def test_the_three_figures_are_there_with_how_they_came_about(run: Path) -> None:
-    outcome = json.loads(EndToEndRun(run).outcome.read_text())
+    outcome = json.loads(LoopDirectory(run).outcome.read_text())
     for name, benchmark in (("jf", "trained"), ("jf_untrained", "untrained"), ("jf_shuffled", "shuffled")):
-        result = json.loads((EndToEndRun(run).benchmark(benchmark) / "result.json").read_text())
+        result = json.loads((LoopDirectory(run).benchmark(benchmark) / "result.json").read_text())
         assert outcome[name] == result["scores"]["overall"]["J&F"]
         assert ("the words for another" in result["setup"]["protocol"]) == (benchmark == "shuffled")
     assert outcome["expressions"] > 0 and outcome["settings"]["propagation"] == "none"
 
 
 def test_every_picture_and_link_of_the_page_is_there(run: Path) -> None:
-    page = EndToEndRun(run).page
+    page = LoopDirectory(run).page
     text = page.read_text()
     addresses = re.findall(r'(?:src|href)="([^"]+)"', text)
     assert len(addresses) >= 3
@@ -64,7 +64,7 @@ def test_every_picture_and_link_of_the_page_is_there(run: Path) -> None:
 
 
 def test_a_second_run_does_nothing_anew(run: Path) -> None:
-    places = EndToEndRun(run)
+    places = LoopDirectory(run)
     kept = [places.model / "model.safetensors", *sorted((places.benchmark("trained") / "parts").iterdir())]
     before = [path.stat().st_mtime_ns for path in kept]
     end_to_end(run.parent / "scenes", run, loop_config())
@@ -80,19 +80,19 @@ def test_other_settings_are_not_taken_for_the_same_loop(run: Path) -> None:
 
 
 def test_a_dataset_that_was_built_anew_is_not_taken_for_the_same(run: Path) -> None:
-    index = RunDirectory(EndToEndRun(run).dataset).shards / "train/index.json"
+    index = RunDirectory(LoopDirectory(run).dataset).shards / "train/index.json"
     before = index.read_text()
     index.write_text(json.dumps(json.loads(before)))
-    training = loop_config().training_on(EndToEndRun(run).dataset)
+    training = loop_config().training_on(LoopDirectory(run).dataset)
     try:
         for task in (train_sa2va, keep_untrained):
             with pytest.raises(ConfigError, match=r"data.sources, ref-sav \(0\): holds something else than before"):
-                task(training, EndToEndRun(run).training)
+                task(training, LoopDirectory(run).training)
     finally:
         index.write_text(before)
 
 
 def test_a_training_that_fails_fails_the_flow_and_names_its_command(run: Path) -> None:
-    config = loop_config().training_on(EndToEndRun(run).dataset)
+    config = loop_config().training_on(LoopDirectory(run).dataset)
     with pytest.raises(RefSavError, match=r"the training ended with status 1\n  fix: see what it says: false .*train"):
         train_sa2va(config, run.parent / "failing", launcher="false")

@@ -9,7 +9,7 @@ from prefect.client.schemas.objects import State
 
 from refsav.datasets.synthetic.scene import SynthConfig
 from refsav.datasets.synthetic.write_scenes import write_scenes
-from refsav.flows.config.nightly import NightlyConfig, NightlyRun
+from refsav.flows.config.nightly import NightlyConfig, NightlyDirectory
 from refsav.flows.nightly import nightly
 from refsav.lock import exclusive
 from tests.flows.test_end_to_end import loop_config
@@ -33,7 +33,7 @@ def night(place: Path, **gates: float) -> State[Any]:
 
 def test_nights(place: Path) -> None:
     """In the order in which they come: each builds on what the one before has left."""
-    places = NightlyRun(place / "nightly")
+    places = NightlyDirectory(place / "nightly")
     refused = night(place, min_new_expressions=1000)
     assert (refused.type.value, refused.name) == ("COMPLETED", "Refused")
     assert "new expressions since the last promotion, 1000 are needed" in str(refused.message)

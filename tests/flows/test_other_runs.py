@@ -43,7 +43,7 @@ def test_a_run_is_not_touched_by_another_source(
         assert "the first is vos_000001" in refused.err
     else:
         refused = command("import", built / "exports/Ref-SAV.json", other, built)
-        assert "is the run of a build" in refused.err
+        assert "belongs to a build" in refused.err
     assert refused.code == 1
     assert "fix: " in refused.err
     assert content(built) == before
@@ -77,7 +77,7 @@ def test_an_imported_run_is_retried_by_importing_again_and_by_nothing_else(
     for subcommand in (("retry", run), ("build", source, run)):
         refused = command(*subcommand)
         assert refused.code == 1
-        assert "was made of a Ref-SAV.json and has nothing to describe" in refused.err
+        assert "was imported from a Ref-SAV.json, so there is nothing to caption" in refused.err
         assert "fix: run `refsav import` again" in refused.err
     again = command("import", texts, source, run)
     assert "2 objects = 2 expressions + 0 dropped + 0 failed" in again.out
@@ -92,4 +92,4 @@ def test_a_run_of_one_file_is_not_the_run_of_another(
     texts.write_text(texts.read_text() + "\n")
     refused = command("import", texts, source, run)
     assert refused.code == 1
-    assert "was made of another Ref-SAV.json" in refused.err
+    assert "was imported from another Ref-SAV.json" in refused.err

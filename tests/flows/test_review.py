@@ -95,7 +95,7 @@ def test_what_cannot_be_reviewed_is_one_clear_line(
     _, run = built
     monkeypatch.delenv("LABEL_STUDIO_API_KEY", raising=False)
     nothing = command("review", "export", tmp_path / "nothing")
-    assert nothing.code == 1 and "is no run directory" in nothing.err
+    assert nothing.code == 1 and "not a run directory" in nothing.err
     early = command("review", "push", run)
     assert early.code == 1 and "queue.jsonl: cannot be read" in early.err and "refsav review export RUN" in early.err
     assert "send the queue first: refsav review push RUN" in command("review", "pull", run).err

@@ -89,7 +89,7 @@ def test_ten_percent_of_every_fault_lose_no_object_and_a_retry_ends_with_none_fa
         retried = refsav("retry", run.root, home=tmp_path, **environment)
         alone = refsav("build", source, undisturbed.root, *asking(well.address), home=tmp_path, **environment)
     assert (retried.code, alone.code) == (0, 0), retried.err + alone.err
-    assert f"{failed} failed objects are taken up again" in retried.err
+    assert f"retrying {failed} failed objects" in retried.err
     assert counts(retried.out) == counts(alone.out)
     assert counts(retried.out)[3] == 0
     assert not run.problems.exists()
@@ -122,7 +122,7 @@ def test_a_server_that_comes_back_is_waited_for(source: Path, prefect: str, tmp_
         out, err = process.communicate(timeout=300)
     assert process.returncode == 0, err
     assert counts(out)[3] == 0
-    assert re.search(r"^bundle-\d+ waits some 20 s: .*503", err, re.MULTILINE)
+    assert re.search(r"^bundle-\d+ is retried in about 20 s: .*503", err, re.MULTILINE)
     assert "Traceback" not in err
 
 

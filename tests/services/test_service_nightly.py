@@ -7,7 +7,7 @@ import pytest
 
 from refsav.datasets.synthetic.scene import SynthConfig
 from refsav.datasets.synthetic.write_scenes import write_scenes
-from refsav.flows.config.nightly import NightlyConfig, NightlyRun
+from refsav.flows.config.nightly import NightlyConfig, NightlyDirectory
 from refsav.model.training.paths import TrainingDirectory
 from refsav.model.training.step_log import StepFile
 from tests.flows.test_end_to_end import loop_config
@@ -44,7 +44,7 @@ def test_a_night_that_is_cancelled_as_it_trains_is_gone_on_with_by_the_next(tmp_
         assert kept
 
         assert running.ended(running.fire(), 240)["state"]["name"] == "Completed"
-    assert NightlyRun(tmp_path / "nights").read_promoted() is not None
+    assert NightlyDirectory(tmp_path / "nights").read_promoted() is not None
     lines = StepFile.read(metrics)
     assert lines[: len(kept)] == kept, "these steps, with the seconds that they took, were not done again"
     assert max(line["step"] for line in lines) == STEPS

@@ -41,9 +41,10 @@ def build(source: Path, run: Path, config: BuildConfig, *, retry_failed: bool = 
     """Build, and say what came out. Raises RefSavError if that is nothing, or if the build cannot be begun or ended."""
     quiet_prefect()
     from refsav.commands.summary import print_outcome
-    from refsav.flows.build import build_ref_sav, refuse_early
+    from refsav.flows.build import build_ref_sav
+    from refsav.flows.build_checks import check_build
 
-    refuse_early(source.resolve(), run.resolve(), config)
+    check_build(source.resolve(), run.resolve(), config)
     with _prefect():
         statistics = build_ref_sav(source.resolve(), run.resolve(), config, retry_failed=retry_failed)
     again = f"refsav retry {shlex.quote(str(run))}"
@@ -57,9 +58,9 @@ def import_official(annotations: Path, source: Path, run: Path, config: BuildCon
     """Import a Ref-SAV.json, and say what came out. Raises RefSavError if that is nothing, or if it cannot be used."""
     quiet_prefect()
     from refsav.commands.summary import print_outcome
-    from refsav.flows.import_official import import_ref_sav, refuse_early
+    from refsav.flows.import_official import check_import, import_ref_sav
 
-    refuse_early(annotations.resolve(), source.resolve(), run.resolve(), config)
+    check_import(annotations.resolve(), source.resolve(), run.resolve(), config)
     with _prefect():
         statistics = import_ref_sav(annotations.resolve(), source.resolve(), run.resolve(), config)
     print_outcome(out, run, statistics, again="mend them, then import again")
@@ -73,14 +74,14 @@ def end_to_end(source: Path, run: Path, config: "EndToEndConfig") -> None:
     require("train", "torch", "transformers", "sam2", "peft", "matplotlib")
     quiet_prefect()
     from refsav.flows import end_to_end as flows
-    from refsav.flows.build import refuse_early
-    from refsav.flows.config.end_to_end import EndToEndRun
+    from refsav.flows.build_checks import check_build
+    from refsav.flows.config.end_to_end import LoopDirectory
 
-    places = EndToEndRun(run.resolve())
-    refuse_early(source.resolve(), places.dataset, config.build)
+    places = LoopDirectory(run.resolve())
+    check_build(source.resolve(), places.dataset, config.build)
     with _prefect():
         outcome = flows.end_to_end(source.resolve(), places.root, config)
-    shown = EndToEndRun(run)
+    shown = LoopDirectory(run)
     out.print(f"[bold]J&F {outcome.jf:.1f}[/] of {outcome.expressions} held-out expressions")
     out.print(f"  {outcome.jf_untrained:5.1f} before training")
     out.print(f"  {outcome.jf_shuffled:5.1f} asked for each object with the words for another")
@@ -149,7 +150,7 @@ def import_review(run: Path, overrides: Mapping[str, Any], sheet: Path | None) -
     from refsav.datasets.run.run_directory import RunDirectory
     from refsav.flows import review as flows
 
-    flows.refuse_early(run, sheet)
+    flows.check_review_import(run, sheet)
     config = read_review_config(RunDirectory(run), overrides)
     with _prefect():
         given = sheet.resolve() if sheet else None

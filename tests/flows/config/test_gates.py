@@ -46,7 +46,7 @@ def score(jf: float, *, held_out: str = "a", is_whole: bool = True) -> Score:
     ("statistics", "undone", "told"),
     [
         (dataset(599), 0, "99 new expressions since the last promotion, 100 are needed"),
-        (dataset(600, judged_out=201), 0, "the judge dropped 25.1% of the described objects, more than 25.0%"),
+        (dataset(600, judged_out=201), 0, "the judge dropped 25.1% of the captioned objects, more than 25.0%"),
         (dataset(600, failed=1), 0, "1 objects failed, more than 0: see problems.txt"),
         (dataset(600), 2, "2 bundles are not done"),
     ],
@@ -82,10 +82,10 @@ def test_a_loss_may_be_allowed() -> None:
 
 def test_the_first_checkpoint_is_promoted_if_its_benchmark_is_whole() -> None:
     assert reasons_not_to_promote(score(0.0), None, GATES) == []
-    assert reasons_not_to_promote(score(99.0, is_whole=False), None, GATES) == ["the benchmark is not whole"]
+    assert reasons_not_to_promote(score(99.0, is_whole=False), None, GATES) == ["the benchmark is incomplete"]
 
 
 def test_figures_of_different_videos_are_not_compared() -> None:
-    refused = ["the promoted checkpoint was not measured on the same held-out set"]
+    refused = ["the promoted checkpoint was not evaluated on the same held-out set"]
     assert reasons_not_to_promote(score(99.0), score(1.0, held_out="b"), GATES) == refused
     assert reasons_not_to_promote(score(99.0), score(1.0, is_whole=False), GATES) == refused

@@ -11,7 +11,7 @@ from prefect.client.schemas.objects import State
 from prefect.states import Completed
 
 from refsav.errors import RefSavError
-from refsav.flows.reporting.notifications import NOTHING_NEW, announced
+from refsav.flows.reporting.notifications import NOTHING_NEW, notifies
 
 pytestmark = pytest.mark.usefixtures("prefect_server")
 
@@ -39,7 +39,7 @@ def told(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
     server.server_close()
 
 
-@announced
+@notifies
 @flow(name="work")
 def work(outcome: str) -> State[None] | None:
     if outcome == "fails":
@@ -56,7 +56,7 @@ def test_completion_and_failure_are_told_in_one_line_each(told: list[str]) -> No
     assert ": Failed: " in told[1]
 
 
-@announced
+@notifies
 @flow(name="outer")
 def outer() -> None:
     work("is done")
@@ -79,5 +79,5 @@ def test_who_does_not_answer_stops_nothing_and_is_not_named(
     monkeypatch.setenv("REFSAV_NOTIFY_URL", address)
     assert work("is done", return_state=True).is_completed()
     shown = capsys.readouterr()
-    assert ("REFSAV_NOTIFY_URL: the message was not taken" in shown.err) == bool(address)
+    assert ("REFSAV_NOTIFY_URL: the notification could not be posted" in shown.err) == bool(address)
     assert "secret" not in shown.out + shown.err

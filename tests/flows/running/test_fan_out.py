@@ -26,7 +26,7 @@ def run_all(work: Callable[[int], int], items: list[int], at_once: int) -> tuple
 
     @flow
     def whole() -> list[int]:
-        return fan_out(one.submit, items, at_once=at_once, told=lambda: told.update(["told"]))
+        return fan_out(one.submit, items, at_once=at_once, on_progress=lambda: told.update(["told"]))
 
     return whole(), told["told"]
 

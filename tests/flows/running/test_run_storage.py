@@ -10,8 +10,8 @@ from refsav.datasets.run.run_directory import RunDirectory
 from refsav.datasets.synthetic.scene import SynthConfig
 from refsav.datasets.synthetic.write_scenes import write_scenes
 from refsav.flows.config.build import RunnerConfig
-from refsav.flows.running.run_storage import at_hand
-from refsav.flows.running.task_files import of_bundle
+from refsav.flows.running.run_storage import task_directory
+from refsav.flows.running.task_files import bundle_files
 from tests.support.command import Finished
 from tests.support.run_content import content
 
@@ -106,10 +106,10 @@ def test_a_task_far_away_has_the_files_of_its_bundle_and_gives_back_what_it_make
     build: Callable[..., Path], kept: Path
 ) -> None:
     run = build("one")
-    needs = of_bundle("bundle-000001")
-    with at_hand(run, str(kept), needs) as directory:
+    files = bundle_files("bundle-000001")
+    with task_directory(run, str(kept), files) as directory:
         assert directory.root != run
-        assert whole(directory.root).keys() == {name for name in needs.reads if (kept / name).exists()}
+        assert whole(directory.root).keys() == {name for name in files.reads if (kept / name).exists()}
         (directory.failed / "bundle-000001.parquet").unlink()
         (directory.root / "stats.json").write_text("{}")
     assert not (kept / "failed/bundle-000001.parquet").exists()

@@ -27,7 +27,7 @@ def run_all(work: Callable[[int], int], items: list[int]) -> list[int]:
     @flow
     def whole() -> list[int]:
         with tasks_on(RAY):
-            return fan_out(one.submit, items, at_once=RAY.bundles_at_once, told=lambda: None)
+            return fan_out(one.submit, items, at_once=RAY.bundles_at_once, on_progress=lambda: None)
 
     return whole()
 
