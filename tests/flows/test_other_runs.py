@@ -39,7 +39,7 @@ def test_a_run_is_not_touched_by_another_source(
     before = content(built)
     if subcommand == "build":
         refused = command("build", other, built, *SMALL)
-        assert f"begun with the source {tmp_path / 'source'}, and {other} lacks 1 of its 2 videos" in refused.err
+        assert f"started with the source {tmp_path / 'source'}, and {other} lacks 1 of its 2 videos" in refused.err
         assert "the first is vos_000001" in refused.err
     else:
         refused = command("import", built / "exports/Ref-SAV.json", other, built)
