@@ -13,7 +13,6 @@ from refsav.annotators.bundles.plan import extend_plan, read_plan
 from refsav.annotators.bundles.source_changes import reopen_changed
 from refsav.annotators.engines.engine import ServersDownError
 from refsav.annotators.gallery import index as gallery_index
-from refsav.commands.summary import plural
 from refsav.datasets.official import evaluation_export as official_evaluation
 from refsav.datasets.official import export_report as official_report
 from refsav.datasets.official import training_export as official
@@ -42,6 +41,7 @@ from refsav.flows.running.task_files import BUNDLE_OUTPUTS, bundle_files, shard_
 from refsav.flows.running.task_runner import for_each_process
 from refsav.flows.statistics_task import write_statistics
 from refsav.logs import json_lines
+from refsav.plural import plural
 
 RETRY_DELAYS_S: list[float] = [20, 120]
 """Seconds before each retry of a bundle that stopped because its servers were down."""

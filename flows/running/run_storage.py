@@ -7,7 +7,6 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from refsav.commands.summary import plural
 from refsav.datasets.run.lease import FOLDER, Lease, leased
 from refsav.datasets.run.run_directory import RunDirectory
 from refsav.datasets.run.storage import Storage, StorageError
@@ -18,6 +17,7 @@ from refsav.flows.config.build import RunnerConfig
 from refsav.flows.reporting.progress import print_line
 from refsav.flows.running.task_files import TaskFiles
 from refsav.lock import LockedError
+from refsav.plural import plural
 from refsav.stopping import StoppedError, ended_by
 
 UPLOAD_REPLIES_EVERY_S = 5.0
