@@ -14,10 +14,10 @@ from refsav.benchmarks.suites.video_rows import masks_of
 from refsav.datasets.external.coco_segmentation import empty
 from refsav.datasets.image_files import encode_mask_png
 from refsav.datasets.masks import decode
-from refsav.datasets.official.json_stream import JsonObject
 from refsav.datasets.records import Rle
 from refsav.errors import RecordError
 from refsav.files import appearing
+from refsav.json_stream import JsonObject
 
 PREDICTIONS, SUBMISSION = "predictions.json", "submission.zip"
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from itertools import groupby
 from pathlib import Path
 from types import TracebackType
-from typing import Any, TextIO
+from typing import Any
 
 from refsav.annotators.gallery.bundle_pages import ReportConfig
 from refsav.annotators.gallery.chunk import read_chunk
@@ -21,6 +21,7 @@ from refsav.datasets.run.run_directory import RunDirectory
 from refsav.datasets.shards.splits import read_splits
 from refsav.datasets.statistics.run_statistics import read_statistics
 from refsav.files import appearing, write_bytes, write_text
+from refsav.json_stream import JsonArray, JsonLayout
 
 PAGE = Path(__file__).with_name("page")
 SCRIPTS_AND_STYLE = ("data.js", "elements.js", "cards.js", "detail.js", "figures.js", "gallery.js", "gallery.css")
@@ -59,10 +60,11 @@ def write_index(run: RunDirectory, title: str, config: ReportConfig) -> Path:
     splits = {video: one.split for video, one in read_splits(run.splits).items()} if run.splits.is_file() else {}
     tally = _Tally()
     with appearing(run.report / "data" / "index.js") as temporary, temporary.open("w", encoding="ascii") as stream:
-        stream.write('refsav.index({"videos":[\n')
+        stream.write('refsav.index({"videos":')
+        videos = JsonArray(stream, SCRIPT)
         with _SearchText(run.report / "data") as search:
             for number, chunk in enumerate(chunks):
-                _write_videos(stream, chunk, number, splits, tally, search)
+                _write_videos(videos, chunk, number, splits, tally, search)
         summary = {
             "title": title,
             "page": config.page_objects,
@@ -72,7 +74,8 @@ def write_index(run: RunDirectory, title: str, config: ReportConfig) -> Path:
             "unreadable": _unreadable(run),
             "tables": tables_of(read_statistics(run)) if run.stats.is_file() else [],
         }
-        stream.write("],\n" + _dumps(summary)[1:] + ");\n")
+        videos.close()
+        stream.write(",\n" + _dumps(summary)[1:] + ");\n")
     for name in SCRIPTS_AND_STYLE:
         write_bytes(run.report / name, (PAGE / name).read_bytes())
     page = string.Template((PAGE / "index.html").read_text(encoding="utf-8"))
@@ -119,7 +122,7 @@ class _SearchText:
         self._folder = folder
         self._stack = ExitStack()
         self._count = 0
-        self._stream: TextIO | None = None
+        self._texts: JsonArray | None = None
         self.files: list[str] = []
 
     def __enter__(self) -> "_SearchText":
@@ -136,25 +139,27 @@ class _SearchText:
             stale.unlink()
 
     def add(self, text: str) -> None:
-        if self._stream is None or self._count % SEARCH_OBJECTS == 0:
+        if self._texts is None or self._count % SEARCH_OBJECTS == 0:
             self._finish()
             name = f"search-{len(self.files):04d}"
             self.files.append(name)
             temporary = self._stack.enter_context(appearing(self._folder / f"{name}.js"))
-            self._stream = self._stack.enter_context(temporary.open("w", encoding="ascii"))
-            self._stream.write(f'refsav.text("{name}",[\n')
-        self._stream.write(_dumps(text) + ",\n")
+            stream = self._stack.enter_context(temporary.open("w", encoding="ascii"))
+            stream.write(f'refsav.text("{name}",')
+            self._texts = JsonArray(stream, SCRIPT)
+        self._texts.append(text)
         self._count += 1
 
     def _finish(self) -> None:
-        if self._stream is not None:
-            self._stream.write("]);\n")
+        if self._texts is not None:
+            self._texts.close()
+            self._texts.stream.write(");\n")
         self._stack.close()
-        self._stream = None
+        self._texts = None
 
 
 def _write_videos(
-    stream: TextIO, chunk: Path, number: int, splits: Mapping[str, str], tally: _Tally, search: _SearchText
+    index: JsonArray, chunk: Path, number: int, splits: Mapping[str, str], tally: _Tally, search: _SearchText
 ) -> None:
     for video_id, entries in groupby(read_chunk(chunk), key=lambda entry: str(entry["video"])):
         objects = []
@@ -168,7 +173,7 @@ def _write_videos(
             status, source = STATUSES.index(line.status), SOURCES.index(line.source)
             objects.append([source, line.masklet_id, status, why, int(line.pictured), line.lead])
         video = {"id": video_id, "split": splits.get(video_id, ""), "chunk": number, "upright": upright}
-        stream.write(_dumps({**video, "objects": objects}) + ",\n")
+        index.append({**video, "objects": objects})
 
 
 def _unreadable(run: RunDirectory) -> dict[str, object]:
@@ -183,3 +188,7 @@ def _unreadable(run: RunDirectory) -> dict[str, object]:
 
 def _dumps(value: object) -> str:
     return json.dumps(value, allow_nan=False, separators=(",", ":"))
+
+
+SCRIPT = JsonLayout(end=",\n", empty="\n", dumps=_dumps)
+"""A script may have a comma after the last entry, so that every entry is one complete line."""

@@ -8,7 +8,6 @@ from pathlib import Path
 from refsav.datasets.media import GONE
 from refsav.datasets.official.evaluation_frames import frame_names, remove_other_videos, write_frames
 from refsav.datasets.official.export_report import ExportReport
-from refsav.datasets.official.json_stream import JsonObject
 from refsav.datasets.records import Expression, ObjectKey, VideoFile
 from refsav.datasets.review.answer_log import read_decisions
 from refsav.datasets.review.decisions import Decision
@@ -19,6 +18,7 @@ from refsav.datasets.shards.reviewed_texts import ValidationKind, validation_tex
 from refsav.datasets.shards.splits import Assignment
 from refsav.errors import RecordError
 from refsav.files import DiskError, appearing
+from refsav.json_stream import JsonObject
 
 EVALUATION_FOLDER = "ref_sav_eval"
 EXPRESSIONS_FILE = "meta_expressions_valid.json"

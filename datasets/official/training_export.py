@@ -5,13 +5,13 @@ from itertools import groupby
 from pathlib import PurePosixPath
 
 from refsav.datasets.official.export_report import ExportReport
-from refsav.datasets.official.json_stream import JsonObject
 from refsav.datasets.records import Source, VideoFile
 from refsav.datasets.run.parts import ExpressionText, read_texts
 from refsav.datasets.run.run_directory import RunDirectory
 from refsav.datasets.shards.index import SkippedVideo
 from refsav.datasets.shards.splits import Assignment
 from refsav.files import appearing
+from refsav.json_stream import JsonObject
 
 TRAINING_FILE = "Ref-SAV.json"
 LOADER_FRAME_STEP = 4

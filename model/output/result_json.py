@@ -7,13 +7,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
-from typing import TextIO
 
 import numpy as np
 
 from refsav import __version__
 from refsav.datasets.image_files import encode_mask_png
 from refsav.datasets.masks import Mask, encode
+from refsav.json_stream import JsonArray, JsonLayout, JsonObject
 from refsav.model.media.clip import Clip
 
 KEYS = frozenset(("version", "input", "text", "task", "objects"))
@@ -82,19 +82,21 @@ class ObjectMasks:
         self._folder = folder
         folder.mkdir(parents=True)
         self._stream = lines.open("w", encoding="ascii")
+        self._masks = JsonArray(self._stream, JsonLayout("\n    ", ",\n    ", "\n   "))
 
     def add(self, mask: Mask) -> None:
         """Take the mask of the next frame, bool [h, w]. Raises OSError."""
         index, area_px = len(self.areas_px), int(np.count_nonzero(mask))
         (self._folder / f"{index:05d}.png").write_bytes(encode_mask_png(mask))
         rle = encode(mask) if area_px else None
-        line = json.dumps({"size": rle.size, "counts": rle.counts} if rle else None)
-        self._stream.write((",\n    " if index else "    ") + line)
+        self._masks.append({"size": rle.size, "counts": rle.counts} if rle else None)
         self.areas_px.append(area_px)
 
     def close(self) -> None:
-        """Close the file of lines. Raises OSError."""
-        self._stream.close()
+        """End the array of masks and close its file, unless that is done already. Raises OSError."""
+        if not self._stream.closed:
+            self._masks.close()
+            self._stream.close()
 
 
 def write_result(path: Path, shown: Shown, answer: Answer, objects: Sequence[ObjectMasks]) -> None:
@@ -111,22 +113,19 @@ def write_result(path: Path, shown: Shown, answer: Answer, objects: Sequence[Obj
         "rate_hz": None if shown.rate_hz is None else float(shown.rate_hz),
     }
     with path.open("w", encoding="utf-8", errors="backslashreplace") as stream:  # half a character becomes its escape
-        stream.write("{\n")
+        result = JsonObject(stream, JsonLayout("\n  ", ",\n  ", "\n", dumps=_json))
         for key, value in head.items():
-            stream.write(f"  {_json(key)}: {_json(value)},\n")
-        stream.write('  "objects": [')
-        for place, its in enumerate(objects):
-            stream.write(",\n   " if place else "\n   ")
-            _write_object(stream, its)
-        stream.write("\n  ]\n}\n" if objects else "]\n}\n")
-
-
-def _write_object(stream: TextIO, its: ObjectMasks) -> None:
-    areas = ", ".join(map(str, its.areas_px))
-    stream.write(f'{{"phrase": {_json(its.phrase)}, "area_px": [{areas}], "masks": [\n')
-    with its.lines.open(encoding="ascii") as lines:
-        shutil.copyfileobj(lines, stream)
-    stream.write("\n   ]}")
+            result.add(key, value)
+        result.add_key("objects")
+        entries = JsonArray(stream, JsonLayout("\n   ", ",\n   ", "\n  "))
+        for its in objects:
+            entries.append_text(f'{{"phrase": {_json(its.phrase)}, "area_px": {its.areas_px.tolist()}, "masks": ')
+            with its.lines.open(encoding="ascii") as lines:
+                shutil.copyfileobj(lines, stream)
+            stream.write("}")
+        entries.close()
+        result.close()
+        stream.write("\n")
 
 
 def _json(value: object) -> str:
