@@ -5,7 +5,8 @@ import math
 import multiprocessing
 import os
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -39,18 +40,32 @@ ADAPTED = WHOLE.model_copy(
 Job = Callable[[int, Path], None]
 
 
-def in_two_processes(job: Job, folder: Path) -> None:
-    """Run a job twice at the same time, as `accelerate launch` does: it is given its number, and the folder."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    processes = [SPAWN.Process(target=as_one_of_two, args=(rank, port, folder, job)) for rank in range(PROCESSES)]
-    for process in processes:
-        process.start()
-    for process in processes:
-        process.join(timeout=240)
-        process.kill()
-    assert [process.exitcode for process in processes] == [0, 0]
+InTwoProcesses = Callable[[Job, Path], None]
+
+
+@pytest.fixture(scope="module")
+def in_two_processes() -> Iterator[InTwoProcesses]:
+    """Runs a job in two processes at the same time, as `accelerate launch` does, with its rank and a folder.
+
+    The processes serve all tests of this file: most of what a job costs is the import of torch and transformers.
+    """
+    with ProcessPoolExecutor(PROCESSES, mp_context=SPAWN) as pool:
+
+        def run(job: Job, folder: Path) -> None:
+            with socket.socket() as free:
+                free.bind(("127.0.0.1", 0))
+                port = free.getsockname()[1]
+            # Neither ends before the other has met it, so that no process takes both.
+            ranks = [pool.submit(as_one_of_two, rank, port, folder, job) for rank in range(PROCESSES)]
+            try:
+                for rank in ranks:
+                    rank.result(timeout=240)
+            except BaseException:
+                for process in multiprocessing.active_children():  # one that waits for the other would never end
+                    process.kill()
+                raise
+
+        yield run
 
 
 def as_one_of_two(rank: int, port: int, folder: Path, job: Job) -> None:
@@ -89,7 +104,7 @@ def learn_twice(rank: int, folder: Path) -> None:
     torch.save([learn(WHOLE), learn(ADAPTED)], folder / f"{rank}.pt")
 
 
-def test_two_processes_learn_as_one_does(tmp_path: Path) -> None:
+def test_two_processes_learn_as_one_does(in_two_processes: InTwoProcesses, tmp_path: Path) -> None:
     in_two_processes(learn_twice, tmp_path)
     for number, alone in enumerate(map(learn, (WHOLE, ADAPTED))):
         for rank in range(PROCESSES):
@@ -112,7 +127,9 @@ def come_apart(rank: int, folder: Path) -> None:
     (folder / f"{rank}.json").write_text(json.dumps(told))
 
 
-def test_a_loss_that_explodes_on_one_device_ends_all_of_them_with_its_name(tmp_path: Path) -> None:
+def test_a_loss_that_explodes_on_one_device_ends_all_of_them_with_its_name(
+    in_two_processes: InTwoProcesses, tmp_path: Path
+) -> None:
     in_two_processes(come_apart, tmp_path)
     first, second = (json.loads((tmp_path / f"{rank}.json").read_text()) for rank in range(PROCESSES))
     assert first == second
@@ -136,7 +153,9 @@ def train_with_a_bad_picture(rank: int, folder: Path) -> None:
     (folder / f"{rank}.json").write_text(json.dumps(told))
 
 
-def test_what_the_second_process_leaves_out_is_told_and_counted(tmp_path: Path) -> None:
+def test_what_the_second_process_leaves_out_is_told_and_counted(
+    in_two_processes: InTwoProcesses, tmp_path: Path
+) -> None:
     data = open_mixture(TrainConfig.from_toml(write_config(tmp_path, steps=2, batch=2)).data)
     (((place,), *_),) = [list(Plan(data, 2, 1, PROCESSES).places(0, 1, 1))]
     picture = f"{data.order(0)[place.position, 1]}.png"
