@@ -5,6 +5,8 @@ BIN := $(VENV)/bin
 UV_VERSION := 0.13.9
 LABEL_STUDIO_PORT ?= 8080
 PYTEST := $(BIN)/python -m pytest
+# One worker per core, so more threads per worker would only wait for one another; tests/conftest.py orders the files.
+SPREAD := -n auto --dist loadfile --no-loadscope-reorder
 
 .DEFAULT_GOAL := help
 .PHONY: help install model train ui ray demo demo-full up down label-studio test test-services bench lint format vllm-cpu clean
@@ -50,8 +52,8 @@ up: install  ## Start RefSAV as a service: Prefect's server, a worker, the deplo
 down:  ## End what make up has started, and nothing else
 	@$(BIN)/refsav down
 
-test: $(VENV)/.developed  ## Run the tests that need no server beside them
-	$(PYTEST) -m "not services" -n auto --dist loadfile
+test: $(VENV)/.developed  ## Run the tests that need no real server
+	OMP_NUM_THREADS=1 $(PYTEST) -m "not services" $(SPREAD)
 
 test-services: $(VENV)/.developed vllm-cpu .venv-label-studio/.installed  ## Run the tests against real servers and a real browser
 	$(PYTEST) -m services

@@ -1,4 +1,4 @@
-"""What several test folders share: the real data beside the project, and a Prefect server."""
+"""Fixtures that several test folders share, and how the tests are spread over the cores."""
 
 import os
 import shutil
@@ -9,10 +9,29 @@ import pytest
 
 CopyClips = Callable[..., Path]
 
+LONGEST_FIRST = (
+    "model/test_parity.py",
+    "flows/test_build.py",
+    "annotators/attributes/test_truth.py",
+    "flows/test_damage.py",
+    "model/test_notebook.py",
+    "model/training/test_distributed.py",
+    "flows/test_end_to_end.py",
+    "flows/test_review.py",
+    "flows/test_bad_input.py",
+)
+"""Files that take longest. They start first, so that no worker still runs one when the others are out of work."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    root = Path(__file__).parent
+    first = {root / name: place for place, name in enumerate(LONGEST_FIRST)}
+    items.sort(key=lambda item: first.get(item.path, len(first)))
+
 
 @pytest.fixture(scope="session")
 def sav_data() -> Path:
-    """Real videos with masks, in SA-V's layout: $REFSAV_SAV_DATA, or ../shared/data/sav beside the checkout."""
+    """Real videos with masks in SA-V's layout: $REFSAV_SAV_DATA, or ../shared/data/sav next to the checkout."""
     default = Path(__file__).parents[1] / "../shared/data/sav"
     folder = Path(os.environ.get("REFSAV_SAV_DATA", default)).resolve()
     if not folder.is_dir():
@@ -25,7 +44,7 @@ def sav_data() -> Path:
 
 @pytest.fixture(scope="session")
 def copy_clips(sav_data: Path) -> CopyClips:
-    """Copies real videos with their annotations into a folder of the test's own, where they may be changed."""
+    """Copies real videos and their annotations into a folder where the test may change them."""
 
     def copy(folder: Path, *video_ids: str) -> Path:
         folder.mkdir(parents=True, exist_ok=True)
