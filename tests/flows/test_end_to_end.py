@@ -94,5 +94,8 @@ def test_a_dataset_that_was_built_anew_is_not_taken_for_the_same(run: Path) -> N
 
 def test_a_training_that_fails_fails_the_flow_and_names_its_command(run: Path) -> None:
     config = loop_config().training_on(LoopDirectory(run).dataset)
-    with pytest.raises(RefSavError, match=r"the training ended with status 1\n  fix: run it in a terminal to see its error: false .*train"):
+    with pytest.raises(
+        RefSavError,
+        match=r"the training ended with status 1\n  fix: run it in a terminal to see its error: false .*train",
+    ):
         train_sa2va(config, run.parent / "failing", launcher="false")
