@@ -1,6 +1,8 @@
 """Sa2VA: a multimodal LLM says `[SEG]`, SAM-2 draws what it means (paper, section 3.2)."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Literal, Self
 
 import torch
 from PIL import Image as Pillow
@@ -9,6 +11,12 @@ from torch import Tensor
 from refsav.datasets.frames import Image
 from refsav.datasets.masks import Mask
 from refsav.model.assembly import Assembly
+from refsav.model.checkpoints.architecture import Architecture
+from refsav.model.checkpoints.checkpoint import Assets, load_weights, read_sam2, save_weights
+from refsav.model.checkpoints.device_map import Placement, choose_attention, empty
+from refsav.model.checkpoints.key_names import has_two_decoders
+from refsav.model.checkpoints.tokenizer_files import read_tokenizer
+from refsav.model.checkpoints.weights import StoredTensors
 from refsav.model.families.seg_tokens import SegTokens
 from refsav.model.inference_settings import InferenceSettings
 from refsav.model.input_errors import InputError
@@ -25,7 +33,70 @@ Frames = Clip | Sequence[Image | Pillow.Image]
 
 
 class Sa2VA(Assembly):
-    """Sa2VA of any family and size: what it can be asked. `from_pretrained` reads a checkpoint."""
+    """Sa2VA of any family and size. `from_pretrained` reads a checkpoint, `predict` answers a prompt with masks."""
+
+    @classmethod
+    def from_pretrained(
+        cls,
+        directory: str | Path,
+        *,
+        device: str | torch.device | None = None,
+        dtype: torch.dtype | str | None = None,
+        device_map: Mapping[str, str | int] | Literal["auto"] | None = None,
+        attention: str = "sdpa",
+        original_sam2: str | Path | None = None,
+        allow_pickle: bool = False,
+    ) -> Self:
+        """Read a checkpoint: an official Hugging Face directory, whose code is not run, or one that RefSAV wrote.
+
+        Args:
+            directory: Contains config.json, tokenizer files and safetensors.
+            device: "cuda" where there is one, else "cpu".
+            dtype: bfloat16 on a GPU, else float32; "stored" keeps the type of each tensor in the files.
+            device_map: Device of each part of the model, for models that one GPU cannot hold; "auto" lets accelerate
+                spread the model over all GPUs.
+            attention: Implementation for the language model, as transformers names it: "sdpa", or "flash_attention_2"
+                if installed.
+            original_sam2: SAM-2 checkpoint with Meta's names that `consistent` propagation takes its decoder from.
+            allow_pickle: Whether `original_sam2` may be a .pt file; only tensors are read from it.
+
+        Raises:
+            RecordError: If a file is missing, damaged, or does not fit; keys are named.
+        """
+        directory = Path(directory)
+        placement = Placement.of(device, dtype, device_map)
+        architecture = Architecture.read(directory)
+        tokenizer = read_tokenizer(directory)
+        stored = StoredTensors.find(directory)
+        decoder = read_sam2(Path(original_sam2), allow_pickle=allow_pickle) if original_sam2 else None
+        both = has_two_decoders(stored.names)
+        model = empty(lambda: cls(architecture, original_decoder=both or decoder is not None))
+        placement = placement.spread(model)
+        choose_attention(model.mllm, attention)
+        model.equip(tokenizer, Assets.read(directory))  # before the weights, to report errors early
+        load_weights(model, stored, architecture, placement, original_decoder=decoder)
+        model.to_devices(placement)
+        return model
+
+    def save_pretrained(
+        self,
+        directory: str | Path,
+        *,
+        dtype: torch.dtype | None = None,
+        state: Mapping[str, torch.Tensor] | None = None,
+    ) -> None:
+        """Write a directory that this class and the official code read: weights, configuration, tokenizer.
+
+        Args:
+            directory: Made if it is not there.
+            dtype: Type to store weights in; None keeps theirs.
+            state: Weights under our names in place of the model's own.
+
+        Raises:
+            DiskError: If it cannot be written.
+        """
+        self.assets.write(Path(directory))
+        save_weights(state or self.state_dict(), Path(directory), self.architecture, dtype)
 
     def predict(
         self,

@@ -70,7 +70,7 @@ def open_or_create(origin: Path, *, device: str | None, dtype: str | None) -> Sa
 
     tokens = IMAGE_TOKENS // FRAME_COUNT
     config = ModelConfig.from_toml(origin)
-    if config.family != "InternVL":
+    if "shown_pixels" in config.entry.own_sizes:
         cell = 2 * config.vision.patch_px
         config = config.model_copy(update={"shown_pixels": (tokens * cell**2, tokens * cell**2)})
     where = device or ("cuda" if torch.cuda.is_available() else "cpu")

@@ -10,28 +10,17 @@ from typing import Any
 
 from pydantic import Field, model_validator
 from torch import nn
-from transformers import (
-    AutoConfig,
-    InternVLConfig,
-    InternVLForConditionalGeneration,
-    InternVLVisionConfig,
-    Qwen2_5_VLConfig,
-    Qwen2_5_VLForConditionalGeneration,
-    Qwen3VLConfig,
-    Qwen3VLForConditionalGeneration,
-)
 
 from refsav.config import Config
 from refsav.errors import RecordError, RefSavError
-from refsav.model.checkpoints.key_names import Heads, KeyMap
-from refsav.model.families.internvl import InternVL
+from refsav.model.checkpoints.key_names import KeyMap
+from refsav.model.families import registry
+from refsav.model.families.family import Family, Json
 from refsav.model.families.mllm import Mllm, Tokenizer
-from refsav.model.families.qwen import SHOWN_PIXELS, Qwen3VL, Qwen25VL
 from refsav.model.families.seg_tokens import SegDesign
+from refsav.model.families.sizes import SHOWN_PIXELS
 from refsav.model.input_errors import InputError
 from refsav.model.sam.config import Sam2Config
-
-Json = Mapping[str, Any]
 
 OURS = "refsav"
 """Key of config.json under which sizes stand that the official code has fixed."""
@@ -44,15 +33,6 @@ NOT_OF_THE_MLLM = ("architectures", "auto_map", "model_type", "template", "trans
 HOW_TO_ATTEND = ("attn_implementation", "_attn_implementation", "_attn_implementation_autoset")
 """Released files ask for a package that may not be there; what suits the machine is found anyway."""
 
-LANGUAGE_MODELS = {
-    "Qwen2ForCausalLM": "qwen2",
-    "Qwen3ForCausalLM": "qwen3",
-    "LlamaForCausalLM": "llama",
-    "InternLM2ForCausalLM": "llama",  # the same network; its weights are stored in another order
-    "Phi3ForCausalLM": "phi3",
-}
-"""transformers' name for each language model that an InternVL checkpoint may hold."""
-
 CHECKPOINT_FIX = "give a directory of a Sa2VA checkpoint: config.json, tokenizer files and *.safetensors"
 
 
@@ -61,7 +41,8 @@ class FixedSizes(Config):
 
     sam2: Sam2Config = Sam2Config()
     shown_pixels: tuple[int, int] = Field(
-        SHOWN_PIXELS, description="Bounds of a frame's area as a Qwen's vision tower sees it, in pixels."
+        SHOWN_PIXELS,
+        description="Smallest and largest area of a frame in the vision tower, in pixels (Qwen).",
     )
 
     seg_token: SegDesign = Field("single", description="What an answer says where an object of a video is meant.")
@@ -82,7 +63,7 @@ class Architecture:
     """Where it was read, for messages."""
     raw: Json
     family: str
-    """"Qwen2.5-VL", "Qwen3-VL" or "InternVL"."""
+    """Name of its entry in families/registry.py."""
     fixed: FixedSizes
 
     @classmethod
@@ -105,7 +86,7 @@ class Architecture:
         for part in PARTS:
             if not isinstance(raw.get(part, {}), Mapping):
                 raise RecordError(path, part, "is no JSON object", CHECKPOINT_FIX)
-        return cls(path, raw, family_of(path, raw), FixedSizes.from_mapping(raw.get(OURS, {}), f"{path}: {OURS}"))
+        return cls(path, raw, family_of(path, raw).name, FixedSizes.from_mapping(raw.get(OURS, {}), f"{path}: {OURS}"))
 
     @property
     def sam2(self) -> Sam2Config:
@@ -113,9 +94,9 @@ class Architecture:
         return self.fixed.sam2
 
     @property
-    def language_architecture(self) -> str:
-        """Class of an InternVL checkpoint's language model, as its config.json names it."""
-        return str((self.raw["llm_config"].get("architectures") or ["?"])[0])
+    def entry(self) -> Family:
+        """The entry of its family: adapter, configuration layout, key rules, sizes."""
+        return registry.FAMILIES[self.family]
 
     def build_mllm(self) -> nn.Module:
         """The multimodal LLM without trained weights.
@@ -138,52 +119,11 @@ class Architecture:
             raise RecordError(self.path, "", problem, CHECKPOINT_FIX) from error
 
     def _build_mllm(self) -> nn.Module:
-        raw = deepcopy(
-            {key: value for key, value in self.raw.items() if key not in NOT_OF_THE_MLLM}
-        )  # it is written to
-        for part in (raw, raw.get("text_config", {}), raw.get("vision_config", {})):
+        raw = deepcopy({key: value for key, value in self.raw.items() if key not in NOT_OF_THE_MLLM})  # it is changed
+        for part in (raw, *(raw[key] for key in PARTS if key in raw)):
             for key in HOW_TO_ATTEND:
                 part.pop(key, None)
-        model: nn.Module
-        if self.family == Qwen3VL.family:
-            model = Qwen3VLForConditionalGeneration(Qwen3VLConfig(**raw))
-        elif self.family == Qwen25VL.family:
-            model = Qwen2_5_VLForConditionalGeneration(Qwen2_5_VLConfig(**raw))
-        else:
-            model = InternVLForConditionalGeneration(self._internvl())
-        return model
-
-    def _internvl(self) -> InternVLConfig:
-        vision, language = self.raw["vision_config"], deepcopy(self.raw["llm_config"])
-        kind = LANGUAGE_MODELS.get(self.language_architecture)
-        if kind is None:
-            raise RecordError(
-                self.path,
-                "llm_config.architectures",
-                f"the language model {self.language_architecture} is not supported",
-                f"take a checkpoint with one of {', '.join(LANGUAGE_MODELS)}",
-            )
-        for key in ("architectures", "auto_map", "model_type", *HOW_TO_ATTEND):
-            language.pop(key, None)
-        return InternVLConfig(
-            vision_config=InternVLVisionConfig(
-                hidden_size=vision["hidden_size"],
-                num_hidden_layers=vision["num_hidden_layers"],
-                num_attention_heads=vision["num_attention_heads"],
-                attention_bias=vision.get("qkv_bias", False),
-                use_qk_norm=vision.get("qk_normalization", False),
-                intermediate_size=vision["intermediate_size"],
-                hidden_act=vision.get("hidden_act", "gelu"),
-                norm_type=vision.get("norm_type", "rms_norm"),
-                layer_norm_eps=vision.get("layer_norm_eps", 1e-6),
-                initializer_range=vision.get("initializer_range", 0.02),
-                image_size=vision["image_size"],
-                patch_size=vision["patch_size"],
-            ),
-            text_config=AutoConfig.for_model(kind, **language),
-            downsample_ratio=self.raw.get("downsample_ratio", 0.5),
-            tie_word_embeddings=False,
-        )
+        return self.entry.build(self.path, raw)
 
     @staticmethod
     def hidden_size(mllm: nn.Module) -> int:
@@ -199,34 +139,17 @@ class Architecture:
         """
         with self._telling():
             try:
-                return self._adapter(mllm, tokenizer)
+                return self.entry.adapter(mllm, tokenizer, self.raw, self.fixed.shown_pixels)
             except InputError as error:
                 raise RecordError(self.path.parent, "", error.problem, error.fix) from None
 
-    def _adapter(self, mllm: nn.Module, tokenizer: Tokenizer) -> Mllm:
-        if self.family == InternVL.family:
-            template = str(self.raw.get("template", "qwen_chat")).replace("-", "_")
-            return InternVL(mllm, tokenizer, template, int(self.raw.get("max_dynamic_patch", 12)))
-        return (Qwen3VL if self.family == Qwen3VL.family else Qwen25VL)(mllm, tokenizer, self.fixed.shown_pixels)
-
     def key_map(self, *, two_decoders: bool) -> KeyMap:
-        """How weights are named on disk."""
-        if self.family != InternVL.family:
-            return KeyMap.qwen(two_decoders=two_decoders)
-        return KeyMap.internvl(two_decoders=two_decoders, internlm2=self._internlm2_heads())
+        """Return how weights are named on disk."""
+        return KeyMap.sa2va(self.entry.key_rules(self.raw), two_decoders=two_decoders)
 
     def base_key_map(self) -> KeyMap:
-        """How the base model's weights are named, before there is a Sa2VA."""
-        if self.family != InternVL.family:
-            return KeyMap.base_qwen()
-        return KeyMap.base_internvl(internlm2=self._internlm2_heads())
-
-    def _internlm2_heads(self) -> Heads | None:
-        if self.language_architecture != "InternLM2ForCausalLM":
-            return None
-        language = self.raw["llm_config"]
-        queries = int(language["num_attention_heads"])
-        return Heads(queries=queries, keys=int(language.get("num_key_value_heads", queries)))
+        """Return how the base model's weights are named, before there is a Sa2VA."""
+        return KeyMap.base(self.entry.base_key_rules(self.raw))
 
 
 def read_config(directory: Path, fix: str) -> dict[str, Any]:
@@ -248,15 +171,11 @@ def read_config(directory: Path, fix: str) -> dict[str, Any]:
     return raw
 
 
-def family_of(path: Path, raw: Json) -> str:
-    """Tell the family that a config.json is of. Raises RecordError for those that are not supported."""
-    if "llm_config" in raw and "vision_config" in raw:
-        return InternVL.family
-    kinds = {str(raw.get(part, {}).get("model_type", "")) for part in ("vision_config", "text_config")}
-    for adapter, start in ((Qwen3VL, "qwen3_vl"), (Qwen25VL, "qwen2_5_vl")):
-        if any(kind.startswith(start) and "moe" not in kind for kind in kinds):
-            return adapter.family
-    found = ", ".join(str(name) for name in raw.get("architectures") or ["no architecture"])
-    raise RecordError(
-        path, "", f"describes {found}, which is none of the supported families", "take Qwen2.5-VL, Qwen3-VL or InternVL"
-    )
+def family_of(path: Path, raw: Json) -> Family:
+    """Return the family that a config.json is of. Raises RecordError for those that are not supported."""
+    family = registry.family_of(raw)
+    if family is None:
+        found = ", ".join(str(name) for name in raw.get("architectures") or ["no architecture"])
+        problem = f"describes {found}, which is none of the supported families"
+        raise RecordError(path, "", problem, f"take {registry.supported()}")
+    return family

@@ -5,11 +5,11 @@ mask decoder is kept beside the fine-tuned one.
 """
 
 from collections.abc import Collection, Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from torch import Tensor
 
-from refsav.model.checkpoints.key_rules import Fusion, Rule, renamed
+from refsav.model.families.key_rules import Fusion, Rule
 
 _SAM2 = "grounding_encoder.sam2_model."
 _TWO_DECODERS = (f"{_SAM2}sam_mask_decoder_modified.", "original_decoder.")
@@ -26,73 +26,6 @@ _DECODERS = [
     Rule(f"{_SAM2}sam_mask_decoder.{{rest}}", ("original_decoder.{rest}",)),
 ]
 
-_QWEN = [
-    *(
-        Rule(f"model.{there}", (f"mllm.model.{here}",), reading_only=True)  # as transformers before 4.52 named them
-        for there, here in {
-            "visual.{rest}": "visual.{rest}",
-            "model.embed_tokens.{rest}": "language_model.embed_tokens.{rest}",
-            "model.layers.{rest}": "language_model.layers.{rest}",
-            "model.norm.{rest}": "language_model.norm.{rest}",
-        }.items()
-    ),
-    Rule("model.{rest}", ("mllm.{rest}",)),
-]
-
-_VISION = "mllm.model.vision_tower."
-_LANGUAGE = "mllm.model.language_model."
-_LAYER = f"{_LANGUAGE}layers.{{n}}."
-
-_INTERN_VIT = [
-    Rule(
-        "vision_model.encoder.layers.{n}.attn.qkv.{rest}",  # [3 D, D] and [3 D], D the width
-        tuple(f"{_VISION}encoder.layer.{{n}}.attention.{part}_proj.{{rest}}" for part in "qkv"),
-        Fusion(groups=1, shares=(1, 1, 1)),
-    ),
-    *renamed(
-        "vision_model.embeddings.",
-        f"{_VISION}embeddings.",
-        {
-            "class_embedding": "cls_token",  # [1, 1, D]
-            "position_embedding": "position_embeddings",  # [1, 1 + patches, D]
-            "patch_embedding.{rest}": "patch_embeddings.projection.{rest}",  # [D, 3, patch_px, patch_px] and [D]
-        },
-    ),
-    *renamed(
-        "vision_model.encoder.layers.{n}.",
-        f"{_VISION}encoder.layer.{{n}}.",
-        {
-            "attn.proj.{rest}": "attention.projection_layer.{rest}",
-            "attn.q_norm.{rest}": "attention.q_norm.{rest}",
-            "attn.k_norm.{rest}": "attention.k_norm.{rest}",
-            "mlp.{rest}": "mlp.{rest}",
-            "norm1.{rest}": "layernorm_before.{rest}",
-            "norm2.{rest}": "layernorm_after.{rest}",
-            "ls1": "lambda_1",
-            "ls2": "lambda_2",
-        },
-    ),
-    *renamed(
-        "mlp1.",
-        "mllm.model.multi_modal_projector.",
-        {"0.{rest}": "layer_norm.{rest}", "1.{rest}": "linear_1.{rest}", "3.{rest}": "linear_2.{rest}"},
-    ),
-]
-
-_AS_IN_TRANSFORMERS = [
-    Rule("language_model.model.{rest}", (f"{_LANGUAGE}{{rest}}",)),
-    Rule("language_model.lm_head.{rest}", ("mllm.lm_head.{rest}",)),
-]
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Heads:
-    """Attention heads of a language model."""
-
-    queries: int
-    keys: int
-    """Key-value heads; each serves queries // keys query heads that follow one another."""
-
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Difference:
@@ -106,34 +39,20 @@ class Difference:
 
 @dataclass(frozen=True, slots=True)
 class KeyMap:
-    """The names of one kind of checkpoint. Make it with `qwen` or `internvl`."""
+    """The names of one kind of checkpoint. Made with `sa2va`, `base`, `sam2` or `original_decoder`."""
 
     rules: tuple[Rule, ...]
     """The first rule that is about a name holds."""
 
     @classmethod
-    def qwen(cls, *, two_decoders: bool) -> "KeyMap":
-        """For Qwen2.5-VL and Qwen3-VL. `two_decoders` as `has_two_decoders` says of the names at hand."""
-        return cls((*_QWEN, *(_DECODERS if two_decoders else ()), *_SHARED))
+    def sa2va(cls, mllm: Iterable[Rule], *, two_decoders: bool) -> "KeyMap":
+        """For a Sa2VA of the family with these rules. `two_decoders`: what `has_two_decoders` returns for its names."""
+        return cls((*mllm, *(_DECODERS if two_decoders else ()), *_SHARED))
 
     @classmethod
-    def internvl(cls, *, two_decoders: bool, internlm2: Heads | None = None) -> "KeyMap":
-        """For InternVL. `internlm2`: the heads of an InternLM2, which is a Llama here; None for every other language.
-
-        Raises:
-            ValueError: The query heads are not a multiple of the key-value heads.
-        """
-        return cls((*_internvl(internlm2), *(_DECODERS if two_decoders else ()), *_SHARED))
-
-    @classmethod
-    def base_qwen(cls) -> "KeyMap":
-        """For Qwen2.5-VL and Qwen3-VL in their makers' own layouts, old and new."""
-        return cls(tuple(replace(rule, official=rule.official.removeprefix("model.")) for rule in _QWEN))
-
-    @classmethod
-    def base_internvl(cls, *, internlm2: Heads | None = None) -> "KeyMap":
-        """For InternVL in its makers' own layout; `internlm2` as for `internvl`. Raises ValueError likewise."""
-        return cls(tuple(_internvl(internlm2)))
+    def base(cls, mllm: Iterable[Rule]) -> "KeyMap":
+        """For a base multimodal LLM of the family with these rules."""
+        return cls(tuple(mllm))
 
     @classmethod
     def sam2(cls) -> "KeyMap":
@@ -219,35 +138,3 @@ class KeyMap:
 def has_two_decoders(names: Iterable[str]) -> bool:
     """Whether both mask decoders are among a file's names, or our module's: the fine-tuned and SAM-2's original one."""
     return any(name.startswith(_TWO_DECODERS) for name in names)
-
-
-def _internvl(internlm2: Heads | None) -> list[Rule]:
-    return [*_INTERN_VIT, *(_AS_IN_TRANSFORMERS if internlm2 is None else _internlm2(internlm2))]
-
-
-def _internlm2(heads: Heads) -> list[Rule]:
-    """InternLM2 to Llama: the queries of a key-value head, then its key, then its value, then the next such head."""
-    if heads.queries % heads.keys:
-        raise ValueError(f"{heads.queries} query heads cannot share {heads.keys} key-value heads evenly")
-    return [
-        Rule(
-            "language_model.model.layers.{n}.attention.wqkv.{rest}",
-            tuple(f"{_LAYER}self_attn.{part}_proj.{{rest}}" for part in "qkv"),
-            Fusion(groups=heads.keys, shares=(heads.queries // heads.keys, 1, 1)),
-        ),
-        *renamed(
-            "language_model.model.layers.{n}.",
-            _LAYER,
-            {
-                "attention.wo.{rest}": "self_attn.o_proj.{rest}",
-                "feed_forward.w1.{rest}": "mlp.gate_proj.{rest}",
-                "feed_forward.w2.{rest}": "mlp.down_proj.{rest}",
-                "feed_forward.w3.{rest}": "mlp.up_proj.{rest}",
-                "attention_norm.{rest}": "input_layernorm.{rest}",
-                "ffn_norm.{rest}": "post_attention_layernorm.{rest}",
-            },
-        ),
-        Rule("language_model.model.tok_embeddings.{rest}", (f"{_LANGUAGE}embed_tokens.{{rest}}",)),
-        Rule("language_model.model.norm.{rest}", (f"{_LANGUAGE}norm.{{rest}}",)),
-        Rule("language_model.output.{rest}", ("mllm.lm_head.{rest}",)),
-    ]

@@ -49,9 +49,8 @@ def usual_tokenizer(config: ModelConfig) -> Tokenizer:
 
 def parameters_by_part(model: Sa2VA) -> dict[str, int]:
     """Count the parameters of each part that a Sa2VA is made of."""
-    seen = ("mllm.model.visual.", "mllm.model.vision_tower.", "mllm.model.multi_modal_projector.")
     parts = {
-        **dict.fromkeys(seen, "vision tower"),
+        **dict.fromkeys(model.architecture.entry.vision_parts, "vision tower"),
         "mllm.": "language model",
         "text_hidden_fcs.": "[SEG] projection",
         "sam2.": "SAM-2",

@@ -16,15 +16,14 @@ from refsav.model.checkpoints.weights import HeldTensors, StoredTensors
 from refsav.model.creation.config_json import as_sa2va, is_tied
 from refsav.model.creation.create import CONFIG, config_bytes, seeded
 from refsav.model.creation.tokenizers import add_tokens, tokenizer_files
+from refsav.model.families.registry import supported
 from refsav.model.sa2va import Sa2VA
 from refsav.model.sam.config import Sam2Config
-
-EMBEDDING, HEAD = "mllm.model.language_model.embed_tokens.weight", "mllm.lm_head.weight"
 
 KEPT = ("preprocessor_config", "video_preprocessor_config", "generation_config", "chat_template", "LICENSE", "NOTICE")
 """Beginnings of the names of files that belong to a Sa2VA too. The base model's code and card do not."""
 
-FIX = "give the directory of a base model: Qwen2.5-VL, Qwen3-VL, or InternVL in its original layout"
+FIX = f"give the directory of a base model in its makers' layout: {supported()}"
 
 
 def from_base(
@@ -65,19 +64,20 @@ def from_base(
     stored, segmenter = StoredTensors.find(mllm), read_sam2(Path(sam2), allow_pickle=allow_pickle)
     model = empty(lambda: Sa2VA(architecture, original_decoder=keep_original_decoder))
 
+    embedding, head = architecture.entry.embedding, architecture.entry.head
     rows = _rows(known, len(tokenizer))
-    tied = is_tied(base) and architecture.base_key_map().official_key(HEAD) not in stored.names
+    tied = is_tied(base) and architecture.base_key_map().official_key(head) not in stored.names
     language = Filling(
         tensors=stored,
         keys=architecture.base_key_map(),
-        places={name: shape for name, shape in _below(model, "mllm.").items() if not (tied and name == HEAD)},
-        fitted={EMBEDDING: rows, HEAD: rows},
+        places={name: shape for name, shape in _below(model, "mllm.").items() if not (tied and name == head)},
+        fitted={embedding: rows, head: rows},
         mismatch=f"its weights are not those of a {architecture.family} as its config.json describes it",
         fix="take config.json and weights of the same model",
     )
     fill(model, [language, *_sam2_fillings(model, segmenter)], placement)
     if tied:
-        place(model, HEAD, model.get_parameter(EMBEDDING).detach().clone(), placement)
+        place(model, head, model.get_parameter(embedding).detach().clone(), placement)
     _draw_projection(model, seed, placement)
     model.to_devices(placement)
     kept = {name: content for name, content in Assets.read(mllm).content.items() if name.startswith(KEPT)}

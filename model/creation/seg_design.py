@@ -40,7 +40,7 @@ def adopt(model: Sa2VA, design: SegDesign, frames: int) -> None:
         _grow(model, [tokenizer.convert_tokens_to_ids(token) or 0 for token in new])
     raw = json.loads(json.dumps(model.architecture.raw))
     raw[OURS] = {**raw.get(OURS, {}), "seg_token": design}
-    part = "llm_config" if "llm_config" in raw else "text_config"
+    part = model.architecture.entry.language_key
     raw[part]["vocab_size"] = model.adapter.language_model.get_input_embeddings().num_embeddings
     content = {**model.assets.content, CONFIG: config_bytes(raw), **tokenizer_files(tokenizer)}
     fixed = model.architecture.fixed.model_copy(update={"seg_token": design})

@@ -13,14 +13,12 @@ from refsav.datasets.frames import Image
 from refsav.datasets.masks import Mask
 from refsav.model.families.bicubic import resize
 from refsav.model.families.mllm import IMAGE_MARK, Layout, Mllm, Shown, Sight, Tokenizer, with_one_image
+from refsav.model.families.sizes import SHOWN_PIXELS
 from refsav.model.input_errors import InputError
 
 FIRST_FACTOR = 28
 FIRST_PIXELS = (4 * 28 * 28, 16384 * 28 * 28)
 """qwen-vl-utils, through which the released code passes every image, rounds sides to 28 also where patches are 16."""
-
-SHOWN_PIXELS = (512 * 28 * 28, 2048 * 28 * 28)
-"""Bounds of a frame's area as the model sees it, in the released inference code. Small checkpoints have their own."""
 
 MOST_ELONGATED = 200
 

@@ -6,18 +6,11 @@ from typing import Any
 from torch import Tensor, nn
 
 from refsav.model.creation.create import seeded
+from refsav.model.families.family import Family
 from refsav.model.sa2va import Sa2VA
 from refsav.model.training_config import LearnsConfig, LoraConfig
 
 PART_OF: Mapping[str, str] = {
-    "mllm.model.visual.merger.": "vision_projection",
-    "mllm.model.visual.deepstack_merger_list.": "vision_projection",
-    "mllm.model.multi_modal_projector.": "vision_projection",
-    "mllm.model.visual.": "vision_tower",
-    "mllm.model.vision_tower.": "vision_tower",
-    "mllm.model.language_model.embed_tokens.": "embeddings",
-    "mllm.lm_head.": "embeddings",
-    "mllm.": "language_model",
     "text_hidden_fcs.": "seg_projection",
     "sam2.image_encoder.": "image_encoder",
     "sam2.sam_prompt_encoder.": "prompt_encoder",
@@ -26,8 +19,8 @@ PART_OF: Mapping[str, str] = {
     "sam2.sam_mask_decoder.pred_obj_score_head.": "",
     "sam2.sam_mask_decoder.": "mask_decoder",
 }
-"""Part of a weight by the beginning of its name, the first that fits. No loss reaches the others: SAM-2's memory, its
-guesses how good a mask is and whether an object can be seen."""
+"""Part of a weight outside of the multimodal LLM by the beginning of its name, the first that fits. The family's entry
+has the parts inside. No loss reaches the others: SAM-2's memory, its predicted mask quality and object score."""
 
 NEVER_USED = ("sam2.sam_prompt_encoder.point_embeddings.", "sam2.sam_prompt_encoder.mask_downscaling.")
 """Prompts of other kinds than a language embedding: beginnings of names."""
@@ -39,8 +32,10 @@ ADAPTER = "default"
 BASE, FIRST, SECOND = ".base_layer.weight", f".lora_A.{ADAPTER}.weight", f".lora_B.{ADAPTER}.weight"
 
 
-def part_of(name: str) -> str:
-    """Name the part that a weight belongs to, empty if it never learns."""
+def part_of(name: str, family: Family) -> str:
+    """Return the part that a weight belongs to, empty if it never learns."""
+    if name.startswith("mllm."):
+        return family.part_of(name)
     if name.startswith(NEVER_USED):
         return ""
     return next((part for start, part in PART_OF.items() if name.startswith(start)), "")
@@ -55,9 +50,9 @@ def choose_what_learns(model: Sa2VA, learns: LearnsConfig, lora: LoraConfig, see
     if learns.language_model == "lora":
         with seeded(seed, model.adapter.device):
             _add_adapters(model.adapter.language_model, lora)
-    how = learns.model_dump()
+    how, family = learns.model_dump(), model.architecture.entry
     for name, weight in model.named_parameters():  # peft freezes all that it finds beside adapters, embeddings too
-        weight.requires_grad_(name.endswith((FIRST, SECOND)) or how.get(part_of(name)) == "full")
+        weight.requires_grad_(name.endswith((FIRST, SECOND)) or how.get(part_of(name, family)) == "full")
         if weight.requires_grad:
             weight.data = weight.data.float()
 

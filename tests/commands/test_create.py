@@ -97,7 +97,7 @@ def test_a_checkpoint_is_overwritten_only_by_force_and_then_as_a_whole(create: C
     ("content", "problem"),
     [
         ("family = 'Qwen3-VL'\n", "language: Field required"),
-        ("family = 'LLaVA'\n", "family: Input should be 'Qwen3-VL', 'Qwen2.5-VL' or 'InternVL' (is 'LLaVA')"),
+        ("family = 'LLaVA'\n", "'LLaVA' is not a supported family: take Qwen2.5-VL, Qwen3-VL or InternVL"),
         (POCKET.read_text() + "\n[tokenizer]\n", "tokenizer: there is no such key; did you mean tokenizer_size?"),
         (POCKET.read_text().replace("layers = 2", "layer = 2", 1), "language.layer: there is no such key"),
         ("[language\n", "is not TOML"),

@@ -22,7 +22,9 @@ from transformers import (
     Qwen3VLForConditionalGeneration,
 )
 
-from refsav.model.checkpoints.key_names import Difference, Heads, KeyMap, has_two_decoders
+from refsav.model.checkpoints.key_names import Difference, KeyMap, has_two_decoders
+from refsav.model.families.internvl_keys import Heads, internvl_rules
+from refsav.model.families.qwen_family import RULES as QWEN_RULES
 
 SAM2 = "grounding_encoder.sam2_model."
 Shapes = dict[str, tuple[int, ...]]
@@ -93,10 +95,13 @@ def test_names_and_shapes_are_the_official_ones(family: str, parity_data: Path, 
     manifest = json.loads((parity_data / family / "manifest.json").read_text())
     official = {key: tuple(shape) for key, (shape, _) in manifest.items()}
     if family == "internvl":
-        keys, mllm = KeyMap.internvl(two_decoders=False), internvl(config["llm_config"], config["vision_config"])
+        keys, mllm = (
+            KeyMap.sa2va(internvl_rules(), two_decoders=False),
+            internvl(config["llm_config"], config["vision_config"]),
+        )
         width = config["llm_config"]["hidden_size"]
     else:
-        keys, mllm = KeyMap.qwen(two_decoders=False), qwen3vl(config)
+        keys, mllm = KeyMap.sa2va(QWEN_RULES, two_decoders=False), qwen3vl(config)
         width = config["text_config"]["hidden_size"]
     ours = {**mllm, **sam2_shapes, **hidden_fcs(width)}
     assert not has_two_decoders(official)
@@ -108,7 +113,7 @@ def test_names_and_shapes_are_the_official_ones(family: str, parity_data: Path, 
 def test_both_decoders_of_a_file_find_their_places(sam2_shapes: Shapes) -> None:
     decoder = {k.removeprefix("sam2.sam_mask_decoder."): v for k, v in sam2_shapes.items() if "sam_mask_decoder" in k}
     ours = {**sam2_shapes, **{f"original_decoder.{name}": shape for name, shape in decoder.items()}}
-    keys = KeyMap.qwen(two_decoders=has_two_decoders(ours))
+    keys = KeyMap.sa2va(QWEN_RULES, two_decoders=has_two_decoders(ours))
     official = outward_shapes(keys, ours)
     assert {key for key in official if "_modified." in key} == {
         f"{SAM2}sam_mask_decoder_modified.{name}" for name in decoder
@@ -118,7 +123,7 @@ def test_both_decoders_of_a_file_find_their_places(sam2_shapes: Shapes) -> None:
     token = f"{SAM2}sam_mask_decoder.iou_token.weight"
     assert keys.our_names(token) == ("original_decoder.iou_token.weight",)
     assert keys.our_names(token.replace("decoder.", "decoder_modified.")) == ("sam2.sam_mask_decoder.iou_token.weight",)
-    assert KeyMap.qwen(two_decoders=False).our_names(token) == ("sam2.sam_mask_decoder.iou_token.weight",)
+    assert KeyMap.sa2va(QWEN_RULES, two_decoders=False).our_names(token) == ("sam2.sam_mask_decoder.iou_token.weight",)
 
 
 def below(prefix: str, *names: str, ends: tuple[str, ...] = ("weight",)) -> set[str]:
@@ -147,7 +152,7 @@ QWEN2_LAYER = [f"self_attn.{part}_proj" for part in "qkvo"] + [f"mlp.{part}_proj
 def test_internlm2_and_the_large_vision_tower_have_their_own_names() -> None:
     large = {**VISION, "qkv_bias": False, "qk_normalization": True, "norm_type": "rms_norm"}
     ours = internvl({**TEXT, "model_type": "llama"}, large)
-    keys = KeyMap.internvl(two_decoders=False, internlm2=Heads(queries=4, keys=2))
+    keys = KeyMap.sa2va(internvl_rules(Heads(queries=4, keys=2)), two_decoders=False)
     official = outward_shapes(keys, ours)
     assert set(official) == (
         INTERN_VIT_6B
@@ -169,7 +174,7 @@ def test_internlm2_and_the_large_vision_tower_have_their_own_names() -> None:
 )
 def test_other_languages_keep_the_names_of_transformers(model_type: str, layer: set[str]) -> None:
     ours = internvl({**TEXT, "model_type": model_type}, VISION)
-    keys = KeyMap.internvl(two_decoders=False)
+    keys = KeyMap.sa2va(internvl_rules(), two_decoders=False)
     official = outward_shapes(keys, ours)
     assert set(official) == (
         INTERN_VIT_300M
@@ -194,7 +199,7 @@ def test_qwen2_5_vl_is_read_in_both_layouts_and_written_in_the_new(vision: str, 
         ours = shapes(Qwen2_5_VLForConditionalGeneration(config), "mllm.")
     language = text or "model.model.language_model."
     found = {vision + name for name in VISION_2_5} | {language + name for name in TEXT_2_5} | {"model.lm_head.weight"}
-    keys = KeyMap.qwen(two_decoders=False)
+    keys = KeyMap.sa2va(QWEN_RULES, two_decoders=False)
     assert keys.compare(found, ours) == Difference(missing=(), unexpected=())
     assert {name for key in found for name in keys.our_names(key)} == set(ours)
     assert set(keys.official_keys(ours)) == {
@@ -207,7 +212,7 @@ def test_qwen2_5_vl_is_read_in_both_layouts_and_written_in_the_new(vision: str, 
 def test_what_is_unknown_or_absent_is_told_under_its_official_name() -> None:
     tower = "mllm.model.vision_tower.encoder.layer.0."
     ours = [f"{tower}attention.{part}_proj.weight" for part in "qkv"] + [f"{tower}lambda_1", "original_decoder.w"]
-    keys = KeyMap.internvl(two_decoders=False)
+    keys = KeyMap.sa2va(internvl_rules(), two_decoders=False)
     qkv = "vision_model.encoder.layers.0.attn.qkv.weight"
     strange = ["vision_model.encoder.layers.0.ls3", "optimizer.step", qkv.replace(".0.", ".7."), "model.norm.weight"]
     assert keys.compare([qkv, *strange], ours) == Difference(
@@ -218,7 +223,7 @@ def test_what_is_unknown_or_absent_is_told_under_its_official_name() -> None:
 
 
 def test_a_place_is_not_given_twice() -> None:
-    keys = KeyMap.qwen(two_decoders=False)
+    keys = KeyMap.sa2va(QWEN_RULES, two_decoders=False)
     found = ["model.model.norm.weight", "model.model.language_model.norm.weight"]
     ours = ["mllm.model.language_model.norm.weight"]
     assert keys.compare(found, ours) == Difference(missing=(), unexpected=(found[1],))

@@ -11,7 +11,7 @@ from safetensors.torch import load_file, save_file
 
 from refsav.errors import RecordError
 from refsav.model.checkpoints.key_names import has_two_decoders
-from refsav.model.creation.from_base_models import EMBEDDING, HEAD, from_base
+from refsav.model.creation.from_base_models import from_base
 from refsav.model.families.mllm import SPECIAL_TOKENS
 from refsav.model.sa2va import Sa2VA
 from tests.support.models.base_model import PADDED_ROWS, SAM2, rewrite_config, write_base, write_sam2
@@ -58,7 +58,8 @@ def test_every_weight_of_both_finds_its_place(which: str, tmp_path: Path) -> Non
     model = from_base(tmp_path / "base", tmp_path / "sam2.safetensors", sam2_config=SAM2)
     assert model.architecture.family == which.split()[0]
     found = model.state_dict()
-    for name in (EMBEDDING, HEAD):
+    family = model.architecture.entry
+    for name in (family.embedding, family.head):
         table, old = found.pop(name), expected.pop(name)
         assert len(old) == PADDED_ROWS and table.shape == (TOKENS + len(SPECIAL_TOKENS), old.shape[1])
         assert torch.equal(table[:TOKENS], old[:TOKENS])

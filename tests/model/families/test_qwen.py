@@ -9,7 +9,8 @@ import torch
 from refsav.datasets.frames import Image
 from refsav.model.creation.create import create, usual_tokenizer
 from refsav.model.creation.model_sizes import ModelConfig
-from refsav.model.families.qwen import SHOWN_PIXELS, _first_resize
+from refsav.model.families.qwen import _first_resize
+from refsav.model.families.sizes import SHOWN_PIXELS
 from refsav.model.sa2va import Sa2VA
 
 PROMPTS = ("Please segment the red object.", "What is it, and where?", "Please segment the large blue ring.")

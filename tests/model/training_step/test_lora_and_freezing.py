@@ -16,7 +16,7 @@ def parts_that_learn(model: Sa2VA, learns: LearnsConfig) -> dict[str, set[bool]]
     found: dict[str, set[bool]] = {}
     for name, weight in model.named_parameters():
         if weight.requires_grad:
-            found.setdefault(part_of(name), set()).add("lora_" in name)
+            found.setdefault(part_of(name, model.architecture.entry), set()).add("lora_" in name)
     return found
 
 

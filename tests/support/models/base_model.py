@@ -10,11 +10,12 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from refsav.model.checkpoints.architecture import Architecture
-from refsav.model.checkpoints.key_names import Heads, KeyMap
+from refsav.model.checkpoints.key_names import KeyMap
 from refsav.model.creation.config_json import official_config, template_of
 from refsav.model.creation.create import seeded
 from refsav.model.creation.model_sizes import ModelConfig
 from refsav.model.creation.tokenizers import tokenizer_files, train_tokenizer, usual_texts
+from refsav.model.families.internvl_keys import Heads, internvl_rules
 from refsav.model.sam.config import Sam2Config
 from refsav.model.sam.grounding import Sam2
 
@@ -57,7 +58,7 @@ def write_base(folder: Path, name: str, *, tied: bool = False, old: bool = False
 
 def _write_internvl(folder: Path, raw: Mapping[str, Any], model: nn.Module, kind: str) -> None:
     state = {f"mllm.{name}": tensor for name, tensor in model.state_dict().items()}
-    keys = KeyMap.base_internvl(internlm2=Heads(queries=4, keys=2) if kind == "internlm2" else None)
+    keys = KeyMap.base(internvl_rules(Heads(queries=4, keys=2) if kind == "internlm2" else None))
     save_file({key: tensor.contiguous().clone() for key, tensor in keys.outward(state)}, folder / "model.safetensors")
     theirs = {"architectures": ["InternVLChatModel"], "auto_map": {}, "model_type": "internvl_chat"}
     language = {**raw["llm_config"], "attn_implementation": "flash_attention_2", "torch_dtype": "bfloat16"}

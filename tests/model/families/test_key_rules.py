@@ -12,7 +12,8 @@ from transformers import InternVLVisionConfig, LlamaConfig
 from transformers.models.internvl.modeling_internvl import InternVLVisionLayer
 from transformers.models.llama.modeling_llama import LlamaDecoderLayer
 
-from refsav.model.checkpoints.key_names import Difference, Heads, KeyMap
+from refsav.model.checkpoints.key_names import Difference, KeyMap
+from refsav.model.families.internvl_keys import Heads, internvl_rules
 
 SAM2 = "grounding_encoder.sam2_model."
 VISION_TOWER = "mllm.model.vision_tower.encoder.layer.0."
@@ -20,13 +21,13 @@ VISION_TOWER = "mllm.model.vision_tower.encoder.layer.0."
 
 @pytest.mark.parametrize("shape", [(), (8,), (10, 3)])
 def test_rows_that_do_not_divide_are_refused(shape: tuple[int, ...]) -> None:
-    keys = KeyMap.internvl(two_decoders=False)
+    keys = KeyMap.sa2va(internvl_rules(), two_decoders=False)
     with pytest.raises(ValueError, match="does not divide into 3 equal blocks"):
         keys.inward("vision_model.encoder.layers.0.attn.qkv.weight", torch.zeros(shape))
 
 
 def test_what_cannot_be_written_is_refused() -> None:
-    keys = KeyMap.internvl(two_decoders=False)
+    keys = KeyMap.sa2va(internvl_rules(), two_decoders=False)
     with pytest.raises(ValueError, match=r"original_decoder.w has no name"):
         list(keys.outward({"original_decoder.w": torch.zeros(1)}))
     query, key, value = (f"{VISION_TOWER}attention.{part}_proj.bias" for part in "qkv")
@@ -38,11 +39,11 @@ def test_what_cannot_be_written_is_refused() -> None:
 
 def test_heads_that_do_not_divide_are_refused() -> None:
     with pytest.raises(ValueError, match="5 query heads cannot share 2"):
-        KeyMap.internvl(two_decoders=False, internlm2=Heads(queries=5, keys=2))
+        KeyMap.sa2va(internvl_rules(Heads(queries=5, keys=2)), two_decoders=False)
 
 
 def test_nothing_is_copied_where_a_view_does() -> None:
-    keys = KeyMap.internvl(two_decoders=False)
+    keys = KeyMap.sa2va(internvl_rules(), two_decoders=False)
     fused = torch.arange(24.0).view(6, 4)
     parts = keys.inward("vision_model.encoder.layers.0.attn.qkv.weight", fused)
     assert [name for name, _ in parts] == [f"{VISION_TOWER}attention.{part}_proj.weight" for part in "qkv"]
@@ -68,7 +69,7 @@ def test_tensors_are_taken_when_their_turn_comes() -> None:
     names = [f"{VISION_TOWER}lambda_1", *parts, f"{VISION_TOWER}lambda_2"]
     state = Counted({name: torch.zeros(2) for name in names})
     taken = []
-    for _ in KeyMap.internvl(two_decoders=False).outward(state):
+    for _ in KeyMap.sa2va(internvl_rules(), two_decoders=False).outward(state):
         taken.append(state.taken)
     assert taken == [1, 4, 5]
 
@@ -97,7 +98,7 @@ def checkpoints(draw: st.DrawFn) -> tuple[KeyMap, dict[str, Tensor]]:
     heads = Heads(queries=shared * kv_heads, keys=kv_heads)
     sizes = [math.prod(shape) for shape in named.values()]
     numbers = torch.arange(sum(sizes)).split(sizes)
-    keys = KeyMap.internvl(two_decoders=two_decoders, internlm2=heads if fused else None)
+    keys = KeyMap.sa2va(internvl_rules(heads if fused else None), two_decoders=two_decoders)
     return keys, {key: part.view(shape) for (key, shape), part in zip(named.items(), numbers, strict=True)}
 
 
@@ -161,7 +162,7 @@ def test_an_internlm2_layer_computes_the_same_as_a_llama_layer(heads: Heads) -> 
     weights = {name: numbers.normal(size=size) for name, size in sizes.items()}
     x = numbers.normal(size=(tokens, width))
 
-    keys = KeyMap.internvl(two_decoders=False, internlm2=heads)
+    keys = KeyMap.sa2va(internvl_rules(heads), two_decoders=False)
     layer = "language_model.model.layers.0."
     pairs = [p for name, w in weights.items() for p in keys.inward(f"{layer}{name}.weight", torch.from_numpy(w))]
     config = LlamaConfig(
@@ -231,7 +232,7 @@ def test_a_layer_of_the_vision_tower_computes_what_the_official_weights_mean(lar
     state = {name: torch.from_numpy(numbers.normal(size=t.shape)) for name, t in tower.state_dict().items()}
     tower.load_state_dict(state)
     ours = {f"{VISION_TOWER}{name}": tensor for name, tensor in state.items()}
-    official = KeyMap.internvl(two_decoders=False).outward(ours)
+    official = KeyMap.sa2va(internvl_rules(), two_decoders=False).outward(ours)
     weights = {key.removeprefix("vision_model.encoder.layers.0."): tensor.numpy() for key, tensor in official}
     x = numbers.normal(size=(5, 8))
     with torch.no_grad():
