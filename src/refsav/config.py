@@ -74,9 +74,9 @@ def _read_toml(path: Path) -> dict[str, Any]:
     try:
         return tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
-        raise ConfigError(f"{path}: cannot be read: {error.strerror}\n  fix: give the path of a TOML file") from None
+        raise ConfigError(f"cannot be read: {error.strerror}", fix="give the path of a TOML file", path=path) from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path}: is not TOML: {error}\n  fix: correct the file") from None
+        raise ConfigError(f"is not TOML: {error}", fix="correct the file", path=path) from None
 
 
 def _dotted(table: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
@@ -105,7 +105,7 @@ def tables_of(annotation: Any) -> Iterator[type[BaseModel]]:  # noqa: ANN401 - a
         yield from tables_of(inner)
 
 
-def _inner_model(annotation: Any) -> type[BaseModel] | None:  # noqa: ANN401 - likewise
+def _inner_model(annotation: Any) -> type[BaseModel] | None:  # noqa: ANN401 - an annotation can be anything
     if isinstance(annotation, type) and not isinstance(annotation, types.GenericAlias):
         return annotation if issubclass(annotation, BaseModel) else None
     return None

@@ -13,11 +13,11 @@ def require(extra: str, *packages: str) -> None:
     """Make sure that packages of an extra are installed, without importing them.
 
     Raises:
-        MissingExtraError: If one is missing; it says what to install.
+        MissingExtraError: If one is missing; the message names what to install.
     """
     missing = [package for package in packages if find_spec(package) is None]
     if missing:
         raise MissingExtraError(
-            f"{', '.join(missing)}: not installed; this command needs the extra {extra!r}\n"
-            f"  fix: pip install 'refsav[{extra}]', or in a clone: pip install -e '.[{extra}]'"
+            f"{', '.join(missing)}: not installed; this command needs the extra {extra!r}",
+            fix=f"pip install 'refsav[{extra}]', or in a clone: pip install -e '.[{extra}]'",
         )

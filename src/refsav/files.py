@@ -27,14 +27,13 @@ class DiskError(RefSavError):
             fix = "choose another place: a part of this path is no folder, or cannot be made"
         else:
             fix = "free space or choose another place"
-        super().__init__(
-            f"{path}: cannot be written: {reason}\n  fix: {fix}, then run the same command again; finished work is kept"
-        )
+        fix += ", then run the same command again; finished work is kept"
+        super().__init__(f"cannot be written: {reason}", fix=fix, path=path)
 
 
 @contextmanager
 def appearing(path: Path, *, durable: bool = True) -> Iterator[Path]:
-    """Give a temporary path beside `path`; on leaving without an error it is renamed to `path`.
+    """Give a temporary path next to `path`; on leaving without an error it is renamed to `path`.
 
     A reader sees the old file or the new one, never half of one, wherever the process is killed.
 
@@ -69,7 +68,7 @@ def appearing(path: Path, *, durable: bool = True) -> Iterator[Path]:
 
 @contextmanager
 def appearing_folder(path: Path) -> Iterator[Path]:
-    """Give a temporary folder beside `path`; on leaving without an error it is renamed to `path`, which must be new.
+    """Give a temporary folder next to `path`; on leaving without an error it is renamed to `path`, which must be new.
 
     A reader sees all of its files or none, wherever the process is killed, and after a power cut.
 

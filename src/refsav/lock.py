@@ -59,7 +59,7 @@ def exclusive(folder: Path, what: str = "run") -> Iterator[None]:
             stream.seek(0)
             holder = stream.read().strip() or "another process"
             fix = "wait until it has ended, or name another folder"
-            raise LockedError(f"{folder}: {holder} is working on this {what}\n  fix: {fix}")
+            raise LockedError(f"{holder} is working on this {what}", fix=fix, path=folder)
         stream.truncate(0)
         stream.write(f"process {os.getpid()} on {os.uname().nodename}\n")
         stream.flush()

@@ -23,14 +23,14 @@ INTERRUPTED = 130
 Result = TypeVar("Result")
 
 _ENDED: ContextVar[tuple[threading.Event, ...]] = ContextVar("ended", default=())
-"""Any of them ends the work. They belong to a context, not to the process: what is begun later is not ended by them."""
+"""Any of them ends the work. They belong to a context, not to the process: they do not end later work."""
 
 
 class StoppedError(RefSavError):
     """Work was ended before it was done; what is on disk is whole."""
 
     def __init__(self) -> None:
-        super().__init__("stopped before it was done\n  fix: run the same command again, it goes on from here")
+        super().__init__("stopped before it was done", fix="run the same command again to resume")
 
 
 class LateError(RefSavError):

@@ -49,7 +49,7 @@ def run(tmp_path: Path) -> Path:
         ("--views.frame", "--views.frames"),
         ("--vlm.adresses", "--vlm.addresses"),
         ("--confg", "--config"),
-        ("--runner.bundles", "--runner.bundles_at_once"),
+        ("--runner.bundles_at_onc", "--runner.bundles-at-once"),
     ],
 )
 def test_a_wrong_option_stops_before_any_work_and_names_the_nearest(
@@ -58,7 +58,7 @@ def test_a_wrong_option_stops_before_any_work_and_names_the_nearest(
     refused = command("build", source, run, option, "3")
     assert refused.code == 2
     said = re.sub(r"[│\s]+", " ", refused.err)
-    assert f"No such option: {option}" in said
+    assert f"Unknown option: {option}" in said
     assert nearest in said
     assert not run.exists()
 

@@ -91,7 +91,7 @@ def test_a_source_of_which_nothing_can_be_read_fails_the_command(
     assert failed.code == 1
     assert "2 objects = 0 expressions + 0 dropped + 2 failed" in failed.out
     assert "vos_000002_manual.json:line 1 column 2: is not whole JSON" in failed.out
-    assert f"error: {source}: no object could be described\n  fix: see the problems above" in failed.err
+    assert f"error: {source}: no object could be captioned\n  fix: see the problems above" in failed.err
     assert len(read_problems(RunDirectory(run))) == 2
 
     still = command("retry", run)

@@ -146,7 +146,7 @@ def test_ctrl_c_stops_with_one_line_and_the_next_build_goes_on(source: Path, pre
         os.killpg(process.pid, signal.SIGINT)
         _, err = process.communicate(timeout=60)
         assert process.returncode == 130
-        assert "stopped; the same command goes on from here" in err
+        assert "stopped; run the same command again to resume" in err
         assert "Traceback" not in err
         server.options = replace(server.options, latency_s=0.0)
         resumed = refsav("build", source, run.root, *asking(server.address), home=tmp_path, PREFECT_API_URL=prefect)

@@ -49,7 +49,7 @@ def test_ctrl_c_asks_nothing_more_and_the_same_command_goes_on(copy_clips: CopyC
         asked = server.seen.total()
         assert process.returncode == 130
         assert "stopping; Ctrl-C again stops at once" in said
-        assert "stopped; the same command goes on from here" in said
+        assert "stopped; run the same command again to resume" in said
         assert "Traceback" not in said
         paid = paid_in(run)
         assert asked - paid <= 2 * IN_FLIGHT

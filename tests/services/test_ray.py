@@ -105,7 +105,7 @@ def test_ctrl_c_ends_the_cluster_and_the_same_command_goes_on(
     os.killpg(process.pid, signal.SIGINT)
     stopped = finish(process)
     assert stopped.code == 130
-    assert "stopped; the same command goes on from here" in stopped.err
+    assert "stopped; run the same command again to resume" in stopped.err
     assert "Traceback" not in stopped.err
     gone(started)
     done = refsav(*arguments, home=home, PREFECT_API_URL=prefect)

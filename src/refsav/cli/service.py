@@ -1,30 +1,32 @@
-"""The commands that run RefSAV as a service on one machine."""
+"""The commands that run something in the background: RefSAV as a service on one machine, a model on a vLLM server."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
-import typer
-from rich.console import Console
+from cyclopts import Parameter
+from cyclopts.validators import Number
 from rich.markup import escape
 
-# What is slow to load is imported where it is used: --help answers at once.
+from refsav.cli.app import err, out
+from refsav.cli.arguments import Flag, Port, WholeNumber
 
-app = typer.Typer(add_completion=False)
-out, err = Console(highlight=False, soft_wrap=True), Console(stderr=True, highlight=False, soft_wrap=True)
-
-Folder = Annotated[Path, typer.Option(help="Where its state, its logs and Prefect's database are kept.")]
+Folder = Annotated[Path, Parameter(help="Folder for its state, its logs and Prefect's database.")]
 FOLDER = Path("runs/service")
 
 
-@app.command()
 def up(
-    deployments: Annotated[Path, typer.Option(help="What is deployed; its paths start here.")] = Path("prefect.yaml"),
-    port: Annotated[int, typer.Option(help="Port of Prefect's page on 127.0.0.1.", min=1, max=65535)] = 4200,
+    *,
+    deployments: Annotated[Path, Parameter(help="What to deploy; its paths start from the current folder.")] = Path(
+        "prefect.yaml"
+    ),
+    port: Annotated[
+        WholeNumber, Parameter(help="Port of Prefect's web page on 127.0.0.1.", validator=Number(gte=1, lte=65535))
+    ] = 4200,
     folder: Folder = FOLDER,
 ) -> None:
-    """Start a Prefect server, a worker and the deployments on this machine; what runs already is left alone.
+    """Start a Prefect server, a worker and the deployments on this machine; parts that already run are kept.
 
-    Deployments that were edited since are deployed again.
+    Deployments whose file has changed are deployed again.
     """
     from refsav.service.directory import ServiceDirectory
     from refsav.service.service import start
@@ -32,17 +34,43 @@ def up(
     service = start(ServiceDirectory(folder), deployments, port, report=lambda line: err.print(line, style="dim"))
     out.print(f"Prefect: {service.address}   logs: {escape(str(folder))}")
     out.print(
-        "\nNext: videos of your own in data/videos are described at the next full hour, or at once:"
+        "\nNext: your videos in data/videos are captioned at the next full hour, or right now with:"
         f"\n  [bold]PREFECT_API_URL={service.api} prefect deployment run update-ref-sav/build-ref-sav[/]"
-        "\n  [bold]refsav down[/]   ends all of it; what is built stays (docs/operations.md)"
+        "\n  [bold]refsav down[/]   stops the service; finished work is kept (docs/operations.md)"
     )
 
 
-@app.command()
-def down(folder: Folder = FOLDER) -> None:
-    """End what `refsav up` has started on this machine, and nothing else."""
+def down(*, folder: Folder = FOLDER) -> None:
+    """Stop what `refsav up` has started on this machine, and nothing else."""
     from refsav.service.directory import ServiceDirectory
     from refsav.service.service import stop
 
     ended = stop(ServiceDirectory(folder))
     out.print(f"ended: {', '.join(ended)}" if ended else "nothing runs")
+
+
+def serve(
+    part: Annotated[Literal["vlm", "judge"], Parameter(name="MODEL", help="Which of the two models of a build.")],
+    /,
+    *,
+    profile: Annotated[str, Parameter(help="paper, modern, one-gpu, cpu, or a TOML file.")] = "one-gpu",
+    python: Annotated[str, Parameter(help="Python of the environment of vLLM; empty: the command vllm.")] = "",
+    host: Annotated[str, Parameter(help="Address to listen on.")] = "127.0.0.1",
+    port: Annotated[Port, Parameter(help="Port to listen on; 0: the port of the profile.")] = 0,
+    print_only: Annotated[
+        Flag, Parameter(name="--print", help="Print the command, to run it on another machine.")
+    ] = False,
+) -> None:
+    """Start a vLLM server for the VLM or the judge, wait until it is ready, and keep it running until Ctrl-C."""
+    from refsav.annotators.engines.config import EngineConfig
+    from refsav.annotators.serving import serve as serving
+    from refsav.annotators.serving.profile import load_profile
+
+    served = load_profile(profile).server(part)
+    if print_only:
+        if host in ("127.0.0.1", "localhost", "::1"):
+            err.print(f"# on {escape(host)} only that machine itself reaches it; for others: {serving.FOR_OTHERS}")
+        out.print(escape(serving.printed_command(served, python=python, host=host, port=port)), soft_wrap=True)
+        return
+    key = EngineConfig().api_key()
+    serving.serve(part, served, err, python=python, host=host, port=port, api_key=key)

@@ -1,4 +1,4 @@
-"""`refsav bench`: a checkpoint is read, a suite is run with it, and what came out is put beside what is published."""
+"""`refsav bench`: run a suite with a checkpoint and show its figures next to the published ones."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -42,7 +42,7 @@ def bench(
     allow_pickle: bool,
     overrides: Mapping[str, Any],
 ) -> None:
-    """Run a suite and say what came out. Raises RefSavError if anything given cannot be used."""
+    """Run a suite and print its figures. Raises RefSavError if anything given cannot be used."""
     require("model", "torch", "transformers", "sam2")
     from refsav.benchmarks.suites.options import SuiteOptions
     from refsav.benchmarks.suites.registry import open_suite
@@ -63,8 +63,10 @@ def bench(
     for rule in KEY_FRAME_RULES if ablate else ("",):
         used = settings.model_copy(update={"key_frames": rule}) if rule else settings
         place = target / rule if rule else target
-        with _progress(f"{suite.name} {rule}".strip(), items_of(suite, limit)) as told:
-            result = measure(candidate, suite, used, place, limit=limit, failed_share=failed_share, progress=told)
+        with _progress(f"{suite.name} {rule}".strip(), items_of(suite, limit)) as report_item:
+            result = measure(
+                candidate, suite, used, place, limit=limit, failed_share=failed_share, progress=report_item
+            )
         results[rule or candidate.name] = result
         _write_masks(suite, place, result, predictions=predictions)
     _print(results, target / REPORT)
@@ -75,11 +77,11 @@ def _refuse_for_others(suite_name: str, *, ablate: bool, predictions: bool) -> N
 
     if (ablate or predictions) and suite_name not in VIDEO_SUITES:
         option = "--ablate key-frames" if ablate else "--predictions"
-        raise ConfigError(f"{option} is for video suites, not {suite_name}\n  fix: leave it out")
+        raise ConfigError(f"{option} is for video suites, not {suite_name}", fix="leave it out")
 
 
 def report(folders: Sequence[Path], path: Path | None) -> None:
-    """Put finished runs side by side. Raises RefSavError if they cannot be."""
+    """Compare finished runs in one table. Raises RefSavError if they do not belong in one."""
     require("model", "torch", "transformers", "sam2")
     from refsav.benchmarks.result import read_result
 
@@ -87,12 +89,12 @@ def report(folders: Sequence[Path], path: Path | None) -> None:
     suites = {result.setup.suite for result in results.values()}
     if len(results) != len(folders) or len(suites) > 1:
         problem = f"runs of {', '.join(sorted(suites))}" if len(suites) > 1 else "runs in folders of one name"
-        raise ConfigError(f"{problem} cannot stand in one table\n  fix: give folders of one suite, of different names")
+        raise ConfigError(f"{problem} cannot stand in one table", fix="give folders of one suite, of different names")
     _print(results, path)
 
 
 def _write_masks(suite: "AnySuite", folder: Path, result: "Result", *, predictions: bool) -> None:
-    """Write what others score, and say which videos it is without: they would count them as wrong, or refuse it."""
+    """Write the archive for a test server, and list missing videos: a server counts them as wrong, or refuses it."""
     from refsav.benchmarks.submissions import write_predictions, write_submission
     from refsav.benchmarks.suite_runner import RunFolder
 

@@ -1,4 +1,4 @@
-"""`refsav bench-speed`: one call of Sa2VA timed part by part, beside the paper's figures."""
+"""`refsav bench-speed`: time each part of one Sa2VA call and show the paper's figures next to it (Sa2VA, Table 19)."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""`refsav create`: a checkpoint is made from sizes alone, or of a base model and a SAM-2, and said what it is."""
+"""`refsav create`: make a checkpoint from sizes alone, or from a base model and a SAM-2, and describe it."""
 
 import shlex
 from pathlib import Path
@@ -25,7 +25,7 @@ out, err = Console(highlight=False, soft_wrap=True), Console(stderr=True, highli
 def create(
     origin: Path, target: Path, *, sam2: Path | None, allow_pickle: bool, keep_decoder: bool, seed: int, force: bool
 ) -> None:
-    """Make a checkpoint, and say what was made. Raises RefSavError if anything given cannot be used."""
+    """Make a checkpoint, and describe it. Raises RefSavError if anything given cannot be used."""
     _check(origin, sam2, keep_decoder=keep_decoder)
     _check_target(origin, target, force=force)
     require("model", "torch", "transformers", "sam2")
@@ -49,11 +49,10 @@ def _check(origin: Path, sam2: Path | None, *, keep_decoder: bool) -> None:
         fix = "give a TOML file of sizes, such as configs/models/pocket.toml, or the directory of a base model"
         raise RecordError(origin, "", "there is no such file or directory", fix)
     if origin.is_dir() and sam2 is None:
-        raise ConfigError(f"{origin}: a base model needs a SAM-2\n  fix: give its checkpoint with --sam2")
+        raise ConfigError("a base model needs a SAM-2", fix="give its checkpoint with --sam2", path=origin)
     if not origin.is_dir() and (sam2 is not None or keep_decoder):
-        raise ConfigError(
-            f"{origin}: --sam2 and --keep-decoder go with a base model, not with sizes\n  fix: leave them out"
-        )
+        problem = "--sam2 and --keep-decoder go with a base model, not with sizes"
+        raise ConfigError(problem, fix="leave them out", path=origin)
 
 
 def _check_target(origin: Path, target: Path, *, force: bool) -> None:

@@ -38,7 +38,7 @@ def predict(
     allow_pickle: bool,
     overrides: Mapping[str, Any],
 ) -> None:
-    """Do one task and say where its result is. Raises RefSavError if anything given cannot be used."""
+    """Run one task and print where its result is. Raises RefSavError if anything given cannot be used."""
     kind = task or _usual_task(texts, marks, masks)
     _check(kind, texts, marks, masks)
     require("model", "torch", "transformers", "sam2")
@@ -73,17 +73,16 @@ def _usual_task(texts: Sequence[str], marks: Sequence[str], masks: Sequence[Path
 
 def _check(kind: TaskName, texts: Sequence[str], marks: Sequence[str], masks: Sequence[Path]) -> None:
     if kind in ("ask", "segment") and not texts:
-        raise ConfigError(f"--task {kind} needs a text\n  fix: give one or several after the input, each in quotes")
+        raise ConfigError(f"--task {kind} needs a text", fix="give one or several after the input, each in quotes")
     if kind == "track" and not marks:
-        raise ConfigError(
-            '--task track needs marks\n  fix: give each object as --mark "120,80" or --mark "10,20,200,240"'
-        )
+        fix = 'give each object as --mark "120,80" or --mark "10,20,200,240"'
+        raise ConfigError("--task track needs marks", fix=fix)
     if kind == "region" and not (marks or masks):
-        raise ConfigError("--task region needs regions\n  fix: give --mark or --mask, once for each")
+        raise ConfigError("--task region needs regions", fix="give --mark or --mask, once for each")
     if masks and kind != "region":
-        raise ConfigError(f"--mask is for --task region, not {kind}\n  fix: leave it out, or ask for the region")
+        raise ConfigError(f"--mask is for --task region, not {kind}", fix="leave it out, or use --task region")
     if any(not text.strip() for text in texts):
-        raise ConfigError("a text is empty\n  fix: say what you want to know")
+        raise ConfigError("a text is empty", fix="write a question, or the name of an object")
 
 
 def _task(
@@ -154,7 +153,7 @@ def _print_answers(kind: TaskName, said: Sequence["Said"]) -> None:
             out.print(f"[dim]{escape(one.prompt.replace('<image>', '').strip())}[/]")
         out.print(escape(one.text))
         if not one.complete:
-            err.print("[yellow]the answer was cut off[/]; allow more with --new_tokens")
+            err.print("[yellow]the answer was cut off[/]; allow more with --new-tokens")
         if not one.phrases and kind not in ("caption", "region"):
             err.print("no mask: the answer has no [SEG]", markup=False)
 

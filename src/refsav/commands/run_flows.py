@@ -38,7 +38,7 @@ out, err = Console(highlight=False, soft_wrap=True), Console(stderr=True, highli
 
 
 def build(source: Path, run: Path, config: BuildConfig, *, retry_failed: bool = False) -> None:
-    """Build, and say what came out. Raises RefSavError if that is nothing, or if the build cannot be begun or ended."""
+    """Build, and report the result. Raises RefSavError if it is empty, or if the build cannot start or end."""
     quiet_prefect()
     from refsav.commands.summary import print_outcome
     from refsav.flows.build import build_ref_sav
@@ -50,12 +50,12 @@ def build(source: Path, run: Path, config: BuildConfig, *, retry_failed: bool = 
     again = f"refsav retry {shlex.quote(str(run))}"
     print_outcome(out, run, statistics, again)
     if not statistics.expressions + statistics.dropped:
-        fix = f"see the problems above, all of them are in {run / 'problems.txt'}; mend them, then {again}"
-        raise RefSavError(f"{source}: no object could be described\n  fix: {fix}")
+        fix = f"see the problems above; all of them are in {run / 'problems.txt'}; fix them, then run {again}"
+        raise RefSavError("no object could be captioned", fix=fix, path=source)
 
 
 def import_official(annotations: Path, source: Path, run: Path, config: BuildConfig) -> None:
-    """Import a Ref-SAV.json, and say what came out. Raises RefSavError if that is nothing, or if it cannot be used."""
+    """Import a Ref-SAV.json, and report the result. Raises RefSavError if it is empty, or the file cannot be used."""
     quiet_prefect()
     from refsav.commands.summary import print_outcome
     from refsav.flows.import_official import check_import, import_ref_sav
@@ -63,14 +63,14 @@ def import_official(annotations: Path, source: Path, run: Path, config: BuildCon
     check_import(annotations.resolve(), source.resolve(), run.resolve(), config)
     with _prefect():
         statistics = import_ref_sav(annotations.resolve(), source.resolve(), run.resolve(), config)
-    print_outcome(out, run, statistics, again="mend them, then import again")
+    print_outcome(out, run, statistics, again="fix them, then import again")
     if not statistics.expressions:
         fix = f"give a Ref-SAV.json, and the folder that its paths start from; {source} was given"
-        raise RefSavError(f"{annotations}: nothing could be imported\n  fix: {fix}")
+        raise RefSavError("nothing could be imported", fix=fix, path=annotations)
 
 
 def end_to_end(source: Path, run: Path, config: "EndToEndConfig") -> None:
-    """Build, train and benchmark, and say what came out. Raises RefSavError where one of these cannot be done."""
+    """Build, train and benchmark, and report the result. Raises RefSavError where a step cannot be done."""
     require("train", "torch", "transformers", "sam2", "peft", "matplotlib")
     quiet_prefect()
     from refsav.flows import end_to_end as flows
@@ -90,7 +90,7 @@ def end_to_end(source: Path, run: Path, config: "EndToEndConfig") -> None:
 
 
 def redraw_gallery(run: Path) -> None:
-    """Draw the gallery of a run again, and say where it is. Raises RefSavError if the run cannot be used."""
+    """Redraw the gallery of a run, and print where it is. Raises RefSavError if the run cannot be used."""
     quiet_prefect()
     from refsav.annotators.bundles.plan import remaining
     from refsav.commands.summary import print_remaining
@@ -104,7 +104,7 @@ def redraw_gallery(run: Path) -> None:
 
 
 def export_review(run: Path, overrides: Mapping[str, Any], sheet: Path | None) -> None:
-    """Make the queue of a review, and say what is in it. Raises RefSavError if the run cannot be used."""
+    """Write the queue of a review, and report its size. Raises RefSavError if the run cannot be used."""
     quiet_prefect()
     from refsav.annotators.review.spreadsheet import write_sheet
     from refsav.commands.summary import print_problems
@@ -144,7 +144,7 @@ def push_review(run: Path, overrides: Mapping[str, Any]) -> None:
 
 
 def import_review(run: Path, overrides: Mapping[str, Any], sheet: Path | None) -> None:
-    """Take answers in, from a sheet or from Label Studio, and say what came of them. Raises RefSavError."""
+    """Import answers from a sheet or from Label Studio, and report the result. Raises RefSavError."""
     quiet_prefect()
     from refsav.commands.summary import print_review
     from refsav.datasets.run.run_directory import RunDirectory
@@ -159,12 +159,12 @@ def import_review(run: Path, overrides: Mapping[str, Any], sheet: Path | None) -
     print_review(out, imported.summary, imported.problems)
 
 
-def _outcome(state: "State[Any]") -> Any:  # noqa: ANN401 - whatever the flow gives
-    """What a flow gave. Raises what it raised, and RefSavError if another process was at work."""
+def _outcome(state: "State[Any]") -> Any:  # noqa: ANN401 - the result of any flow
+    """The result of a flow. Raises what it raised, and RefSavError if another process works on the run."""
     from refsav.flows.reporting.notifications import BUSY
 
     if state.name == BUSY:
-        raise RefSavError(f"{state.message}\n  fix: wait until it has ended")
+        raise RefSavError(str(state.message), fix="wait until it has ended")
     return state.result()
 
 
@@ -178,7 +178,7 @@ def _prefect() -> Iterator[None]:
 
 
 def quiet_prefect() -> None:
-    """Settle what Prefect says, before it is loaded; what the environment says wins."""
+    """Set how much Prefect prints, before it is imported; environment variables take precedence."""
     for name, value in QUIET_PREFECT.items():
         os.environ.setdefault(name, value)
 

@@ -28,7 +28,7 @@ CENTS_BELOW_EUROS = 10
 
 
 def print_outcome(console: Console, run: Path, statistics: Statistics, again: str) -> None:
-    """Say what a build has made, what was lost and why, what to open, and how failed objects are taken up `again`."""
+    """Report what a build made, what was lost and why, what to open, and how failed objects are retried (`again`)."""
     print_counts(console, statistics)
     directory = RunDirectory(run)
     print_problems(console, read_problems(directory))
@@ -51,7 +51,7 @@ def print_outcome(console: Console, run: Path, statistics: Statistics, again: st
 
 
 def print_problems(console: Console, problems: Sequence[str]) -> None:
-    """Show the first of them, and say how many more there are."""
+    """Print the first problems, and how many more there are."""
     for line in problems[:PROBLEMS_SHOWN]:
         console.print(f"  [red]problem[/]    {escape(line)}")
     if len(problems) > PROBLEMS_SHOWN:
@@ -59,7 +59,7 @@ def print_problems(console: Console, problems: Sequence[str]) -> None:
 
 
 def print_review(console: Console, summary: ReviewSummary, problems: Sequence[str]) -> None:
-    """Say what came of a review, how far annotators agree, and what needs somebody's attention."""
+    """Report the result of a review, how far annotators agree, and what needs attention."""
     counts, agreed = summary.counts, summary.agreement
     console.print(
         f"  [green]{counts.accepted} accepted[/], {counts.edited} edited, {_red(counts.rejected)} rejected,"
@@ -74,16 +74,16 @@ def print_review(console: Console, summary: ReviewSummary, problems: Sequence[st
     if summary.reasons:
         reasons = ", ".join(f"{escape(reason)} {count}" for reason, count in summary.reasons.items())
         console.print(f"  reasons: {reasons}")
-    told = {
+    attention = {
         "annotators contradict each other, so it waits; fix: ask one more, or --rule latest": summary.contested,
         "its expression has changed since it was judged; fix: export and push again": summary.outdated,
         "is not in the run any more; its answers are kept": summary.gone,
     }
-    print_problems(console, [*(f"{name}: {what}" for what, names in told.items() for name in names), *problems])
+    print_problems(console, [*(f"{name}: {what}" for what, names in attention.items() for name in names), *problems])
 
 
 def print_statistics(console: Console, statistics: Statistics) -> None:
-    """Show the size and properties of a run beside the published figures, and what it cost."""
+    """Show the size and properties of a run next to the published figures, and its cost."""
     print_counts(console, statistics)
     for table in tables_of(statistics):
         console.print(_as_rich(table))
@@ -106,7 +106,7 @@ def print_counts(console: Console, statistics: Statistics) -> None:
 
 
 def print_remaining(console: Console, left: Remaining) -> None:
-    """Say what a build that was stopped has still to do; nothing of one that is finished."""
+    """Report what a stopped build still has to do; print nothing for a finished one."""
     if left.bundles:
         console.print(
             f"[yellow]not finished:[/] {left.videos} of {left.of_videos} videos"
@@ -136,10 +136,10 @@ def print_estimate(
     objects, videos, unread = (
         round(count * sample.scale) for count in (len(sample.tracks), sample.videos_to_describe, sample.unreadable)
     )
-    beside = f", {unread:,} that cannot be read" if unread else ""
+    unreadable = f", {unread:,} that cannot be read" if unread else ""
     console.print(
         f"[bold]{sample.videos:,} {plural(sample.videos, 'video')}[/] ({read}): "
-        f"[bold]{objects:,} {plural(objects, 'object')}[/] to describe in {videos:,} of them{beside}"
+        f"[bold]{objects:,} {plural(objects, 'object')}[/] to describe in {videos:,} of them{unreadable}"
     )
     hours = "CPU-hours" if device == "CPU" else "GPU-hours"
     table = RichTable(caption=escape(counted_with), caption_justify="left")
@@ -157,7 +157,7 @@ def print_estimate(
 
 
 def print_capacity(console: Console, stages: Sequence[StageEstimate], gpus: int, euros: float) -> None:
-    """Say how long it takes on so many devices, shared out between the two models as their work is, and what it costs.
+    """Report time and cost on `gpus` devices, divided between the two models in proportion to their work.
 
     Args:
         console: Where to.

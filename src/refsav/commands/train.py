@@ -16,14 +16,14 @@ if TYPE_CHECKING:
     from refsav.model.training.run import Progress
     from refsav.model.training_config import TrainConfig
 
-TOLD_LINES = 20
-"""Lines of a whole training where there is no terminal to keep one up to date."""
+PRINTED_STEPS = 20
+"""Lines printed over a complete training where there is no terminal with a live line."""
 
 out, err = Console(highlight=False, soft_wrap=True), Console(stderr=True, highlight=False, soft_wrap=True)
 
 
 def train(run: Path, config: "TrainConfig", *, cpu: bool) -> None:
-    """Train to the end, and say what came out. Raises RefSavError if that is not possible."""
+    """Train to the end, and report the result. Raises RefSavError if that is not possible."""
     require("model", "torch", "transformers", "sam2")
     if config.learns.language_model == "lora":
         require("train", "peft")
@@ -36,16 +36,16 @@ def train(run: Path, config: "TrainConfig", *, cpu: bool) -> None:
         out.print(f"trained already: {escape(str(directory.model))}")
         return
     with _Line() as line:
-        training_run.train(directory, config, line.hear, told=line.tell, cpu=cpu)
-    if line.heard is not None:  # it is the first of several processes
-        _print_outcome(directory.model, line.heard)
+        training_run.train(directory, config, line.on_progress, told=line.report, cpu=cpu)
+    if line.last is not None:  # only the first of several processes has one
+        _print_outcome(directory.model, line.last)
 
 
 class _Line:
-    """One line that is kept up to date in a terminal; some lines where there is none."""
+    """A live line in a terminal; some printed lines where there is none."""
 
     def __init__(self) -> None:
-        self.heard: Progress | None = None
+        self.last: Progress | None = None
         self._metrics: Metrics | None = None
         self._live = Live(console=err, auto_refresh=False, transient=True)
 
@@ -57,23 +57,23 @@ class _Line:
     def __exit__(self, *_: object) -> None:
         self._live.stop()
 
-    def tell(self, line: str) -> None:
-        """Tell something once."""
+    def report(self, line: str) -> None:
+        """Print a line that stays."""
         err.print(Text(line, style="dim"))
 
-    def hear(self, progress: "Progress") -> None:
-        """Tell of a step."""
-        self.heard, self._metrics = progress, progress.metrics or self._metrics
+    def on_progress(self, progress: "Progress") -> None:
+        """Show a step."""
+        self.last, self._metrics = progress, progress.metrics or self._metrics
         if self._metrics is None:
             return
-        told = _told(progress, self._metrics)
+        shown = _described(progress, self._metrics)
         if err.is_terminal:
-            self._live.update(Text(told), refresh=True)
-        elif progress.step.number % max(1, progress.steps // TOLD_LINES) == 0:
-            err.print(told, markup=False)
+            self._live.update(Text(shown), refresh=True)
+        elif progress.step.number % max(1, progress.steps // PRINTED_STEPS) == 0:
+            err.print(shown, markup=False)
 
 
-def _told(progress: "Progress", metrics: "Metrics") -> str:
+def _described(progress: "Progress", metrics: "Metrics") -> str:
     losses = f"loss {metrics.loss:.3f} (text {metrics.text:.3f}, pixels {metrics.pixels:.3f}, dice {metrics.dice:.3f})"
     speed = f"{metrics.examples_per_s:.1f} examples/s, {metrics.waiting_share:.0%} waiting"
     memory = f"{metrics.memory_mb / 1024:.1f} GB"

@@ -28,7 +28,7 @@ def serve(
     require("model", "torch", "transformers", "sam2")
     require("ui", "gradio")
     if examples and not examples.is_dir():
-        raise ConfigError(f"--examples {examples}: there is no such folder\n  fix: give one with pictures and videos")
+        raise ConfigError(f"--examples {examples}: there is no such folder", fix="give one with images and videos")
     with ExitStack() as stack:
         with err.status("loading the checkpoint", spinner="line"):
             from refsav.model.sa2va import Sa2VA
