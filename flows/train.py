@@ -17,7 +17,7 @@ from refsav.files import write_text
 from refsav.flows.reporting.artifacts import ProgressArtifact, publish_picture
 from refsav.flows.reporting.notifications import notifies
 from refsav.model.training.paths import TrainingDirectory
-from refsav.model.training.step_log import StepFile
+from refsav.model.training.step_log import StepLog
 from refsav.model.training_config import TrainConfig
 from refsav.stopping import look
 
@@ -88,7 +88,7 @@ def run_training(config: TrainConfig, run: Path, *, cpu: bool, launcher: str) ->
 
 
 def _percent_done(run: TrainingDirectory, config: TrainConfig) -> int:
-    learning, last = config.learning, StepFile.last(run.metrics)
+    learning, last = config.learning, StepLog.last(run.metrics)
     done = last.get("step", 0) / learning.steps if learning.steps else last.get("epoch", 0.0) / learning.epochs
     return min(100, int(100 * done))
 

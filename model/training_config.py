@@ -11,7 +11,7 @@ from refsav.model.families.seg_tokens import SegDesign
 Learns = Literal["full", "frozen"]
 
 
-class OriginConfig(Config):
+class InitialModelConfig(Config):
     """The model that is trained."""
 
     origin: str = Field(
@@ -111,7 +111,7 @@ class CheckpointsConfig(Config):
     keep: int = Field(2, ge=1, description="The last ones that are kept.")
 
 
-class WatchingConfig(Config):
+class MetricsConfig(Config):
     """What is told of a training while it runs, beside RUN/metrics.jsonl."""
 
     every: int = Field(1, ge=1, description="Steps between two lines of metrics, each a mean over the steps between.")
@@ -123,14 +123,14 @@ class WatchingConfig(Config):
 class TrainingConfig(Config):
     """A training but for its data: a TOML file or the command line sets each key."""
 
-    model: OriginConfig = Field(OriginConfig(), description="The model.")
+    model: InitialModelConfig = Field(InitialModelConfig(), description="The model.")
     seg: SegConfig = Field(SegConfig(), description="What stands for an object in an answer.")
     learns: LearnsConfig = Field(LearnsConfig(), description="What learns.")
     lora: LoraConfig = Field(LoraConfig(), description="Adapters.")
     loss: LossConfig = Field(LossConfig(), description="The loss.")
     learning: LearningConfig = Field(LearningConfig(), description="Steps and rates.")
     checkpoints: CheckpointsConfig = Field(CheckpointsConfig(), description="Checkpoints.")
-    watching: WatchingConfig = Field(WatchingConfig(), description="Metrics.")
+    watching: MetricsConfig = Field(MetricsConfig(), description="Metrics.")
 
 
 class ValidationConfig(Config):

@@ -8,7 +8,7 @@ from refsav.benchmarks.speed.ratios import Bar, Measurement, Quantity, Ratio
 from refsav.benchmarks.speed.scale import fail_if_failed, make_scenes, start_command
 from refsav.model.training.metrics import RECENT_STEPS
 from refsav.model.training.paths import TrainingDirectory
-from refsav.model.training.step_log import StepFile
+from refsav.model.training.step_log import StepLog
 from refsav.model.training_config import TrainConfig
 
 VIDEOS = 40
@@ -33,7 +33,7 @@ def measure_training(config: Path, work: Path, rounds: int = 5) -> Measurement:
     steps = str(RECENT_STEPS * (rounds + 1))
     train = ["train", str(config), str(run.root), "--with", str(layer), "--cpu", "--learning.steps", steps]
     fail_if_failed(start_command(train, environment))
-    lines = StepFile.read(run.metrics)[2 * RECENT_STEPS - 1 :: RECENT_STEPS]
+    lines = StepLog.read(run.metrics)[2 * RECENT_STEPS - 1 :: RECENT_STEPS]
     batch = TrainConfig.from_toml(config).learning.batch
     seconds = [batch / line["examples_per_s"] for line in lines]
     whole = Quantity(name="a step", unit="ms", rounds=tuple(1000 * one for one in seconds))

@@ -1,4 +1,4 @@
-"""What ends a training: a loss that is no number, and too little memory; each names what caused it."""
+"""Errors that end a training: a loss that is not finite, or too little memory. Each names the examples behind it."""
 
 import math
 from collections.abc import Iterator, Sequence
@@ -11,85 +11,85 @@ from accelerate.utils import gather_object
 
 from refsav.errors import RefSavError
 from refsav.model.training_config import LearningConfig
-from refsav.model.training_step.data_loader import Taken
+from refsav.model.training_step.data_loader import ExampleInfo
 
 NO_MEMORY = ("can't allocate memory", "out of memory", "not enough memory")
-"""How torch words it where it raises no error of its own kind."""
+"""What torch says where it raises a plain RuntimeError."""
 
 
 class TrainingError(RefSavError):
-    """Training cannot go on; the checkpoints are whole."""
+    """The training cannot continue; its checkpoints are complete."""
 
 
 @dataclass(frozen=True, slots=True)
 class ExampleLoss:
-    """An example and what it cost."""
+    """An example and its weighted loss."""
 
-    example: Taken
+    example: ExampleInfo
     loss: float
 
     @property
-    def told(self) -> str:
-        """The example by its name and where it was taken from."""
-        place = self.example.place
-        return f"{self.example.name} (epoch {place.epoch}, position {place.position}), loss {self.loss:.4g}"
+    def description(self) -> str:
+        """Name, position in the data, and loss."""
+        key = self.example.key
+        return f"{self.example.name} (epoch {key.epoch}, position {key.position}), loss {self.loss:.4g}"
 
 
-def refuse_explosion(ours: Sequence[ExampleLoss], every: Sequence[float], gradient: float, limit: float) -> None:
-    """End a training that has come apart, on all devices alike.
+def refuse_divergence(ours: Sequence[ExampleLoss], every: Sequence[float], gradient: float, limit: float) -> None:
+    """End a training that has diverged, on all devices at the same step.
 
     Args:
-        ours: The examples of this device in a step.
-        every: Losses of the step's examples on all devices, by which each device decides the same.
-        gradient: Length of the gradient, which they share.
-        limit: Loss of one example that is too much; 0 allows any.
+        ours: This device's examples of the step.
+        every: Losses of the step's examples on all devices, so that every device takes the same decision.
+        gradient: Norm of the gradient, which all devices share.
+        limit: Highest loss of one example that is allowed; 0 for no limit.
 
     Raises:
-        TrainingError: If a loss or the gradient is no number, or a loss is above the limit.
+        TrainingError: If a loss or the gradient is not finite, or a loss is above the limit.
     """
-    if math.isfinite(gradient) and not any(map(partial(_explodes, limit=limit), every)):
+    if math.isfinite(gradient) and not any(map(partial(_diverges, limit=limit), every)):
         return
     losses: list[ExampleLoss] = gather_object(list(ours))
-    bad = [one for one in losses if _explodes(one.loss, limit)]
-    fix = "look at its masks and words; if they are right, a lower learning.rate or a longer learning.warm_up may help"
+    bad = [one for one in losses if _diverges(one.loss, limit)]
+    fix = "check its masks and texts; if they are right, try a lower learning.rate or a longer learning.warm_up"
     if bad:
-        what = "is no number" if not math.isfinite(bad[0].loss) else f"is above learning.explodes_above ({limit:g})"
-        others = f"; so are {len(bad) - 1} more of this step" if len(bad) > 1 else ""
-        raise TrainingError(f"{bad[0].told}: this {what}{others}\n  fix: {fix}")
-    told = "\n".join(f"  {one.told}" for one in sorted(losses, key=lambda one: -one.loss)[:5])
-    raise TrainingError(f"the gradient of this step is no number; its examples\n{told}\n  fix: {fix}")
+        what = "is not finite" if not math.isfinite(bad[0].loss) else f"is above learning.explodes_above ({limit:g})"
+        others = f"; the same holds for {len(bad) - 1} more of this step" if len(bad) > 1 else ""
+        raise TrainingError(f"{bad[0].description}: this {what}{others}", fix=fix)
+    listed = "".join(f"\n  {one.description}" for one in sorted(losses, key=lambda one: -one.loss)[:5])
+    raise TrainingError(f"the gradient of this step is not finite; its examples:{listed}", fix=fix)
 
 
-def _explodes(loss: float, limit: float) -> bool:
+def _diverges(loss: float, limit: float) -> bool:
     return not math.isfinite(loss) or 0 < limit < loss
 
 
 @contextmanager
-def telling_of_memory(examples: Sequence[Taken], learning: LearningConfig) -> Iterator[None]:
-    """Say what to lower where memory does not suffice for some examples. Raises TrainingError."""
+def explaining_out_of_memory(examples: Sequence[ExampleInfo], learning: LearningConfig) -> Iterator[None]:
+    """Turn an out-of-memory error into a TrainingError that says which settings to lower."""
     try:
         yield
     except (torch.OutOfMemoryError, MemoryError, RuntimeError) as error:
-        if not isinstance(error, torch.OutOfMemoryError | MemoryError) and not _is_of_memory(error):
+        if not isinstance(error, torch.OutOfMemoryError | MemoryError) and not _is_out_of_memory(error):
             raise
-        raise TrainingError(_memory_told(examples, learning)) from error
+        raise _out_of_memory(examples, learning) from error
 
 
-def _is_of_memory(error: RuntimeError) -> bool:
+def _is_out_of_memory(error: RuntimeError) -> bool:
     return any(words in str(error) for words in NO_MEMORY)
 
 
-def _memory_told(examples: Sequence[Taken], learning: LearningConfig) -> str:
+def _out_of_memory(examples: Sequence[ExampleInfo], learning: LearningConfig) -> TrainingError:
     longest = max(examples, key=lambda one: one.tokens)
     lower = [
         *([f"learning.at_once (is {learning.at_once})"] if learning.at_once > 1 else []),
         *([] if learning.gradient_checkpointing else ["set learning.gradient_checkpointing = true"]),
         f"learning.most_tokens (is {learning.most_tokens})",
-        "frames or objects of an example",
+        "frames or objects per example",
         "lora.rank",
     ]
-    return (
-        f"memory does not suffice for {len(examples)} at once; the longest has {longest.tokens} tokens, "
-        f"{longest.objects} objects in {longest.frames} frames ({longest.name})\n"
-        f"  fix: lower, in this order: {'; '.join(lower)}; or share the weights out over more devices"
+    return TrainingError(
+        f"out of memory with {len(examples)} examples at once; the longest has {longest.tokens} tokens, "
+        f"{longest.objects} objects in {longest.frames} frames ({longest.name})",
+        fix=f"lower, in this order: {'; '.join(lower)}; or shard the weights over more devices",
     )

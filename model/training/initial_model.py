@@ -1,4 +1,4 @@
-"""The model that a training begins with: made or read, and told from another one that lies at the same place."""
+"""The model that a training starts from: created or loaded, with a digest that detects replacement."""
 
 import copy
 import hashlib
@@ -11,15 +11,19 @@ from refsav.model.checkpoints.checkpoint import checkpoint_digest
 from refsav.model.creation.create import create, usual_tokenizer
 from refsav.model.creation.model_sizes import ModelConfig
 from refsav.model.sa2va import Sa2VA
-from refsav.model.training_config import OriginConfig, TrainConfig
+from refsav.model.training_config import InitialModelConfig, TrainConfig
 
 
-def open_origin(config: TrainConfig, device: torch.device) -> Sa2VA:
-    """Make or read the model to begin with; where its mask decoder is going to learn, it is kept aside as it is.
+def open_initial_model(config: TrainConfig, device: torch.device) -> Sa2VA:
+    """Create or load the initial model. If its mask decoder is going to learn, keep a copy of the original one.
+
+    Args:
+        config: `model.origin` is a checkpoint, or a TOML file of sizes for a model with random weights.
+        device: Where its weights go.
 
     Raises:
-        ConfigError: If it is a file of sizes that cannot be used.
-        RecordError: If it is a checkpoint that cannot be read.
+        ConfigError: If the file of sizes cannot be used.
+        RecordError: If the checkpoint cannot be read.
     """
     origin = Path(config.model.origin)
     if origin.is_file():
@@ -32,8 +36,8 @@ def open_origin(config: TrainConfig, device: torch.device) -> Sa2VA:
     return model
 
 
-def digest_of_origin(config: OriginConfig) -> str:
-    """SHA-256 of the model to begin with: of its sizes, or of all files of a checkpoint. Raises as `open_origin`."""
+def digest_of_initial_model(config: InitialModelConfig) -> str:
+    """SHA-256 of the initial model: of its sizes, or of all files of a checkpoint. Raises as `open_initial_model`."""
     origin = Path(config.origin)
     if origin.is_file():
         return hashlib.sha256(ModelConfig.from_toml(origin).model_dump_json().encode()).hexdigest()

@@ -1,7 +1,7 @@
-"""Training Sa2VA (paper, sections 3.4 and 4): one loss for words and masks, AdamW, a cosine after a warm-up.
+"""The training loop of Sa2VA (paper, sections 3.4 and 4): one loss for text and masks, AdamW, warm-up and cosine.
 
-What learns is in training_step/lora_and_freezing.py, the losses in training_step/forward.py and losses.py, which
-examples a step has in training_step/data_loader.py.
+Next to read: training_step/lora_and_freezing.py (what learns), training_step/forward.py and losses.py (the losses),
+training_step/data_loader.py (which examples a step takes).
 """
 
 import math
@@ -18,37 +18,38 @@ from torch import Tensor
 from refsav.datasets.training_examples.mixture import Mixture
 from refsav.errors import ConfigError
 from refsav.model.sa2va import Sa2VA
-from refsav.model.training.errors import ExampleLoss, refuse_explosion, telling_of_memory
+from refsav.model.training.errors import ExampleLoss, explaining_out_of_memory, refuse_divergence
 from refsav.model.training_config import LearningConfig, TrainingConfig
-from refsav.model.training_step.data_loader import Loaded, Plan, Taken, load
-from refsav.model.training_step.forward import PARTS, Teacher
-from refsav.model.training_step.lora_and_freezing import choose_what_learns
+from refsav.model.training_step.data_loader import BatchPlan, ExampleInfo, LoadedExample, load_batches
+from refsav.model.training_step.forward import LOSS_PARTS, TrainingForward
+from refsav.model.training_step.lora_and_freezing import freeze_and_add_lora
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Step:
-    """What a step came to."""
+    """The result of one step."""
 
     number: int
-    """Steps that are done with it, from 1."""
+    """Counted from 1."""
     epoch: float
-    """Times that the data has been gone through."""
+    """Passes over the data so far."""
     loss: float
-    """Weighted, a mean over the step's examples."""
+    """Weighted mean over the examples of the step."""
     parts: dict[str, float]
-    """text, pixels, dice: likewise, not weighted."""
+    """text, pixels, dice: means over the examples, without weights."""
     rate: float
+    """Learning rate."""
     gradient: float
-    """Length of the gradient before it was cut."""
+    """Norm of the gradient before clipping."""
     seconds: float
     waited_s: float
-    """Seconds of those that were spent waiting for examples."""
-    examples: tuple[Taken, ...]
-    """Those of this process."""
+    """Seconds of the step that were spent waiting for data."""
+    examples: tuple[ExampleInfo, ...]
+    """The examples of this process."""
 
 
-def rate_at(step: int, steps: int, learning: LearningConfig) -> float:
-    """Learning rate of a step, counted from 0: it rises in a line, then falls as a cosine does."""
+def learning_rate_at(step: int, steps: int, learning: LearningConfig) -> float:
+    """Learning rate of a step, counted from 0: linear warm-up, then a cosine."""
     rising = math.ceil(learning.warm_up * steps)
     if step < rising:
         return learning.rate * (step + 1) / rising
@@ -56,26 +57,32 @@ def rate_at(step: int, steps: int, learning: LearningConfig) -> float:
 
 
 class Training:
-    """A model, the data that it learns from, and how far it has come."""
+    """A model, its data, its optimizer, and the number of steps done."""
 
     def __init__(self, model: Sa2VA, examples: Mixture, config: TrainingConfig, accelerator: Accelerator) -> None:
-        """Make a model ready to learn, which changes it.
+        """Prepare a model for training, which changes it.
+
+        Args:
+            model: The model, on the device of this process.
+            examples: The data.
+            config: All settings of the training.
+            accelerator: The devices.
 
         Raises:
-            ConfigError: If nothing learns, examples are too few, or a step cannot be shared out among the devices.
+            ConfigError: If nothing learns, there are too few examples, or the devices cannot share a step evenly.
         """
         learning = config.learning
         self.model, self.config, self.accelerator = model, config, accelerator
-        self.plan = Plan(
+        self.plan = BatchPlan(
             examples, learning.batch, learning.at_once, accelerator.num_processes, by_length=learning.by_length
         )
-        self.steps = learning.steps or max(1, round(learning.epochs * self.plan.steps_an_epoch))
+        self.steps = learning.steps or max(1, round(learning.epochs * self.plan.steps_per_epoch))
         self.done = 0
         self.dtype = next(model.mllm.parameters()).dtype
-        choose_what_learns(model, config.learns, config.lora, learning.seed)
-        self.learnt = {name: weight.shape for name, weight in model.named_parameters() if weight.requires_grad}
-        if not self.learnt:
-            raise ConfigError("nothing learns: all parts are frozen\n  fix: set one of learns to full, or lora")
+        freeze_and_add_lora(model, config.learns, config.lora, learning.seed)
+        self.trainable = {name: weight.shape for name, weight in model.named_parameters() if weight.requires_grad}
+        if not self.trainable:
+            raise ConfigError("nothing learns: all parts are frozen", fix="set a key of [learns] to full or lora")
         if learning.gradient_checkpointing:
             model.adapter.language_model.gradient_checkpointing_enable({"use_reentrant": False})
         optimizer = torch.optim.AdamW(
@@ -86,87 +93,95 @@ class Training:
             fused=True,
         )
         computing = torch.bfloat16 if accelerator.device.type == "cuda" else self.dtype
-        teacher = Teacher(model, points=config.loss.points, dtype=computing)
-        self.teacher, self.optimizer = accelerator.prepare(teacher, optimizer)
-        self._weights = torch.tensor([getattr(config.loss, part) for part in PARTS], device=accelerator.device)
+        forward = TrainingForward(model, points=config.loss.points, dtype=computing)
+        self.forward, self.optimizer = accelerator.prepare(forward, optimizer)
+        self._weights = torch.tensor([getattr(config.loss, part) for part in LOSS_PARTS], device=accelerator.device)
 
     def run(self) -> Iterator[Step]:
-        """Train from where it stands to the last step; between two steps the model is in evaluation mode.
+        """Train from the current step to the last; between steps the model is in evaluation mode.
 
         Raises:
-            TrainingError: If a loss is no number or far too large, or memory does not suffice.
+            TrainingError: If a loss is not finite or far too large, or memory runs out.
             RefSavError: If examples cannot be used.
         """
         device = self.accelerator.process_index
-        loaded = load(self.plan, self.model, self.config.learning, first=self.done, last=self.steps, device=device)
+        loaded = load_batches(
+            self.plan, self.model, self.config.learning, first=self.done, last=self.steps, device=device
+        )
         for _ in range(self.done, self.steps):
-            self.teacher.train()
+            self.forward.train()
             try:
                 step = self._step(loaded)
             finally:
-                self.teacher.eval()
+                self.forward.eval()
             self.done = step.number
             yield step
 
-    def _step(self, loaded: Iterator[list[Loaded]]) -> Step:
-        begun, waited = time.perf_counter(), 0.0
-        taken: list[Taken] = []
+    def _step(self, loaded: Iterator[list[LoadedExample]]) -> Step:
+        started, waited = time.perf_counter(), 0.0
+        used: list[ExampleInfo] = []
         losses: list[Tensor] = []
         for number in range(1, self.plan.passes + 1):
-            asked = time.perf_counter()
+            requested = time.perf_counter()
             examples = next(loaded)
-            waited += time.perf_counter() - asked
-            taken += [one.taken for one in examples]
-            losses.append(self._learn_from(examples, last=number == self.plan.passes))
-        rate = rate_at(self.done, self.steps, self.config.learning)
-        with telling_of_memory(taken, self.config.learning):
-            parts, gradient = self._move(taken, torch.cat(losses), rate)
+            waited += time.perf_counter() - requested
+            used += [one.info for one in examples]
+            losses.append(self._backward(examples, last=number == self.plan.passes))
+        rate = learning_rate_at(self.done, self.steps, self.config.learning)
+        with explaining_out_of_memory(used, self.config.learning):
+            parts, gradient = self._update(used, torch.cat(losses), rate)
         return Step(
             number=self.done + 1,
-            epoch=(self.done + 1) / self.plan.steps_an_epoch,
+            epoch=(self.done + 1) / self.plan.steps_per_epoch,
             loss=(parts @ self._weights).item(),
-            parts=dict(zip(PARTS, parts.tolist(), strict=True)),
+            parts=dict(zip(LOSS_PARTS, parts.tolist(), strict=True)),
             rate=rate,
             gradient=gradient,
-            seconds=time.perf_counter() - begun,
+            seconds=time.perf_counter() - started,
             waited_s=waited,
-            examples=tuple(taken),
+            examples=tuple(used),
         )
 
-    def _move(self, taken: Sequence[Taken], ours: Tensor, rate: float) -> tuple[Tensor, float]:
-        """Move the weights by the gradients that are there; give the mean losses [3] and the gradient's length.
+    def _update(self, used: Sequence[ExampleInfo], ours: Tensor, rate: float) -> tuple[Tensor, float]:
+        """Update the weights; return the mean losses [3] over all devices and the norm of the gradient.
 
-        `ours` are the losses [n, 3] of what this device has taken. Raises TrainingError.
+        Args:
+            used: This device's examples of the step.
+            ours: Their losses, [n, 3].
+            rate: Learning rate.
+
+        Raises:
+            TrainingError: If the training has diverged.
         """
         every = self.accelerator.gather(ours)
-        gradient = self._cut_gradient()
-        told = map(ExampleLoss, taken, (ours @ self._weights).tolist())
+        gradient = self._clip_gradient()
+        losses = list(map(ExampleLoss, used, (ours @ self._weights).tolist()))
         limit = self.config.learning.explodes_above
-        refuse_explosion(list(told), (every @ self._weights).tolist(), gradient, limit)
+        refuse_divergence(losses, (every @ self._weights).tolist(), gradient, limit)
         for group in self.optimizer.param_groups:
             group["lr"] = rate
         self.optimizer.step()
         self.optimizer.zero_grad()
         return every.mean(dim=0), gradient
 
-    def _learn_from(self, examples: Sequence[Loaded], *, last: bool) -> Tensor:
-        """Add the gradients of some examples; give their losses, [examples, 3].
+    def _backward(self, examples: Sequence[LoadedExample], *, last: bool) -> Tensor:
+        """Add the gradients of some examples; return their losses, [examples, 3].
 
-        Dropout and sampled points follow from the examples, so they are the same however many devices there are, and
-        after an interruption.
+        Dropout and sampled points are seeded by the examples: they are the same for any number of devices, and after an
+        interruption. Devices exchange gradients in the `last` pass of a step only.
         """
         self._seed(examples[0])
-        sharing = nullcontext() if last else self.accelerator.no_sync(self.teacher)
-        with sharing, telling_of_memory([one.taken for one in examples], self.config.learning):
-            parts: Tensor = self.teacher([one.prepared for one in examples])
-            device_share = self.plan.batch / self.plan.devices  # devices take the mean of their gradients
+        sharing = nullcontext() if last else self.accelerator.no_sync(self.forward)
+        with sharing, explaining_out_of_memory([one.info for one in examples], self.config.learning):
+            parts: Tensor = self.forward([one.encoded for one in examples])
+            device_share = self.plan.batch / self.plan.devices  # devices average their gradients
             self.accelerator.backward((parts @ self._weights).sum() / device_share)
         return parts.detach()
 
-    def _seed(self, example: Loaded) -> None:
-        place = (self.config.learning.seed, example.place.epoch, example.place.position)
-        torch.manual_seed(int(np.random.SeedSequence(place).generate_state(1)[0]))
+    def _seed(self, example: LoadedExample) -> None:
+        key = (self.config.learning.seed, example.key.epoch, example.key.position)
+        torch.manual_seed(int(np.random.SeedSequence(key).generate_state(1)[0]))
 
-    def _cut_gradient(self) -> float:
+    def _clip_gradient(self) -> float:
         longest = self.config.learning.clip or math.inf
-        return float(self.accelerator.clip_grad_norm_(self.teacher.parameters(), longest))
+        return float(self.accelerator.clip_grad_norm_(self.forward.parameters(), longest))

@@ -1,4 +1,4 @@
-"""What is told of a training: a line of metrics for every few steps, curves in trackers, speed, time left."""
+"""Metrics of a training: means over some steps, speed and remaining time; the trackers that curves go to."""
 
 import os
 import resource
@@ -9,18 +9,18 @@ from importlib.util import find_spec
 import torch
 
 from refsav.model.training.loop import Step
-from refsav.model.training_config import WatchingConfig
+from refsav.model.training_config import MetricsConfig
 
 RECENT_STEPS = 50
-"""Steps that speed and time left are judged by."""
+"""Steps over which speed and remaining time are averaged."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Metrics:
-    """Some steps, as they are written down; each figure is a mean over them."""
+    """A line of RUN/metrics.jsonl: means over the steps since the previous line."""
 
     step: int
-    """Steps done with them."""
+    """The last of these steps, counted from 1."""
     epoch: float
     loss: float
     text: float
@@ -28,33 +28,33 @@ class Metrics:
     dice: float
     rate: float
     gradient: float
-    """Length before it is cut."""
+    """Norm of the gradient before clipping."""
     examples_per_s: float
-    """Over all devices, of the last steps."""
+    """Over all devices, in the last `RECENT_STEPS` steps."""
     waiting_share: float
-    """Fraction 0-1 of their time that was spent waiting for examples."""
+    """Fraction 0-1 of the time of these steps that was spent waiting for data."""
     memory_mb: float
-    """Most that was taken of this device's memory; of the process, where that is a CPU."""
+    """Peak memory of this GPU, or of the process on a CPU."""
     bad_examples: int
-    """Examples of all devices that could not be used, or not as a whole, since it was started."""
+    """Examples on all devices that could not be used, or only in part, since the training was started or resumed."""
 
     def line(self) -> dict[str, float]:
-        """As it is written down, rounded to what can be told apart; without the step."""
+        """Keys and values without the step, rounded to the precision of float32."""
         values = {name: value for name, value in asdict(self).items() if name != "step"}
         return {name: float(f"{value:.7g}") if isinstance(value, float) else value for name, value in values.items()}
 
 
-class Watch:
-    """Brings steps together."""
+class MetricsWindow:
+    """Collects steps into lines of metrics."""
 
     def __init__(self, *, every: int, batch: int, steps: int) -> None:
-        """Make a line of `every` steps of `batch` examples; `steps` is how many the whole training has."""
+        """Make a line of every `every` steps of `batch` examples; the training has `steps` of them."""
         self._every, self._batch, self._steps = every, batch, steps
         self._collected: list[Step] = []
         self._recent: deque[Step] = deque(maxlen=RECENT_STEPS)
 
-    def note(self, step: Step, bad_examples: int) -> Metrics | None:
-        """Take a step in; give a line when one is due."""
+    def add(self, step: Step, bad_examples: int) -> Metrics | None:
+        """Add a step; return a line if one is due."""
         self._recent.append(step)
         self._collected.append(step)
         if step.number % self._every and step.number != self._steps:
@@ -82,13 +82,13 @@ class Watch:
 
     @property
     def left_s(self) -> float:
-        """Seconds that are left, judged by the last steps."""
+        """Remaining seconds, estimated from the last `RECENT_STEPS` steps."""
         last = self._recent[-1].number
         return (self._steps - last) * sum(one.seconds for one in self._recent) / len(self._recent)
 
 
-def trackers(config: WatchingConfig) -> list[str]:
-    """Name the trackers that curves go to. wandb is another host's: it must be asked for, or set up already."""
+def trackers(config: MetricsConfig) -> list[str]:
+    """Name the trackers that curves go to. wandb sends data to another host: only if named or configured already."""
     if config.trackers in ("none", "tensorboard", "wandb"):
         return [] if config.trackers == "none" else [config.trackers]
     set_up = "WANDB_API_KEY" in os.environ or "WANDB_MODE" in os.environ
@@ -99,7 +99,7 @@ def trackers(config: WatchingConfig) -> list[str]:
 
 
 def memory_mb() -> float:
-    """Most memory that was taken so far, in MB: of the GPU, or of this process where there is none."""
+    """Peak memory so far in MB: of the GPU, or of this process if there is none."""
     if torch.cuda.is_available():
         return torch.cuda.max_memory_allocated() / 2**20
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**10

@@ -1,60 +1,60 @@
-"""Where everything of one training lies.
+"""The paths of a training's run directory.
 
-RUN/training.toml             configuration as used, versions, digests of data and of the model to begin with
+RUN/training.toml             configuration, versions, digests of the data and of the initial model
 RUN/metrics.jsonl             a line for every few steps, and one for every validation
-RUN/left_out.jsonl            a line for every example that could not be used, or not as a whole
-RUN/curve.png                 a picture of it, where one was asked for
-RUN/curves/                   the same for TensorBoard, where it is installed
-RUN/checkpoints/step-000100/  what training goes on from
+RUN/left_out.jsonl            a line for every example that could not be used, or only in part
+RUN/curve.png                 the metrics as an image, if it was drawn
+RUN/curves/                   the same for TensorBoard, if it is installed
+RUN/checkpoints/step-000100/  what the training resumes from
 RUN/model/                    the trained model, adapters merged
-RUN/untrained/                the model as it was before, where it was asked for
+RUN/untrained/                the initial model, if it was saved for a comparison
 """
 
 from dataclasses import dataclass
 from pathlib import Path
 
 VALIDATION = "held_out_mean_iou"
-"""Key of the lines of metrics that a validation leaves."""
+"""Key of the lines of metrics that a validation writes."""
 
 
 @dataclass(frozen=True, slots=True)
 class TrainingDirectory:
-    """Paths of one training. Knows names, reads and writes nothing."""
+    """Paths of one training; it reads and writes nothing."""
 
     root: Path
 
     @property
     def settings(self) -> Path:
-        """Configuration as used."""
+        """The settings that the training is tied to."""
         return self.root / "training.toml"
 
     @property
     def metrics(self) -> Path:
-        """One JSON object a line."""
+        """Metrics, one JSON object per line."""
         return self.root / "metrics.jsonl"
 
     @property
-    def left_out(self) -> Path:
-        """Likewise."""
+    def skipped_examples(self) -> Path:
+        """Skipped examples, one JSON object per line."""
         return self.root / "left_out.jsonl"
 
     @property
     def curves(self) -> Path:
-        """What trackers write."""
+        """Folder that trackers write to."""
         return self.root / "curves"
 
     @property
     def curve(self) -> Path:
-        """Picture of the metrics."""
+        """The metrics as an image."""
         return self.root / "curve.png"
 
     @property
     def checkpoints(self) -> Path:
-        """A folder for each."""
+        """Folder with one folder for each checkpoint."""
         return self.root / "checkpoints"
 
     def checkpoint(self, step: int) -> Path:
-        """The one after so many steps."""
+        """The checkpoint after a number of steps."""
         return self.checkpoints / f"step-{step:06}"
 
     @property
@@ -64,5 +64,5 @@ class TrainingDirectory:
 
     @property
     def untrained(self) -> Path:
-        """The model as it was before."""
+        """The initial model."""
         return self.root / "untrained"

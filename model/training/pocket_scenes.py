@@ -1,7 +1,7 @@
-"""Pictures of made scenes for demonstrations: what a pocket Sa2VA learns from in minutes, and how well it does.
+"""Frames of synthetic scenes that a pocket Sa2VA learns from in minutes, and how well it does on them.
 
-What makes it learn (and not "segment all that stands out", whatever the words): every object of a picture in the same
-step, prompts of a scale that SAM-2 knows, colours before shapes.
+It learns to follow the words, and not just to segment every salient object, because of three choices: all objects of a
+frame come in the same step, prompts have a scale that SAM-2 knows, and colours come before shapes.
 """
 
 from collections.abc import Iterator, Sequence
@@ -24,7 +24,7 @@ from refsav.model.sa2va import Sa2VA
 SCENES = SynthConfig(
     height=128, width=128, frames=16, max_objects=4, distractor_share=0, camera_share=0, occlusion_share=0
 )
-"""Objects of different colours and shapes."""
+"""Scenes with up to four objects of different colours and shapes."""
 
 SMALLEST_PX = 30
 
@@ -32,8 +32,8 @@ ANSWER = "Sure, [SEG]."
 
 
 @dataclass(frozen=True, slots=True)
-class Pictured:
-    """One frame of a made scene, and what it shows."""
+class SceneFrame:
+    """One frame of a synthetic scene, with its objects."""
 
     name: str
     frame: Image
@@ -42,38 +42,46 @@ class Pictured:
 
 
 @dataclass(frozen=True, slots=True)
-class Pictures:
-    """Pictures as a source of training examples: a turn for each object, in any order."""
+class SceneFrames:
+    """Frames as a source of training examples: one turn for each object, in random order."""
 
-    pictures: Sequence[Pictured]
+    frames: Sequence[SceneFrame]
     name: str = "pictures"
     files: tuple[Path, ...] = ()
 
     def __len__(self) -> int:
-        return len(self.pictures)
+        return len(self.frames)
 
     def weight_of(self, index: int) -> int:
-        """As every source has it."""
-        return about_tokens(1, sum(map(len, self.pictures[index].expressions)))
+        """Estimated number of tokens of an example."""
+        return about_tokens(1, sum(map(len, self.frames[index].expressions)))
 
     def read(self, index: int, random: np.random.Generator) -> TrainingExample:
-        """As every source has it."""
-        one = self.pictures[index]
+        """Return an example with the frame uint8 RGB [h, w, 3] and the masks bool [h, w] of its objects."""
+        one = self.frames[index]
         order = random.permutation(len(one.expressions))
         return TrainingExample(
             name=one.name,
             frames=(one.frame,),
-            turns=tuple(Turn(_asked(one.expressions[i]), ANSWER) for i in order),
+            turns=tuple(Turn(_question(one.expressions[i]), ANSWER) for i in order),
             masks=tuple((one.masks[i],) for i in order),
         )
 
     def mixed(self, seed: int = 0) -> Mixture:
-        """All that a training learns from."""
+        """Mix these frames alone into training data."""
         return Mixture([Share(self)], seed)
 
 
-def pictures(config: SynthConfig, indices: Sequence[int], *, kinds: Sequence[str] = ("colour",)) -> Iterator[Pictured]:
-    """Yield a frame of each made scene with short expressions of these kinds that fit one object only."""
+def scene_frames(
+    config: SynthConfig, indices: Sequence[int], *, kinds: Sequence[str] = ("colour",)
+) -> Iterator[SceneFrame]:
+    """Yield a random frame of each scene, with short expressions that fit one object only.
+
+    Args:
+        config: How scenes are generated.
+        indices: Numbers of the scenes; the same number gives the same frame.
+        kinds: Kinds of expressions.
+    """
     for index in indices:
         painter, rows, truth = compose(config, index)
         random = np.random.default_rng(index)
@@ -85,21 +93,24 @@ def pictures(config: SynthConfig, indices: Sequence[int], *, kinds: Sequence[str
             if texts and np.count_nonzero(mask) >= SMALLEST_PX:
                 known.append((texts[int(random.integers(len(texts)))], mask))
         if known:
-            picture, (texts_of, masks) = painter.picture(FRAME_STEP * row), zip(*known, strict=True)
-            yield Pictured(f"{painter.scene.video_id}, frame {FRAME_STEP * row}", picture, texts_of, masks)
+            frame, (texts_of, masks) = painter.picture(FRAME_STEP * row), zip(*known, strict=True)
+            yield SceneFrame(f"{painter.scene.video_id}, frame {FRAME_STEP * row}", frame, texts_of, masks)
 
 
-def mean_iou(model: Sa2VA, data: Sequence[Pictured], *, shuffled: bool = False) -> float:
-    """Mean IoU, 0-1, of the masks that the model draws for its own answers; an answer without [SEG] counts 0.
+def mean_iou(model: Sa2VA, data: Sequence[SceneFrame], *, shuffled: bool = False) -> float:
+    """Mean IoU, 0-1, of the masks of the model's own answers; an answer without [SEG] counts 0.
 
-    `shuffled` asks each object by the next one's expression: a model that does not read scores the same.
+    Args:
+        model: The model.
+        data: Frames with expressions and masks.
+        shuffled: Prompt each object with another object's expression: a model that ignores the words scores the same.
     """
     found: list[float] = []
     for one in data:
-        asked = one.expressions[1:] + one.expressions[:1] if shuffled else one.expressions
+        expressions = one.expressions[1:] + one.expressions[:1] if shuffled else one.expressions
         answers = model.predict_all(
             [one.frame],
-            [prompts.segment(expression, video=False) for expression in asked],
+            [prompts.segment(expression, video=False) for expression in expressions],
             settings=InferenceSettings(new_tokens=16),
         )
         for answer, mask in zip(answers, one.masks, strict=True):
@@ -108,6 +119,6 @@ def mean_iou(model: Sa2VA, data: Sequence[Pictured], *, shuffled: bool = False) 
     return float(np.mean(found))
 
 
-def _asked(expression: str) -> str:
-    """Ask as inference does: one space more is another token."""
+def _question(expression: str) -> str:
+    """Write the question exactly as inference does: one more space would be another token."""
     return prompts.segment(expression, video=False).removeprefix(prompts.IMAGE)

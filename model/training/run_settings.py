@@ -8,7 +8,7 @@ from typing import Any
 from refsav.datasets.training_examples.mixture import Mixture
 from refsav.errors import ConfigError
 from refsav.files import digest_of
-from refsav.model.training.initial_model import digest_of_origin
+from refsav.model.training.initial_model import digest_of_initial_model
 from refsav.model.training_config import TrainConfig
 from refsav.tied_settings import changed_settings, installed_versions, refuse_if_changed, write_record
 
@@ -37,7 +37,7 @@ def digests_of(config: TrainConfig, data: Mixture) -> dict[str, str]:
     """
     sources = enumerate(share.source for share in data.shares)
     return {
-        "model.origin": digest_of_origin(config.model),
+        "model.origin": digest_of_initial_model(config.model),
         **{f"data.sources, {source.name} ({number})": digest_of(source.files) for number, source in sources},
     }
 

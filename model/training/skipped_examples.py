@@ -1,4 +1,4 @@
-"""What a training leaves out, on all of its devices: told, written down, counted, and ended when it is too much."""
+"""Examples that a training skips, on all devices: reported, recorded, counted, and limited."""
 
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
@@ -6,57 +6,57 @@ from pathlib import Path
 from accelerate.utils import gather_object
 
 from refsav.datasets.training_examples.skipped_examples import BadExamples
-from refsav.model.training.step_log import StepFile
-from refsav.model.training_step.data_loader import Taken
+from refsav.model.training.step_log import StepLog
+from refsav.model.training_step.data_loader import ExampleInfo
 
 
-class LeftOut:
-    """An account of bad examples. All devices keep the same one, so that all end alike; the first writes it down."""
+class SkippedExamples:
+    """Counts bad examples. All devices keep the same counts and end together; the main process writes the record."""
 
-    def __init__(self, path: Path | None, done: int, share: float, told: Callable[[str], None]) -> None:
-        """Begin, or go on behind step `done`.
+    def __init__(self, path: Path | None, done: int, share: float, report: Callable[[str], None]) -> None:
+        """Start a record, or resume one after step `done`.
 
         Args:
-            path: RUN/left_out.jsonl; None on devices that do not write.
-            done: Steps that are done.
-            share: Of the examples that may be bad, fraction 0-1.
-            told: Told of each.
+            path: RUN/left_out.jsonl; None in processes that do not write.
+            done: Number of steps done.
+            share: Share of the examples that may be bad, 0-1.
+            report: Called with a line for each.
 
         Raises:
-            RecordError: If the file is there and cannot be read.
+            RecordError: If the file exists and cannot be read.
             DiskError: If it cannot be written.
         """
-        self._written = StepFile(path, done) if path else None
+        self._log = StepLog(path, done) if path else None
         self._bad = BadExamples(share)
-        self._told = told
-        self._taken: list[Taken] = []
+        self._on_skipped = report
+        self._used: list[ExampleInfo] = []
 
     @property
     def count(self) -> int:
-        """Examples that could not be used, or not as a whole, as far as the devices have compared."""
+        """Examples that could not be used, or only in part, as of the last `synchronize`."""
         return self._bad.count
 
-    def note(self, examples: Iterable[Taken]) -> None:
-        """Take in what this device has learnt from."""
-        self._taken += examples
+    def add(self, examples: Iterable[ExampleInfo]) -> None:
+        """Add the examples that this device has used."""
+        self._used += examples
 
-    def compare(self, step: int) -> None:
-        """Bring together what all devices have taken in up to a step. Raises TooManyBadError, DiskError."""
-        taken, self._taken = gather_object(self._taken), []
-        self._tell(step, taken, held_out=False)
-        for example in taken:
+    def synchronize(self, step: int) -> None:
+        """Count the examples that all devices have used up to a step. Raises TooManyBadError, DiskError."""
+        used, self._used = gather_object(self._used), []
+        self._record(step, used, held_out=False)
+        for example in used:
             self._bad.note(example)
 
-    def judge_held_out(self, step: int, examples: Sequence[Taken], share: float) -> int:
-        """Tell of held-out examples, of which another share may be bad; give their number. Raises as `compare`."""
-        self._tell(step, examples, held_out=True)
+    def count_held_out(self, step: int, examples: Sequence[ExampleInfo], share: float) -> int:
+        """Record the bad held-out examples, limited by `share`; return their number. Raises as `synchronize`."""
+        self._record(step, examples, held_out=True)
         bad = BadExamples(share, "validation.data.bad_share")
         for example in examples:
             bad.note(example)
         return bad.count
 
-    def _tell(self, step: int, examples: Sequence[Taken], *, held_out: bool) -> None:
+    def _record(self, step: int, examples: Sequence[ExampleInfo], *, held_out: bool) -> None:
         for bad in (bad for example in examples for bad in example.bad):
-            self._told(f"left out{' of held-out examples' if held_out else ''}: {bad.source}: {bad.line}")
-            if self._written:
-                self._written.append({"step": step, "held_out": held_out, "source": bad.source, "error": bad.line})
+            self._on_skipped(f"skipped{' (held-out)' if held_out else ''}: {bad.source}: {bad.line}")
+            if self._log:
+                self._log.append({"step": step, "held_out": held_out, "source": bad.source, "error": bad.line})

@@ -1,4 +1,4 @@
-"""Files that a training adds lines to as it goes, each of a step: its metrics, and what it leaves out."""
+"""Logs of a training with one JSON line per event, each with its step: metrics and skipped examples."""
 
 import json
 from contextlib import suppress
@@ -9,17 +9,17 @@ from refsav.errors import RecordError
 from refsav.files import DiskError, write_text
 
 TAIL_BYTES = 16_384
-"""More than a line has."""
+"""Longer than any line."""
 
 
-class StepFile:
-    """One JSON object a line, with `step` and whatever else, in the order of steps."""
+class StepLog:
+    """A file with one JSON object per line, in the order of their key `step`."""
 
     def __init__(self, path: Path, done: int) -> None:
-        """Open it to go on behind step `done`; what an interrupted training wrote beyond that is dropped.
+        """Open the log to append after step `done`; lines of an interrupted training beyond that step are dropped.
 
         Raises:
-            RecordError: If it is there and cannot be read.
+            RecordError: If it exists and cannot be read.
             DiskError: If it cannot be written.
         """
         self._path = path
@@ -29,7 +29,7 @@ class StepFile:
 
     @staticmethod
     def read(path: Path) -> list[dict[str, Any]]:
-        """Read every whole line. Raises RecordError."""
+        """Read every complete line. Raises RecordError."""
         try:
             content = path.read_bytes()
         except OSError as error:
@@ -38,7 +38,7 @@ class StepFile:
         found = []
         for number, line in enumerate(content.splitlines(keepends=True), start=1):
             if not line.endswith(b"\n"):
-                break  # the process was killed as it wrote
+                break  # the process was killed while writing
             try:
                 values = dict(json.loads(line))
                 found.append({**values, "step": int(values["step"])})
@@ -49,15 +49,15 @@ class StepFile:
 
     @staticmethod
     def last(path: Path) -> dict[str, Any]:
-        """Read the last whole line, however long the file is; empty if there is none, or it is no such line."""
+        """Read the last complete line from the end of the file; {} if there is none or it cannot be decoded."""
         with suppress(OSError, ValueError), path.open("rb") as stream:
             stream.seek(max(0, path.stat().st_size - TAIL_BYTES))
-            whole, _, _ = stream.read().rpartition(b"\n")
-            return dict(json.loads(whole.rpartition(b"\n")[2]))
+            complete, _, _ = stream.read().rpartition(b"\n")
+            return dict(json.loads(complete.rpartition(b"\n")[2]))
         return {}
 
     def append(self, values: dict[str, Any]) -> None:
-        """Write a line. Raises DiskError."""
+        """Append a line. Raises DiskError."""
         try:
             with self._path.open("a", encoding="utf-8") as stream:
                 stream.write(json.dumps(values) + "\n")

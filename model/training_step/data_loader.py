@@ -1,4 +1,4 @@
-"""Examples as training takes them: which ones each step has, read and prepared by processes beside it."""
+"""The data loader of a training: which examples each step takes, read and encoded by worker processes."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -12,69 +12,67 @@ from refsav.datasets.training_examples.mixture import BadExample, Mixture, TooMa
 from refsav.errors import ConfigError, RefSavError
 from refsav.model.sa2va import Sa2VA
 from refsav.model.training_config import LearningConfig
-from refsav.model.training_step.example_encoding import Prepared, UnfitExampleError, prepare
-from refsav.model.training_step.parcel import pack, unpack
+from refsav.model.training_step.example_encoding import EncodedExample, UnfitExampleError, encode_example
 
-IN_A_ROW = 20
-"""Examples that one may stand in for when the model cannot take them."""
+MOST_SUBSTITUTES = 20
+"""Examples that are tried, one after the other, where the model cannot take the first."""
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
-    """Where an example comes from."""
+class ExampleKey:
+    """Identifies an example: the epoch, and its position in the order of that epoch."""
 
     epoch: int
     position: int
 
 
-@dataclass(frozen=True, slots=True)
-class Loaded:
-    """An example that is ready."""
-
-    place: Place
-    prepared: Prepared
-    bad: tuple[BadExample, ...]
-    """Those that it stands in for, and itself if it lacks something."""
-
-    @property
-    def taken(self) -> "Taken":
-        """What is told of it once a step has learnt from it."""
-        one = self.prepared
-        return Taken(
-            place=self.place,
-            name=one.name,
-            tokens=one.tokens,
-            objects=len(one.masks),
-            frames=len(one.pictures),
-            bad=self.bad,
-        )
-
-
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Taken:
-    """An example without its many megabytes of pictures and masks."""
+class ExampleInfo:
+    """What reports and errors need to know of an example, without its many megabytes of frames and masks."""
 
-    place: Place
+    key: ExampleKey
     name: str
     tokens: int
     """Of its longest conversation."""
     objects: int
     frames: int
-    """Those that SAM-2 sees."""
+    """Frames that SAM-2 sees."""
     bad: tuple[BadExample, ...]
-    """Those that it stands in for, and itself if it lacks something."""
+    """The examples that it replaces, and itself if a part of it could not be used."""
 
 
 @dataclass(frozen=True, slots=True)
-class Missing:
-    """No example, and why."""
+class LoadedExample:
+    """An example that is ready for a forward pass."""
+
+    key: ExampleKey
+    encoded: EncodedExample
+    bad: tuple[BadExample, ...]
+    """The examples that it replaces, and itself if a part of it could not be used."""
+
+    @property
+    def info(self) -> ExampleInfo:
+        """What is kept of it after its step."""
+        return ExampleInfo(
+            key=self.key,
+            name=self.encoded.name,
+            tokens=self.encoded.tokens,
+            objects=len(self.encoded.masks),
+            frames=len(self.encoded.frames),
+            bad=self.bad,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class UnreadableExample:
+    """Stands for an example that cannot be read, with the reason."""
 
     error: str
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
-    """Which examples each step takes. It follows from the data alone, whatever the number of devices."""
+class BatchPlan:
+    """Which examples each step takes. It depends on the data alone, not on the number of devices."""
 
     examples: Mixture
     batch: int
@@ -83,19 +81,20 @@ class Plan:
     """Examples of one forward pass on one device."""
     devices: int
     by_length: bool = True
-    """Whether a step has examples of about one length."""
+    """Whether the examples of a step have about the same length."""
 
     def __post_init__(self) -> None:
-        """Raise ConfigError if a step cannot be shared out, or there are fewer examples than it takes."""
+        """Raise ConfigError if the devices cannot share a step evenly, or there are fewer examples than a step has."""
         if self.batch % (self.at_once * self.devices):
             raise ConfigError(
                 f"learning.batch ({self.batch}) is no multiple of learning.at_once ({self.at_once}) times the devices "
-                f"({self.devices})\n  fix: set learning.batch to a multiple of {self.at_once * self.devices}"
+                f"({self.devices})",
+                fix=f"set learning.batch to a multiple of {self.at_once * self.devices}",
             )
         if len(self.examples) < self.batch:
             raise ConfigError(
-                f"the data has {len(self.examples)} examples, learning.batch is {self.batch}\n"
-                "  fix: take a smaller batch, or more data"
+                f"the data has {len(self.examples)} examples, learning.batch is {self.batch}",
+                fix="set a smaller learning.batch, or add data",
             )
 
     @property
@@ -104,22 +103,28 @@ class Plan:
         return self.batch // (self.at_once * self.devices)
 
     @property
-    def steps_an_epoch(self) -> int:
-        """Steps of an epoch; what does not fill one is left for another epoch."""
+    def steps_per_epoch(self) -> int:
+        """Complete steps of an epoch; the examples that do not fill a step are left out of that epoch."""
         return len(self.examples) // self.batch
 
-    def places(self, first: int, last: int, device: int) -> Iterator[list[Place]]:
-        """Yield the examples of each forward pass of a device, from step `first` up to, not with, step `last`.
+    def keys(self, first: int, last: int, device: int) -> Iterator[list[ExampleKey]]:
+        """Yield the examples of each forward pass of a device.
 
-        Passes go round the devices, so that those that work at the same time have examples of about one length.
+        Passes are dealt to the devices in turn, so that passes that run at the same time have examples of about the
+        same length.
+
+        Args:
+            first: First step, counted from 0.
+            last: Step to stop before.
+            device: Index of the device, counted from 0.
         """
         for step in range(first, last):
-            epoch, within = divmod(step, self.steps_an_epoch)
+            epoch, within = divmod(step, self.steps_per_epoch)
             if within == 0 or step == first:
                 order = self._order(epoch)
             chosen = order[within * self.batch : (within + 1) * self.batch].tolist()
             for start in range(device * self.at_once, self.batch, self.devices * self.at_once):
-                yield [Place(epoch, position) for position in chosen[start : start + self.at_once]]
+                yield [ExampleKey(epoch, position) for position in chosen[start : start + self.at_once]]
 
     def _order(self, epoch: int) -> npt.NDArray[np.int64]:
         if self.by_length:
@@ -127,71 +132,78 @@ class Plan:
         return np.arange(len(self.examples))  # an epoch's positions are shuffled already
 
 
-class _Readable(Dataset[Loaded | Missing]):
+class _ExampleDataset(Dataset[LoadedExample | UnreadableExample]):
     def __init__(self, examples: Mixture, model: Sa2VA, learning: LearningConfig) -> None:
         self._examples, self._model, self._learning = examples, model, learning
 
-    def __getitem__(self, place: Place) -> Loaded | Missing:
+    def __getitem__(self, key: ExampleKey) -> LoadedExample | UnreadableExample:
         try:
-            return load_one(self._examples, self._model, self._learning, place)
-        except RefSavError as error:  # as an error, it would lose its kind on its way out of a worker
-            return Missing(str(error))
+            return load_example(self._examples, self._model, self._learning, key)
+        except RefSavError as error:  # raised in a worker, it would reach the training as another class
+            return UnreadableExample(str(error))
 
 
-def load_one(examples: Mixture, model: Sa2VA, learning: LearningConfig, place: Place) -> Loaded:
-    """Read and prepare an example; what comes after one that the model cannot take stands in for it.
+def load_example(examples: Mixture, model: Sa2VA, learning: LearningConfig, key: ExampleKey) -> LoadedExample:
+    """Read and encode an example; if the model cannot take it, the next one that fits replaces it.
+
+    Args:
+        examples: The data.
+        model: The model that it is encoded for.
+        learning: Limits and the form of conversations.
+        key: Which example.
 
     Raises:
         TooManyBadError: If many in a row cannot be used.
         RefSavError: If the model cannot take such examples at all.
     """
     bad: tuple[BadExample, ...] = ()
-    for offset in range(IN_A_ROW):
-        drawn = examples.draw(place.epoch, (place.position + offset) % len(examples))
+    for offset in range(MOST_SUBSTITUTES):
+        drawn = examples.draw(key.epoch, (key.position + offset) % len(examples))
         bad += drawn.bad
         try:
-            return Loaded(place, prepare(model, drawn.example, learning), bad)
+            return LoadedExample(key, encode_example(model, drawn.example, learning), bad)
         except UnfitExampleError as error:
             bad = (*bad, BadExample(drawn.source, error.line))
-    told = f"{IN_A_ROW} examples one after the other are not for this model, the last: {bad[-1].line}"
-    fix = f"raise learning.most_tokens (is {learning.most_tokens}), or let examples have fewer frames or objects"
-    raise TooManyBadError(f"{told}\n  fix: {fix}")
+    raise TooManyBadError(
+        f"{MOST_SUBSTITUTES} examples in a row cannot be used with this model, the last: {bad[-1].line}",
+        fix=f"raise learning.most_tokens (is {learning.most_tokens}), or use fewer frames or objects per example",
+    )
 
 
-def load(
-    plan: Plan, model: Sa2VA, learning: LearningConfig, *, first: int, last: int, device: int
-) -> Iterator[list[Loaded]]:
-    """Yield the examples of each forward pass of a device, read ahead by processes.
+def load_batches(
+    plan: BatchPlan, model: Sa2VA, learning: LearningConfig, *, first: int, last: int, device: int
+) -> Iterator[list[LoadedExample]]:
+    """Yield the examples of each forward pass of a device, read ahead by worker processes.
 
     Args:
-        plan: Which they are.
-        model: What they are prepared for.
-        learning: How; what comes after an example that it cannot take stands in for it.
-        first: Step to begin with, counted from 0.
-        last: Step to end before.
-        device: Number of this process among those that train.
+        plan: Which examples each step takes.
+        model: The model that they are encoded for.
+        learning: Limits, the form of conversations, and the number of workers.
+        first: First step, counted from 0.
+        last: Step to stop before.
+        device: Index of this process among those that train, counted from 0.
 
     Raises:
-        RefSavError: If examples cannot be read and none can stand in for them.
+        RefSavError: If examples cannot be read and no others can replace them.
     """
     loader = DataLoader(
-        _Readable(plan.examples, model, learning),
-        batch_sampler=plan.places(first, last, device),
-        collate_fn=pack,
+        _ExampleDataset(plan.examples, model, learning),
+        batch_sampler=plan.keys(first, last, device),
+        collate_fn=list,  # examples differ in size: the forward pass pads what it must
         num_workers=learning.workers,
-        multiprocessing_context="fork" if learning.workers else None,  # the model need not be sent to them
-        worker_init_fn=_begin_reading,
+        multiprocessing_context="fork" if learning.workers else None,  # the workers share the model's memory
+        worker_init_fn=_prepare_worker,
     )
-    for parcel in loader:
-        yield [_present(one) for one in unpack(parcel)]
+    for examples in loader:
+        yield [_loaded(one) for one in examples]
 
 
-def _begin_reading(_: int) -> None:
-    """Leave behind the threads of OpenCV, which belong to the process that forked."""
+def _prepare_worker(_: int) -> None:
+    """Let OpenCV work without threads: its thread pool does not survive a fork."""
     cv2.setNumThreads(0)
 
 
-def _present(one: Loaded | Missing) -> Loaded:
-    if isinstance(one, Missing):
+def _loaded(one: LoadedExample | UnreadableExample) -> LoadedExample:
+    if isinstance(one, UnreadableExample):
         raise RefSavError(one.error)
     return one

@@ -1,4 +1,4 @@
-"""From a training example to what the model takes, on the CPU: tokens, pixels for both encoders, masks."""
+"""Encode a training example for the model, on the CPU: tokens, pixels for both vision encoders, masks."""
 
 from dataclasses import dataclass
 
@@ -16,41 +16,46 @@ from refsav.model.training_config import LearningConfig
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Prepared:
-    """A training example, ready for the model."""
+class EncodedExample:
+    """A training example as the model takes it."""
 
     name: str
     shown: Shown
-    """For the vision tower."""
+    """Pixels for the vision tower of the multimodal LLM."""
     conversations: tuple[Conversation, ...]
-    """One, or one for each turn."""
-    pictures: Tensor
-    """uint8 [T, 3, S, S], for SAM-2; none if no answer has a `[SEG]`."""
+    """One conversation, or one for each turn (`learning.turns`)."""
+    frames: Tensor
+    """uint8 [T, 3, S, S], for SAM-2; T is 0 if no answer has a `[SEG]`."""
     masks: Tensor
-    """bool [n, T, h, w], for every object that is meant in the answers, in order."""
+    """bool [n, T, h, w]: one for each object of the answers, in their order."""
     segs_per_object: int
-    """1, or T where each frame has a `[SEG]` of its own."""
+    """1, or T if each frame has a `[SEG]` of its own."""
 
     @property
     def tokens(self) -> int:
-        """Of its longest conversation."""
+        """Number of tokens of the longest conversation."""
         return max(len(one.ids) for one in self.conversations)
 
 
 class UnfitExampleError(InputError):
-    """An example that this model cannot learn from, though it can from others."""
+    """An example that this model cannot learn from, while it can learn from others."""
 
 
-def prepare(model: Sa2VA, example: TrainingExample, learning: LearningConfig) -> Prepared:
-    """Write an example's conversation and bring its frames to size.
+def encode_example(model: Sa2VA, example: TrainingExample, learning: LearningConfig) -> EncodedExample:
+    """Tokenize an example's conversations and resize its frames.
+
+    Args:
+        model: The model that learns from it.
+        example: Frames uint8 RGB [h, w, 3], turns, and masks bool [h, w] for each object and frame.
+        learning: The most tokens of a conversation, and whether turns stand apart.
 
     Raises:
-        UnfitExampleError: If it has more tokens than are taken, or its texts spell out what they must not.
-        InputError: If the model's family cannot take any such example.
+        UnfitExampleError: If it has too many tokens, or its texts contain the placeholder of an image.
+        InputError: If the model's family cannot take such examples at all.
     """
-    _refuse_spelled(model, example)
-    frames, tokens = len(example.frames), SegTokens(model.architecture.fixed.seg_token)
-    turns = [Turn(turn.question, tokens.spread(turn.answer, frames)) for turn in example.turns]
+    _refuse_placeholder(model, example)
+    count, tokens = len(example.frames), SegTokens(model.architecture.fixed.seg_token)
+    turns = [Turn(turn.question, tokens.spread(turn.answer, count)) for turn in example.turns]
     try:
         shown = model.adapter.show(example.frames, example.regions)
         conversations = write_conversations(model.adapter, turns, shown, apart=learning.turns == "apart")
@@ -59,32 +64,32 @@ def prepare(model: Sa2VA, example: TrainingExample, learning: LearningConfig) ->
     longest = max(len(one.ids) for one in conversations)
     if longest > learning.most_tokens:
         raise UnfitExampleError(
-            f"{example.name} has {longest} tokens, more than the {learning.most_tokens} that are taken",
-            "allow more with learning.most_tokens, or show fewer frames",
+            f"{example.name} has {longest} tokens, more than learning.most_tokens = {learning.most_tokens}",
+            "raise learning.most_tokens, or use fewer frames",
         )
     height, width = example.frames[0].shape[:2]
-    masks = np.array(example.masks, dtype=np.bool_).reshape(-1, frames, height, width)
+    masks = np.array(example.masks, dtype=np.bool_).reshape(-1, count, height, width)
     segs = sum(len(one.places_of(model.adapter.seg_ids)) for one in conversations)
-    if segs != len(masks) * tokens.count(frames):
+    if segs != len(masks) * tokens.count(count):
         raise InputError(
-            f"{example.name} has {len(masks)} objects in {frames} frames, its answers {segs} tokens for them",
-            f"raise seg.frames to {frames}, or show fewer frames",
+            f"{example.name} has {len(masks)} objects in {count} frames, but its answers have {segs} [SEG] tokens",
+            f"raise seg.frames to {count}, or use fewer frames",
         )
     seen = example.frames if len(masks) else ()
     side = model.sam2.image_size
-    pictures = [model.sam2.picture(frame) for frame in seen]
-    return Prepared(
+    frames = [model.sam2.picture(frame) for frame in seen]
+    return EncodedExample(
         name=example.name,
         shown=shown,
         conversations=conversations,
-        pictures=torch.stack(pictures) if pictures else torch.empty(0, 3, side, side, dtype=torch.uint8),
+        frames=torch.stack(frames) if frames else torch.empty(0, 3, side, side, dtype=torch.uint8),
         masks=torch.from_numpy(masks),
-        segs_per_object=tokens.count(frames),
+        segs_per_object=tokens.count(count),
     )
 
 
-def _refuse_spelled(model: Sa2VA, example: TrainingExample) -> None:
-    """Refuse texts with tokens that stand for something else: they would be taken for it."""
+def _refuse_placeholder(model: Sa2VA, example: TrainingExample) -> None:
+    """Refuse texts that contain the placeholder of an image: the model would take it for one."""
     placeholder = model.adapter.placeholder
     if any(placeholder in text for turn in example.turns for text in (turn.question, turn.answer)):
-        raise UnfitExampleError(f"{example.name} has {placeholder} in its text", "take it out: it stands for an image")
+        raise UnfitExampleError(f"{example.name} has {placeholder} in its text", "remove it: it stands for an image")

@@ -1,7 +1,7 @@
-"""One forward pass of training: conversations through the language model, their `[SEG]`s into masks, the losses.
+"""The forward pass of training: conversations through the language model, their `[SEG]`s to masks, the losses.
 
-As the paper has it (section 3.4, equation 2): text cross-entropy, and pixel cross-entropy with dice for masks.
-Every frame is decoded on its own from the `[SEG]` embedding; SAM-2's memory takes no part.
+Source: Sa2VA, section 3.4, equation 2: cross-entropy of the text, pixel cross-entropy and dice of the masks. Each frame
+is decoded on its own from the `[SEG]` embedding, without SAM-2's memory.
 """
 
 from collections.abc import Sequence
@@ -14,37 +14,37 @@ from torch import Tensor, nn
 from refsav.model.language.batched_forward import pad, read, seg_states_of
 from refsav.model.sa2va import Sa2VA
 from refsav.model.sam.grounding import resized_logits
-from refsav.model.training_step.example_encoding import Prepared
+from refsav.model.training_step.example_encoding import EncodedExample
 from refsav.model.training_step.losses import mask_losses, means, text_losses
 
-PARTS = ("text", "pixels", "dice")
-"""What a loss is made of, in the order of the columns of `Teacher.losses`."""
+LOSS_PARTS = ("text", "pixels", "dice")
+"""Parts of the loss, in the order of the columns of `TrainingForward.losses`."""
 
 
 @dataclass(frozen=True, slots=True)
-class Heard:
-    """What the language model makes of some conversations."""
+class LanguageOutput:
+    """What the language model returns for some conversations."""
 
-    scores: Tensor
-    """[N, V], logits for every token of the answers."""
-    wanted: Tensor
+    logits: Tensor
+    """[N, V], for every token of the answers."""
+    targets: Tensor
     """int64 [N], those tokens."""
     owners: Tensor
-    """int64 [N], the example that each belongs to."""
+    """int64 [N], the example that each token belongs to."""
     segs: Tensor
-    """[n, H], states at the `[SEG]`s, example by example."""
+    """[n, H], hidden states at the `[SEG]`s, example by example."""
 
 
-class Teacher(nn.Module):
-    """A Sa2VA whose forward pass is that of training, as wrappers for several devices want it."""
+class TrainingForward(nn.Module):
+    """A Sa2VA whose `forward` returns the losses, so that it can be wrapped for several devices (DDP, FSDP)."""
 
     def __init__(self, model: Sa2VA, *, points: int = 0, dtype: torch.dtype = torch.float32) -> None:
-        """Take a model into training.
+        """Wrap a model.
 
         Args:
-            model: It.
-            points: Of a mask that are compared; all pixels if it is 0.
-            dtype: What is computed in, where that does not need float32.
+            model: The model that is trained.
+            points: Points at which a mask is compared; 0 for all its pixels.
+            dtype: Type of the computation, where float32 is not necessary.
         """
         super().__init__()
         self.model = model
@@ -53,25 +53,31 @@ class Teacher(nn.Module):
         mllm: Any = model.mllm
         self._no_split_modules = sorted(mllm._no_split_modules)  # where accelerate may cut it to shard weights
 
-    def forward(self, examples: Sequence[Prepared], *, measure: bool = False) -> Tensor:
-        """Give what `losses` does, computed in `dtype`."""
+    def forward(self, examples: Sequence[EncodedExample], *, measure: bool = False) -> Tensor:
+        """Return the losses (see `losses`), computed in `dtype`."""
         with torch.autocast(self.model.adapter.device.type, self.dtype, enabled=self.dtype != torch.float32):
             return self.losses(examples, measure=measure)
 
-    def losses(self, examples: Sequence[Prepared], *, measure: bool = False) -> Tensor:
-        """Losses of some examples, float32 [examples, 3]: text, pixels and dice, not weighted yet.
+    def losses(self, examples: Sequence[EncodedExample], *, measure: bool = False) -> Tensor:
+        """Compute the losses of some examples.
 
-        With `measure` [examples, 4]: the mean IoU of the masks comes behind them, not a number where there are none.
+        Args:
+            examples: Encoded examples, of any sizes.
+            measure: Whether to return the mean IoU of the masks too.
+
+        Returns:
+            float32 [examples, 3]: text, pixels and dice, without weights. With `measure` [examples, 4]: the mean IoU,
+            NaN for an example without masks, is the last column.
 
         Raises:
             InputError: If a conversation has tokens that stand for images.
         """
-        heard = self._hear(examples)
-        text = text_losses(heard.scores, heard.wanted, heard.owners, len(examples))
-        if not len(heard.segs):
+        output = self._language_forward(examples)
+        text = text_losses(output.logits, output.targets, output.owners, len(examples))
+        if not len(output.segs):
             none = self._unused() * text.new_ones(2, len(examples))
             return torch.stack([text, *none, *([text.new_full(text.shape, torch.nan)] if measure else [])], dim=1)
-        drawn = [(one, logits) for one, logits in zip(examples, self.draw(examples, heard.segs), strict=True)]
+        drawn = [(one, logits) for one, logits in zip(examples, self.draw(examples, output.segs), strict=True)]
         device = text.device
         owners = torch.tensor([i for i, (_, logits) in enumerate(drawn) for _ in range(len(logits))], device=device)
         pairs = [(logits, one.masks.flatten(0, 1).to(device)) for one, logits in drawn if len(logits)]
@@ -84,23 +90,23 @@ class Teacher(nn.Module):
             found.append(means(ious, owners, len(examples)).masked_fill(none, torch.nan))
         return torch.stack([text, *found], dim=1)
 
-    def draw(self, examples: Sequence[Prepared], segs: Tensor) -> list[Tensor]:
-        """Mask logits [n · T, S/4, S/4] of each example, object by object, from the states at its `[SEG]`s."""
+    def draw(self, examples: Sequence[EncodedExample], segs: Tensor) -> list[Tensor]:
+        """Decode masks from the hidden states at the `[SEG]`s [n, H]: logits [n · T, S/4, S/4] for each example."""
         sam2, device = self.model.sam2, segs.device
         language = self.model.text_hidden_fcs(segs)
         frames: list[int] = []
-        named: list[int] = []  # by which [SEG] each object is meant in each frame
+        named: list[int] = []  # index of the [SEG] for each object and frame
         first_frame = first_seg = 0
         for one in examples:
             count, shown, segs_each = *one.masks.shape[:2], one.segs_per_object
             frames += [first_frame + frame for _ in range(count) for frame in range(shown)]
             named += [first_seg + n * segs_each + frame % segs_each for n in range(count) for frame in range(shown)]
-            first_frame, first_seg = first_frame + len(one.pictures), first_seg + count * segs_each
-        features = sam2.encode_pictures(torch.cat([one.pictures for one in examples]))
+            first_frame, first_seg = first_frame + len(one.frames), first_seg + count * segs_each
+        features = sam2.encode_pictures(torch.cat([one.frames for one in examples]))
         logits = sam2.decode_pairs(features, torch.tensor(frames, device=device), language[named])
         return list(torch.split(logits, [one.masks.shape[0] * one.masks.shape[1] for one in examples]))
 
-    def _hear(self, examples: Sequence[Prepared]) -> Heard:
+    def _language_forward(self, examples: Sequence[EncodedExample]) -> LanguageOutput:
         mllm = self.model.adapter
         talks = [(number, talk) for number, one in enumerate(examples) for talk in one.conversations]
         seen_once = mllm.look([one.shown for one in examples])
@@ -116,22 +122,22 @@ class Teacher(nn.Module):
             named += [(row, offset + place) for place in talk.places_of(mllm.seg_ids)]
         owners, rows, places = torch.tensor(learnt, device=normalized.device).unbind(dim=1)
         seg_rows, seg_places = torch.tensor(named, dtype=torch.int64, device=states.device).reshape(-1, 2).unbind(dim=1)
-        return Heard(
-            scores=mllm.logits(normalized[rows, places - 1]),
-            wanted=batch.rests.to(places.device)[rows, places],
+        return LanguageOutput(
+            logits=mllm.logits(normalized[rows, places - 1]),
+            targets=batch.rests.to(places.device)[rows, places],
             owners=owners,
             segs=states[seg_rows, seg_places],
         )
 
     def _ious(self, logits: Tensor, masks: Tensor) -> Tensor:
-        """IoU of masks [N] at their own size, where logits [N, S/4, S/4] are above 0; 1 if both are empty."""
+        """IoU [N] of masks bool [N, h, w] and logits [N, S/4, S/4] above 0, at the masks' size; 1 if both are empty."""
         side = self.model.sam2.image_size
         drawn = resized_logits(logits, [(side, side), (masks.shape[-2], masks.shape[-1])]) > 0
         common, either = (drawn & masks).sum((1, 2)), (drawn | masks).sum((1, 2))
         return torch.where(either > 0, common / either.clamp(min=1), torch.ones_like(common, dtype=torch.float32))
 
     def _unused(self) -> Tensor:
-        """0, made of every weight that only masks teach: devices that work together expect the same gradients."""
+        """Return 0, computed from every weight that only masks train: DDP expects the same gradients on all devices."""
         parts = (self.model.text_hidden_fcs, self.model.sam2)
         weights = [weight for part in parts for weight in part.parameters() if weight.requires_grad]
         return torch.stack([0.0 * weight.sum() for weight in weights]).sum() if weights else torch.zeros(())

@@ -1,4 +1,4 @@
-"""What of a Sa2VA learns: whole parts, or low-rank adapters beside frozen weights, and how these are merged again."""
+"""Set up what learns: parts are trained or frozen, LoRA is added to the language model and merged after training."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -33,7 +33,7 @@ BASE, FIRST, SECOND = ".base_layer.weight", f".lora_A.{ADAPTER}.weight", f".lora
 
 
 def part_of(name: str, family: Family) -> str:
-    """Return the part that a weight belongs to, empty if it never learns."""
+    """Name the part that a weight belongs to; empty if it never learns."""
     if name.startswith("mllm."):
         return family.part_of(name)
     if name.startswith(NEVER_USED):
@@ -41,17 +41,23 @@ def part_of(name: str, family: Family) -> str:
     return next((part for start, part in PART_OF.items() if name.startswith(start)), "")
 
 
-def choose_what_learns(model: Sa2VA, learns: LearnsConfig, lora: LoraConfig, seed: int) -> None:
-    """Freeze what does not learn; put adapters into the language model where they are asked for.
+def freeze_and_add_lora(model: Sa2VA, learns: LearnsConfig, lora: LoraConfig, seed: int) -> None:
+    """Freeze the parts that do not learn, and add LoRA adapters to the language model if `learns` says so.
 
-    What learns is kept in float32, whatever the others are in: steps are too small for bfloat16. Same seed, same
-    adapters: devices that work together must begin alike.
+    Trainable weights are converted to float32: the updates of a step are too small for bfloat16. The same seed gives
+    the same adapters: all devices must start from the same weights.
+
+    Args:
+        model: The model; it is changed.
+        learns: Which parts are trained.
+        lora: Rank, scale and dropout of the adapters.
+        seed: Of the adapters' initial weights.
     """
     if learns.language_model == "lora":
         with seeded(seed, model.adapter.device):
             _add_adapters(model.adapter.language_model, lora)
     how, family = learns.model_dump(), model.architecture.entry
-    for name, weight in model.named_parameters():  # peft freezes all that it finds beside adapters, embeddings too
+    for name, weight in model.named_parameters():  # peft freezes everything but the adapters
         weight.requires_grad_(name.endswith((FIRST, SECOND)) or how.get(part_of(name, family)) == "full")
         if weight.requires_grad:
             weight.data = weight.data.float()
@@ -72,12 +78,12 @@ def _add_adapters(language_model: Any, lora: LoraConfig) -> None:  # noqa: ANN40
     inject_adapter_in_model(settings, language_model, adapter_name=ADAPTER)
 
 
-def merged(state: Mapping[str, Tensor], scale: float) -> dict[str, Tensor]:
-    """Weights with adapters added to what they are beside, under the names of a model without any.
+def with_lora_merged(state: Mapping[str, Tensor], scale: float) -> dict[str, Tensor]:
+    """Merge the adapters into the weights, and name these as in a model without adapters.
 
     Args:
-        state: As `state_dict` gives them.
-        scale: alpha / rank.
+        state: The weights, from `state_dict`.
+        scale: alpha / rank (LoRA, section 4.1).
     """
     plain: dict[str, Tensor] = {}
     for name, tensor in state.items():

@@ -9,7 +9,7 @@ from refsav.datasets.synthetic.scene import SynthConfig
 from refsav.datasets.synthetic.write_scenes import write_scenes
 from refsav.flows.config.nightly import NightlyConfig, NightlyDirectory
 from refsav.model.training.paths import TrainingDirectory
-from refsav.model.training.step_log import StepFile
+from refsav.model.training.step_log import StepLog
 from tests.flows.test_end_to_end import loop_config
 from tests.support.prefect_service import service, until
 
@@ -40,12 +40,12 @@ def test_a_night_that_is_cancelled_as_it_trains_is_gone_on_with_by_the_next(tmp_
         done = last_checkpoint(tmp_path / "nights")
         assert done < STEPS
         metrics = training(tmp_path / "nights").metrics
-        kept = [line for line in StepFile.read(metrics) if line["step"] <= done]
+        kept = [line for line in StepLog.read(metrics) if line["step"] <= done]
         assert kept
 
         assert running.ended(running.fire(), 240)["state"]["name"] == "Completed"
     assert NightlyDirectory(tmp_path / "nights").read_promoted() is not None
-    lines = StepFile.read(metrics)
+    lines = StepLog.read(metrics)
     assert lines[: len(kept)] == kept, "these steps, with the seconds that they took, were not done again"
     assert max(line["step"] for line in lines) == STEPS
 

@@ -13,7 +13,7 @@ from refsav.extras import require
 
 if TYPE_CHECKING:
     from refsav.model.training.metrics import Metrics
-    from refsav.model.training.run import Progress
+    from refsav.model.training.run import TrainingProgress
     from refsav.model.training_config import TrainConfig
 
 PRINTED_STEPS = 20
@@ -36,7 +36,7 @@ def train(run: Path, config: "TrainConfig", *, cpu: bool) -> None:
         out.print(f"trained already: {escape(str(directory.model))}")
         return
     with _Line() as line:
-        training_run.train(directory, config, line.on_progress, told=line.report, cpu=cpu)
+        training_run.train(directory, config, line.on_progress, report=line.report, cpu=cpu)
     if line.last is not None:  # only the first of several processes has one
         _print_outcome(directory.model, line.last)
 
@@ -45,7 +45,7 @@ class _Line:
     """A live line in a terminal; some printed lines where there is none."""
 
     def __init__(self) -> None:
-        self.last: Progress | None = None
+        self.last: TrainingProgress | None = None
         self._metrics: Metrics | None = None
         self._live = Live(console=err, auto_refresh=False, transient=True)
 
@@ -61,7 +61,7 @@ class _Line:
         """Print a line that stays."""
         err.print(Text(line, style="dim"))
 
-    def on_progress(self, progress: "Progress") -> None:
+    def on_progress(self, progress: "TrainingProgress") -> None:
         """Show a step."""
         self.last, self._metrics = progress, progress.metrics or self._metrics
         if self._metrics is None:
@@ -73,7 +73,7 @@ class _Line:
             err.print(shown, markup=False)
 
 
-def _described(progress: "Progress", metrics: "Metrics") -> str:
+def _described(progress: "TrainingProgress", metrics: "Metrics") -> str:
     losses = f"loss {metrics.loss:.3f} (text {metrics.text:.3f}, pixels {metrics.pixels:.3f}, dice {metrics.dice:.3f})"
     speed = f"{metrics.examples_per_s:.1f} examples/s, {metrics.waiting_share:.0%} waiting"
     memory = f"{metrics.memory_mb / 1024:.1f} GB"
@@ -86,7 +86,7 @@ def _time(seconds: float) -> str:
     return f"{hours} h {minutes:02} min" if hours else f"{minutes} min {rest:02} s"
 
 
-def _print_outcome(model: Path, last: "Progress") -> None:
+def _print_outcome(model: Path, last: "TrainingProgress") -> None:
     parts = ", ".join(f"{name} {value:.3f}" for name, value in last.step.parts.items())
     out.print(f"steps: {last.step.number}, {last.step.epoch:.1f} epochs")
     out.print(f"last loss: {last.step.loss:.3f} ({parts})")

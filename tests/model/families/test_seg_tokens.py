@@ -13,11 +13,11 @@ from refsav.model.inference_settings import InferenceSettings
 from refsav.model.input_errors import InputError
 from refsav.model.sa2va import Sa2VA
 from refsav.model.training_config import LearningConfig
-from refsav.model.training_step.example_encoding import prepare
-from refsav.model.training_step.forward import Teacher
+from refsav.model.training_step.example_encoding import encode_example
+from refsav.model.training_step.forward import TrainingForward
 from tests.support.data.training_data import pocket, scenes
 
-ONE, OTHER = scenes().pictures[1], scenes().pictures[2]
+ONE, OTHER = scenes().frames[1], scenes().frames[2]
 FRAMES = (ONE.frame, OTHER.frame)
 
 
@@ -48,11 +48,11 @@ def test_what_an_answer_says() -> None:
 @pytest.mark.parametrize("design", ["repetitive", "unique"])
 def test_each_frame_is_drawn_from_an_embedding_of_its_own(design: str, family: str) -> None:
     model = adopted(design, family)
-    prepared, teacher = prepare(model, video(), LearningConfig()), Teacher(model).eval()
+    encoded, training = encode_example(model, video(), LearningConfig()), TrainingForward(model).eval()
     with torch.no_grad():
-        segs = teacher._hear([prepared]).segs
-        drawn = teacher.draw([prepared, prepared], torch.cat([segs, segs]))
-        changed = teacher.draw([prepared], torch.cat([segs[:3], segs[3:] + 1]))[0]
+        segs = training._language_forward([encoded]).segs
+        drawn = training.draw([encoded, encoded], torch.cat([segs, segs]))
+        changed = training.draw([encoded], torch.cat([segs[:3], segs[3:] + 1]))[0]
     assert segs.shape[0] == 4 and len(drawn) == 2
     assert torch.allclose(drawn[0], drawn[1], atol=1e-5)
     same = [torch.allclose(one, other, atol=1e-5) for one, other in zip(drawn[0], changed, strict=True)]
@@ -62,9 +62,9 @@ def test_each_frame_is_drawn_from_an_embedding_of_its_own(design: str, family: s
 @pytest.mark.parametrize("design", ["single", "repetitive", "unique"])
 def test_inference_draws_what_training_does_and_a_checkpoint_keeps_the_design(design: str, tmp_path: Path) -> None:
     model = adopted(design)
-    prepared, teacher = prepare(model, video("Sure, [SEG]."), LearningConfig()), Teacher(model).eval()
+    encoded, training = encode_example(model, video("Sure, [SEG]."), LearningConfig()), TrainingForward(model).eval()
     with torch.no_grad():
-        drawn = teacher.draw([prepared], teacher._hear([prepared]).segs)[0]
+        drawn = training.draw([encoded], training._language_forward([encoded]).segs)[0]
     model.save_pretrained(tmp_path / "model")
     again = Sa2VA.from_pretrained(tmp_path / "model", device="cpu")
     for one in (model, again):
@@ -91,8 +91,8 @@ def test_a_design_is_not_changed_and_has_its_limits() -> None:
         adopt(adopted("unique"), "single", 3)
     model = pocket()
     adopt(model, "unique", 1)
-    with pytest.raises(InputError, match=r"has 2 objects in 2 frames, its answers 2 tokens for them"):
-        prepare(model, video(), LearningConfig())
+    with pytest.raises(InputError, match=r"has 2 objects in 2 frames, but its answers have 2 \[SEG\] tokens"):
+        encode_example(model, video(), LearningConfig())
 
 
 def test_a_model_with_tokens_for_fewer_frames_gets_more() -> None:

@@ -1,4 +1,4 @@
-"""Two processes learn what one does, and decide alike: the same gradients and errors, one account of what is bad."""
+"""Two processes learn what one does: the same gradients, decisions and errors, one count of bad examples."""
 
 import json
 import math
@@ -22,7 +22,7 @@ from refsav.model.training.loop import Training
 from refsav.model.training.paths import TrainingDirectory
 from refsav.model.training.run import train
 from refsav.model.training_config import LearnsConfig, LoraConfig, LossConfig, TrainConfig, TrainingConfig
-from refsav.model.training_step.data_loader import Plan
+from refsav.model.training_step.data_loader import BatchPlan
 from tests.support.data.training_data import Words, mixture, pocket, scenes, settings, write_config
 
 SPAWN = multiprocessing.get_context("spawn")  # a fork has none of the threads that its parent's libraries wait for
@@ -115,16 +115,16 @@ def test_two_processes_learn_as_one_does(in_two_processes: InTwoProcesses, tmp_p
 
 
 def come_apart(rank: int, folder: Path) -> None:
-    """Only what the second process has is no number, then far too large."""
-    told = []
+    """Make the loss of the second process alone NaN, then far too large."""
+    messages = []
     for limit, factor in ((0.0, math.nan), (1e3, 1e6)):
         learner = Training(pocket(), mixture(), settings(explodes_above=limit), alone_or_together())
         if rank == 1:
             learner.model.mllm.lm_head.register_forward_hook(lambda *given, by=factor: given[-1] * by)
         with pytest.raises(TrainingError) as error:
             next(learner.run())
-        told.append(str(error.value))
-    (folder / f"{rank}.json").write_text(json.dumps(told))
+        messages.append(str(error.value))
+    (folder / f"{rank}.json").write_text(json.dumps(messages))
 
 
 def test_a_loss_that_explodes_on_one_device_ends_all_of_them_with_its_name(
@@ -133,37 +133,40 @@ def test_a_loss_that_explodes_on_one_device_ends_all_of_them_with_its_name(
     in_two_processes(come_apart, tmp_path)
     first, second = (json.loads((tmp_path / f"{rank}.json").read_text()) for rank in range(PROCESSES))
     assert first == second
-    theirs = [place.position for (place,) in Plan(mixture(), 4, 1, PROCESSES).places(0, 1, 1)]
-    assert any(f"position {position}), loss nan: this is no number; so are 1 more" in first[0] for position in theirs)
+    theirs = [key.position for (key,) in BatchPlan(mixture(), 4, 1, PROCESSES).keys(0, 1, 1)]
+    assert any(
+        f"position {position}), loss nan: this is not finite; the same holds for 1 more" in first[0]
+        for position in theirs
+    )
     assert any(f"position {position})" in first[1] for position in theirs) and "explodes_above (1000)" in first[1]
 
 
 def train_with_a_bad_picture(rank: int, folder: Path) -> None:
-    told: list[str] = []
+    lines: list[str] = []
     strict = TrainConfig.from_toml(folder / "train.toml", {"data.bad_share": 0.0})
     with pytest.raises(TooManyBadError, match="1 examples cannot be used of 2"):
-        train(TrainingDirectory(folder / "strict"), strict, lambda _: None, told=told.append, cpu=True)
+        train(TrainingDirectory(folder / "strict"), strict, lambda _: None, report=lines.append, cpu=True)
     train(
         TrainingDirectory(folder / "run"),
         TrainConfig.from_toml(folder / "train.toml"),
         lambda _: None,
-        told=told.append,
+        report=lines.append,
         cpu=True,
     )
-    (folder / f"{rank}.json").write_text(json.dumps(told))
+    (folder / f"{rank}.json").write_text(json.dumps(lines))
 
 
-def test_what_the_second_process_leaves_out_is_told_and_counted(
+def test_what_the_second_process_skips_is_reported_and_counted(
     in_two_processes: InTwoProcesses, tmp_path: Path
 ) -> None:
     data = open_mixture(TrainConfig.from_toml(write_config(tmp_path, steps=2, batch=2)).data)
-    (((place,), *_),) = [list(Plan(data, 2, 1, PROCESSES).places(0, 1, 1))]
-    picture = f"{data.order(0)[place.position, 1]}.png"
+    (((key,), *_),) = [list(BatchPlan(data, 2, 1, PROCESSES).keys(0, 1, 1))]
+    picture = f"{data.order(0)[key.position, 1]}.png"
     (tmp_path / "images-of-mine/images" / picture).write_bytes(b"no picture")
     in_two_processes(train_with_a_bad_picture, tmp_path)
-    told, silent = (json.loads((tmp_path / f"{rank}.json").read_text()) for rank in range(PROCESSES))
-    assert silent == [] and len(told) == 2 and all(line.startswith("left out: own-images: ") for line in told)
-    (left_out,) = map(json.loads, (tmp_path / "run/left_out.jsonl").read_text().splitlines())
-    assert picture in left_out["error"] and (left_out["step"], left_out["held_out"]) == (1, False)
+    reported, silent = (json.loads((tmp_path / f"{rank}.json").read_text()) for rank in range(PROCESSES))
+    assert silent == [] and len(reported) == 2 and all(line.startswith("skipped: own-images: ") for line in reported)
+    (skipped,) = map(json.loads, (tmp_path / "run/left_out.jsonl").read_text().splitlines())
+    assert picture in skipped["error"] and (skipped["step"], skipped["held_out"]) == (1, False)
     assert [json.loads(line)["bad_examples"] for line in (tmp_path / "run/metrics.jsonl").open()] == [1, 1]
     assert (tmp_path / "run/model/config.json").exists()

@@ -1,4 +1,4 @@
-"""A whole training in its run directory: killed and gone on with, on several devices, and what it refuses."""
+"""A complete training in its run directory: killed and resumed, and what it refuses."""
 
 import json
 import multiprocessing
@@ -15,7 +15,7 @@ from refsav.errors import ConfigError
 from refsav.lock import LockedError, exclusive
 from refsav.model.sa2va import Sa2VA
 from refsav.model.training.paths import TrainingDirectory
-from refsav.model.training.run import Progress, train
+from refsav.model.training.run import TrainingProgress, train
 from refsav.model.training_config import TrainConfig
 from tests.support.data.training_data import pocket, write_config, write_own_images
 
@@ -32,8 +32,8 @@ def lines_of(run: Path) -> list[dict[str, float]]:
     return [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
 
 
-def silent(progress: Progress) -> None:
-    """Hear nothing."""
+def silent(progress: TrainingProgress) -> None:
+    """Ignore progress."""
 
 
 @pytest.fixture(scope="module")
@@ -45,14 +45,20 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def undisturbed(data: Path) -> Path:
-    """A run from its beginning to its end, validated on the way."""
-    told: list[Progress] = []
+    """A complete run without interruption, validated on the way."""
+    progress: list[TrainingProgress] = []
     held_out = {"validation.every": 3, "validation.examples": 3, "checkpoints.every": 2}
     config = config_of(data, **held_out)
     config = config.model_copy(update={"validation": config.validation.model_copy(update={"data": config.data})})
-    train(TrainingDirectory(data / "whole"), config, told.append, cpu=True)
-    assert [one.step.number for one in told] == [1, 2, 3, 4, 5] and told[-1].left_s == 0
-    assert [one.saved and one.saved.name for one in told] == [None, "step-000002", None, "step-000004", "step-000005"]
+    train(TrainingDirectory(data / "whole"), config, progress.append, cpu=True)
+    assert [one.step.number for one in progress] == [1, 2, 3, 4, 5] and progress[-1].left_s == 0
+    assert [one.saved and one.saved.name for one in progress] == [
+        None,
+        "step-000002",
+        None,
+        "step-000004",
+        "step-000005",
+    ]
     return data / "whole"
 
 
@@ -69,7 +75,7 @@ def test_a_run_leaves_metrics_checkpoints_and_a_model(undisturbed: Path) -> None
     assert Sa2VA.from_pretrained(undisturbed / "model", device="cpu").original_decoder is None
 
 
-def test_held_out_examples_that_cannot_be_used_are_told_and_judged(data: Path, tmp_path: Path) -> None:
+def test_held_out_examples_that_cannot_be_used_are_reported_and_limited(data: Path, tmp_path: Path) -> None:
     write_own_images(tmp_path / "held-out")
     (tmp_path / "held-out/images/3.png").write_bytes(b"no picture")
     config = config_of(data, **{"learning.steps": 1, "validation.every": 1, "validation.examples": 12})
@@ -79,24 +85,24 @@ def test_held_out_examples_that_cannot_be_used_are_told_and_judged(data: Path, t
         held_out = config.data.model_copy(update={"sources": (source,), "bad_share": share})
         return config.model_copy(update={"validation": config.validation.model_copy(update={"data": held_out})})
 
-    told: list[str] = []
-    train(TrainingDirectory(tmp_path / "run"), allowing(0.01), silent, told=told.append, cpu=True)
-    assert any(line.startswith("left out of held-out examples: own-images: ") and "3.png" in line for line in told)
+    lines: list[str] = []
+    train(TrainingDirectory(tmp_path / "run"), allowing(0.01), silent, report=lines.append, cpu=True)
+    assert any(line.startswith("skipped (held-out): own-images: ") and "3.png" in line for line in lines)
     (line,) = (line for line in lines_of(tmp_path / "run") if "held_out_mean_iou" in line)
     assert line["held_out_bad_examples"] == 1
-    (left_out,) = map(json.loads, (tmp_path / "run/left_out.jsonl").read_text().splitlines())
-    assert left_out["held_out"] is True and "3.png" in left_out["error"]
+    (skipped,) = map(json.loads, (tmp_path / "run/left_out.jsonl").read_text().splitlines())
+    assert skipped["held_out"] is True and "3.png" in skipped["error"]
     with pytest.raises(TooManyBadError, match=r"more than validation.data.bad_share = 0 allows"):
         train(TrainingDirectory(tmp_path / "strict"), allowing(0), silent, cpu=True)
 
 
 def train_slowly(run: Path, config: TrainConfig) -> None:
-    """In a process of its own, so that there is time to kill it."""
+    """Train in a separate process, slowly enough to kill it."""
     torch.set_num_threads(1)
     train(TrainingDirectory(run), config, lambda _: time.sleep(0.2), cpu=True)
 
 
-def test_a_training_that_is_killed_goes_on_to_the_same_losses(data: Path, undisturbed: Path) -> None:
+def test_a_killed_training_resumes_to_the_same_losses(data: Path, undisturbed: Path) -> None:
     run = data / "killed"
     config = config_of(data, **{"checkpoints.every": 2, "learning.workers": 1})
     process = SPAWN.Process(target=train_slowly, args=(run, config))
@@ -110,9 +116,9 @@ def test_a_training_that_is_killed_goes_on_to_the_same_losses(data: Path, undist
     assert not (run / "model").exists()
     with (run / "metrics.jsonl").open("a") as stream:
         stream.write('{"step": 4, "lo')  # as a kill in the middle of writing leaves it
-    told: list[Progress] = []
-    train(TrainingDirectory(run), config, told.append, cpu=True)
-    assert told[0].step.number in (3, 5), "it goes on from a checkpoint"
+    progress: list[TrainingProgress] = []
+    train(TrainingDirectory(run), config, progress.append, cpu=True)
+    assert progress[0].step.number in (3, 5), "it resumes from a checkpoint"
     expected = [line["loss"] for line in lines_of(undisturbed) if "loss" in line]
     assert [line["loss"] for line in lines_of(run)] == expected
     assert [line["step"] for line in lines_of(run)] == [1, 2, 3, 4, 5]
@@ -120,14 +126,14 @@ def test_a_training_that_is_killed_goes_on_to_the_same_losses(data: Path, undist
     assert all(torch.equal(one[name], other[name]) for name in one)
 
 
-def test_a_run_is_not_gone_on_with_with_other_settings(data: Path, undisturbed: Path) -> None:
+def test_a_run_is_not_resumed_with_other_settings(data: Path, undisturbed: Path) -> None:
     with pytest.raises(ConfigError, match=r"begun with other settings\n  learning.rate: was 0.0005, now 0.001\n"):
         train(TrainingDirectory(undisturbed), config_of(data, **{"learning.rate": 1e-3}), silent, cpu=True)
     with exclusive(undisturbed), pytest.raises(LockedError):
         train(TrainingDirectory(undisturbed), config_of(data), silent, cpu=True)
 
 
-def test_a_checkpoint_is_trained_on_with_its_mask_decoder_kept_aside(data: Path, tmp_path: Path) -> None:
+def test_a_checkpoint_is_trained_and_its_original_mask_decoder_kept(data: Path, tmp_path: Path) -> None:
     origin = pocket()
     origin.save_pretrained(tmp_path / "origin")
     changes = {"model.origin": str(tmp_path / "origin"), "learning.steps": 1, "learns.language_model": "lora"}

@@ -1,4 +1,4 @@
-"""What a training's run directory keeps of how it was made, and what it does not take for the same training."""
+"""The settings that a training records in its run directory, and the changes that it refuses."""
 
 import json
 import tomllib
@@ -30,7 +30,7 @@ def test_a_library_that_is_not_installed_has_no_version(tmp_path: Path, monkeypa
     assert versions == {"torch": metadata.version("torch")}
 
 
-def test_data_that_was_written_anew_is_told_by_its_name(tmp_path: Path) -> None:
+def test_changed_data_is_reported_by_its_name(tmp_path: Path) -> None:
     config = TrainConfig.from_toml(write_config(tmp_path))
     keep(tmp_path, config)
     compare(tmp_path, config)
@@ -40,7 +40,7 @@ def test_data_that_was_written_anew_is_told_by_its_name(tmp_path: Path) -> None:
         compare(tmp_path, config)
 
 
-def test_other_weights_at_the_same_place_are_told(tmp_path: Path) -> None:
+def test_a_replaced_initial_model_is_reported(tmp_path: Path) -> None:
     path = write_config(tmp_path)
     config = TrainConfig.from_toml(path, {"model.origin": str(tmp_path / "origin")})
     model = pocket()
@@ -53,7 +53,7 @@ def test_other_weights_at_the_same_place_are_told(tmp_path: Path) -> None:
         compare(tmp_path, config)
 
 
-def test_how_many_examples_are_taken_at_once_decides_what_is_learnt(tmp_path: Path) -> None:
+def test_the_micro_batch_is_tied_and_the_workers_are_free(tmp_path: Path) -> None:
     path = write_config(tmp_path)
     keep(tmp_path, TrainConfig.from_toml(path))
     compare(tmp_path, TrainConfig.from_toml(path, {"learning.workers": 3, "learning.gradient_checkpointing": True}))

@@ -1,4 +1,4 @@
-"""`refsav train`: what it prints, what it leaves, and how it says what is wrong."""
+"""`refsav train`: what it prints, what it writes, and how it reports errors."""
 
 import json
 import re
@@ -31,7 +31,7 @@ def train(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -
     return run
 
 
-def test_a_training_says_how_it_goes_and_where_the_model_is(train: Command, tmp_path: Path) -> None:
+def test_a_training_reports_its_progress_and_where_the_model_is(train: Command, tmp_path: Path) -> None:
     config, run = write_config(tmp_path, steps=3), tmp_path / "run"
     (tmp_path / "faster.toml").write_text("[learning]\nrate = 1e-3\n")
     (tmp_path / "images-of-mine/images/5.png").write_bytes(b"no picture")
@@ -43,7 +43,7 @@ def test_a_training_says_how_it_goes_and_where_the_model_is(train: Command, tmp_
         r"\d+\.\d examples/s, \d+% waiting  \d\.\d GB  0 min \d\d s left\n",
         done.err,
     )
-    assert "left out: own-images: " in done.err and "5.png" in done.err
+    assert "skipped: own-images: " in done.err and "5.png" in done.err
     assert re.fullmatch(
         rf"steps: 3, 1.0 epochs\nlast loss: .*\nmodel: {re.escape(str(run))}/model\n\n"
         rf'Next: refsav predict {re.escape(str(run))}/model IMAGE "text"\n',
@@ -52,9 +52,9 @@ def test_a_training_says_how_it_goes_and_where_the_model_is(train: Command, tmp_
     lines = [json.loads(one) for one in (run / "metrics.jsonl").read_text().splitlines()]
     assert [one["rate"] for one in lines] == [1e-3, 1e-3, 5e-4] and lines[-1]["bad_examples"] >= 1
     assert any((run / "curves/refsav").glob("events.out.tfevents.*"))
-    left_out = [json.loads(one) for one in (run / "left_out.jsonl").read_text().splitlines()]
-    assert len(left_out) == lines[-1]["bad_examples"]
-    assert (left_out[0]["source"], left_out[0]["held_out"]) == ("own-images", False) and "5.png" in left_out[0]["error"]
+    skipped = [json.loads(one) for one in (run / "left_out.jsonl").read_text().splitlines()]
+    assert len(skipped) == lines[-1]["bad_examples"]
+    assert (skipped[0]["source"], skipped[0]["held_out"]) == ("own-images", False) and "5.png" in skipped[0]["error"]
     assert Sa2VA.from_pretrained(run / "model", device="cpu")
     again = train(*line)
     assert (again.code, again.out) == (0, f"trained already: {run}/model\n")
@@ -79,9 +79,11 @@ def test_too_many_bad_examples_end_it_with_the_first_of_them(train: Command, tmp
         (("--learning.batch", "5", "--learning.at_once", "2"), "learning.batch (5) is no multiple"),
         (("--learning.rate", "-1"), "learning.rate: Input should be greater than 0"),
         (("--model.origin", "nowhere"), "nowhere: there is no such directory"),
-        (("--learning.most_tokens", "64"), "examples one after the other are not for this model"),
+        (("--learning.most_tokens", "64"), "examples in a row cannot be used with this model"),
     ],
 )
-def test_what_cannot_be_used_is_told(train: Command, tmp_path: Path, changes: tuple[str, ...], problem: str) -> None:
+def test_what_cannot_be_used_is_reported(
+    train: Command, tmp_path: Path, changes: tuple[str, ...], problem: str
+) -> None:
     done = train(write_config(tmp_path), tmp_path / "run", *changes)
     assert done.code == 1 and problem in done.err and "Traceback" not in done.err, done.err

@@ -82,21 +82,26 @@ def test_adapters_are_merged_into_the_model_that_is_saved(tmp_path: Path) -> Non
     assert not any("lora" in name or "base_layer" in name for name, _ in merged.named_parameters())
 
 
-def test_a_checkpoint_of_another_training_tells_what_differs(undisturbed: tuple[list[float], Path]) -> None:
+def test_a_checkpoint_of_another_training_lists_the_differences(
+    undisturbed: tuple[list[float], Path],
+) -> None:
     _, folder = undisturbed
     wider = LORA.model_copy(update={"lora": LoraConfig(rank=8)})
-    with pytest.raises(RecordError, match=r"q_proj.lora_A.default.weight is \[4, 128\], here \[8, 128\]") as told:
+    with pytest.raises(
+        RecordError, match=r"q_proj.lora_A.default.weight has shape \[4, 128\], the model \[8"
+    ) as caught:
         restore(training(wider), folder)
-    assert "step-000002: is a checkpoint of another configuration" in str(told.value) and "more" in str(told.value)
+    message = str(caught.value)
+    assert "step-000002: is a checkpoint of another configuration" in message and "more" in message
     whole = LORA.model_copy(update={"learns": WHOLE})
     with pytest.raises(RecordError, match=r"patch_embed.proj.weight is missing"):
         restore(training(whole), folder)
     fewer = LORA.model_copy(update={"learns": LearnsConfig(seg_projection="frozen")})
-    with pytest.raises(RecordError, match=r"text_hidden_fcs.0.weight does not learn here"):
+    with pytest.raises(RecordError, match=r"text_hidden_fcs.0.weight is frozen in this"):
         restore(training(fewer), folder)
 
 
-def test_a_damaged_checkpoint_is_told_with_what_to_do(undisturbed: tuple[list[float], Path], tmp_path: Path) -> None:
+def test_a_damaged_checkpoint_is_reported_with_a_fix(undisturbed: tuple[list[float], Path], tmp_path: Path) -> None:
     _, folder = undisturbed
     for name, content in ((LEARNT, b"short"), (OPTIMIZER, b""), ("state.json", b"[]"), ("state.json", b"{")):
         copy = tmp_path / "step-000002"
@@ -127,11 +132,11 @@ def test_only_the_last_checkpoints_are_kept(tmp_path: Path) -> None:
 def full_disk() -> Iterator[None]:
     """No file can grow beyond 100 kB."""
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
-    heard = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
     resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, before[1]))
     yield
     resource.setrlimit(resource.RLIMIT_FSIZE, before)
-    signal.signal(signal.SIGXFSZ, heard)
+    signal.signal(signal.SIGXFSZ, handler)
 
 
 @pytest.mark.usefixtures("full_disk")

@@ -4,7 +4,7 @@ import pytest
 
 from refsav.model.sa2va import Sa2VA
 from refsav.model.training_config import LearnsConfig, LoraConfig
-from refsav.model.training_step.lora_and_freezing import choose_what_learns, part_of
+from refsav.model.training_step.lora_and_freezing import freeze_and_add_lora, part_of
 from tests.support.data.training_data import WHOLE, pocket
 
 FAMILIES = ("pocket", "pocket-qwen25", "pocket-internvl")
@@ -12,7 +12,7 @@ FAMILIES = ("pocket", "pocket-qwen25", "pocket-internvl")
 
 def parts_that_learn(model: Sa2VA, learns: LearnsConfig) -> dict[str, set[bool]]:
     """Part → whether its weights that learn are adapters."""
-    choose_what_learns(model, learns, LoraConfig(rank=4, alpha=8), seed=0)
+    freeze_and_add_lora(model, learns, LoraConfig(rank=4, alpha=8), seed=0)
     found: dict[str, set[bool]] = {}
     for name, weight in model.named_parameters():
         if weight.requires_grad:

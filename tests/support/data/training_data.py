@@ -15,14 +15,14 @@ from refsav.datasets.training_examples.mixture import Mixture
 from refsav.model.creation.create import create, usual_tokenizer
 from refsav.model.creation.model_sizes import ModelConfig
 from refsav.model.sa2va import Sa2VA
-from refsav.model.training.pocket_scenes import SCENES, Pictures, pictures
+from refsav.model.training.pocket_scenes import SCENES, SceneFrames, scene_frames
 from refsav.model.training_config import (
+    InitialModelConfig,
     LearningConfig,
     LearnsConfig,
     LossConfig,
-    OriginConfig,
+    MetricsConfig,
     TrainingConfig,
-    WatchingConfig,
 )
 
 CONFIGS = Path(__file__).parents[3] / "configs"
@@ -52,9 +52,9 @@ def pocket(name: str = "pocket") -> Sa2VA:
 
 
 @cache
-def scenes(count: int = 12) -> Pictures:
+def scenes(count: int = 12) -> SceneFrames:
     """Pictures of one to four objects."""
-    return Pictures(tuple(pictures(SCENES, range(count))))
+    return SceneFrames(tuple(scene_frames(SCENES, range(count))))
 
 
 class Words:
@@ -82,8 +82,8 @@ def settings(**learning: object) -> TrainingConfig:
     """Few steps, all pixels, everything learns; `learning` says otherwise."""
     usual = {"batch": 4, "rate": 5e-4, "weight_decay": 0.01, "steps": 4, "workers": 0}
     return TrainingConfig(
-        model=OriginConfig(origin=str(CONFIGS / "models/pocket.toml")),
-        watching=WatchingConfig(trackers="none"),
+        model=InitialModelConfig(origin=str(CONFIGS / "models/pocket.toml")),
+        watching=MetricsConfig(trackers="none"),
         learns=WHOLE,
         loss=LossConfig(points=0),
         learning=LearningConfig.model_validate({**usual, **learning}),
@@ -94,7 +94,7 @@ def write_own_images(folder: Path, count: int = 12) -> Path:
     """The pictures as images of one's own, as a data source reads them."""
     items = []
     (folder / "images").mkdir(parents=True)
-    for number, one in enumerate(scenes(count).pictures):
+    for number, one in enumerate(scenes(count).frames):
         Image.fromarray(one.frame).save(folder / f"images/{number}.png")
         masks = [{"size": list(rle.size), "counts": rle.counts} for rle in map(encode, one.masks)]
         items.append({"image": f"{number}.png", "mask": masks, "text": list(one.expressions)})
