@@ -12,7 +12,7 @@ from refsav.datasets.external.referring_videos import ExpressionVideo
 from refsav.datasets.image_files import encode_jpeg
 from refsav.datasets.masks import decode
 from refsav.datasets.records import Rle
-from refsav.files import write_bytes
+from refsav.disk.files import write_bytes
 from refsav.model.media.clip import open_frames
 from refsav.model.output.contact_sheet import Strip
 

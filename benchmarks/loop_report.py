@@ -13,7 +13,7 @@ from urllib.parse import quote
 from pydantic import TypeAdapter
 
 from refsav.benchmarks.result import Result
-from refsav.files import write_text
+from refsav.disk.files import write_text
 
 PAGE = "index.html"
 

@@ -10,8 +10,8 @@ from pydantic import TypeAdapter, ValidationError
 
 from refsav import __version__
 from refsav.benchmarks.suites.suite import AnySuite, Scores
+from refsav.disk.files import digest_of, write_text
 from refsav.errors import ConfigError, RecordError
-from refsav.files import digest_of, write_text
 
 RESULT, SETUP = "result.json", "run.json"
 

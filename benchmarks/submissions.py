@@ -15,9 +15,9 @@ from refsav.datasets.external.coco_segmentation import empty
 from refsav.datasets.image_files import encode_mask_png
 from refsav.datasets.masks import decode
 from refsav.datasets.records import Rle
+from refsav.disk.files import appearing
+from refsav.disk.json_stream import JsonObject
 from refsav.errors import RecordError
-from refsav.files import appearing
-from refsav.json_stream import JsonObject
 
 PREDICTIONS, SUBMISSION = "predictions.json", "submission.zip"
 

@@ -19,11 +19,11 @@ from refsav.benchmarks.result import Result, Setup, write_result, write_setup
 from refsav.benchmarks.suites.answerer import Answerer
 from refsav.benchmarks.suites.suite import AnySuite, Summary
 from refsav.datasets.run.parts import read_part, write_part
+from refsav.disk.files import appearing, remove_unfinished
+from refsav.disk.lock import exclusive
 from refsav.errors import RecordError, RefSavError
-from refsav.files import appearing, remove_unfinished
-from refsav.lock import exclusive
 from refsav.model.input_errors import InputError
-from refsav.stopping import look
+from refsav.processes.cancellation import look
 
 PARTS, SCORES = "parts", "scores.parquet"
 

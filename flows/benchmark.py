@@ -9,8 +9,8 @@ from prefect import flow, task
 from refsav.benchmarks.report import as_markdown, compare
 from refsav.benchmarks.result import Result
 from refsav.benchmarks.suites.options import SuiteOptions
+from refsav.disk.files import write_text
 from refsav.extras import require
-from refsav.files import write_text
 from refsav.flows.reporting.artifacts import publish_markdown, publish_picture
 from refsav.flows.reporting.notifications import notifies
 from refsav.flows.reporting.progress import task_progress

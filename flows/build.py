@@ -26,8 +26,8 @@ from refsav.datasets.shards import splits
 from refsav.datasets.shards import writer as shards
 from refsav.datasets.shards.plan import ShardConfig, ShardPlan, plan_shards
 from refsav.datasets.statistics.run_statistics import Statistics
-from refsav.digests import Digests
-from refsav.files import remove_unfinished
+from refsav.disk.digests import Digests
+from refsav.disk.files import remove_unfinished
 from refsav.flows.build_checks import require_videos, with_served_models
 from refsav.flows.config.build import BuildConfig, keep_settings, mark_finished
 from refsav.flows.gallery_tasks import draw_gallery

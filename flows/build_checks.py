@@ -7,11 +7,11 @@ from refsav.annotators.bundles.bundle_task import settle_engines
 from refsav.datasets.records import VideoFile
 from refsav.datasets.run.run_directory import RunDirectory
 from refsav.datasets.sav.source import discover, read_ids
+from refsav.disk.lock import exclusive
 from refsav.errors import RecordError
 from refsav.flows.config.build import BuildConfig, refuse_changes
 from refsav.flows.running.run_storage import require_storage
 from refsav.flows.running.task_runner import require_runner
-from refsav.lock import exclusive
 
 
 def check_build(source: Path, run: Path, config: BuildConfig) -> None:

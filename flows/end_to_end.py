@@ -9,11 +9,11 @@ from refsav.benchmarks.loop_report import Outcome, write_page
 from refsav.benchmarks.result import Result
 from refsav.benchmarks.suites.options import Control, SuiteOptions
 from refsav.datasets.run.run_directory import RunDirectory
+from refsav.disk.lock import exclusive
 from refsav.flows.benchmark import benchmark_sa2va
 from refsav.flows.build import build_ref_sav
 from refsav.flows.config.end_to_end import EndToEndConfig, LoopDirectory
 from refsav.flows.train import train_sa2va
-from refsav.lock import exclusive
 from refsav.model.training.paths import TrainingDirectory
 from refsav.model.training.run import save_untrained
 from refsav.model.training_config import TrainConfig

@@ -10,13 +10,13 @@ from refsav.annotators.gallery import bundle_pages as gallery
 from refsav.annotators.gallery import index as gallery_index
 from refsav.datasets.run.parts import is_done
 from refsav.datasets.run.run_directory import RunDirectory
-from refsav.digests import Digests
+from refsav.disk.digests import Digests
+from refsav.disk.lock import exclusive
 from refsav.flows.config.build import BuildConfig, read_settings
 from refsav.flows.reporting.progress import task_progress
 from refsav.flows.running.fan_out import fan_out
 from refsav.flows.running.run_storage import download, locked_in_storage, remote_storage, task_directory, upload
 from refsav.flows.running.task_files import gallery_files
-from refsav.lock import exclusive
 
 
 def draw_gallery(bundles: Sequence[str], source: Path, run: Path, config: BuildConfig) -> None:

@@ -8,15 +8,15 @@ from refsav.annotators.bundles.import_objects import import_to_parts
 from refsav.datasets.official.ref_sav_import import import_official
 from refsav.datasets.run.run_directory import RunDirectory
 from refsav.datasets.statistics.run_statistics import Statistics
+from refsav.disk.files import sha256_of
+from refsav.disk.lock import exclusive
 from refsav.errors import RecordError
-from refsav.files import sha256_of
 from refsav.flows.build import publish_report, split_by_video, write_shards
 from refsav.flows.config.build import BuildConfig, keep_settings, refuse_changes
 from refsav.flows.gallery_tasks import draw_gallery
 from refsav.flows.running.open_run import open_run
 from refsav.flows.running.run_storage import require_storage, upload
 from refsav.flows.running.task_runner import require_runner
-from refsav.lock import exclusive
 
 
 @flow(name="import-ref-sav")

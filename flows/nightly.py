@@ -12,6 +12,7 @@ from refsav.benchmarks.result import Result
 from refsav.datasets.official.evaluation_export import EVALUATION_FOLDER
 from refsav.datasets.run.run_directory import RunDirectory
 from refsav.datasets.statistics.run_statistics import read_statistics
+from refsav.disk.lock import LockedError, exclusive
 from refsav.flows.benchmark import benchmark_sa2va
 from refsav.flows.config.gates import Promoted, Score, reasons_not_to_promote, reasons_not_to_train
 from refsav.flows.config.nightly import NightlyConfig, NightlyDirectory, digest_of_dataset
@@ -20,7 +21,6 @@ from refsav.flows.reporting.notifications import BUSY, REFUSED, notifies
 from refsav.flows.reporting.progress import print_line
 from refsav.flows.train import train_sa2va
 from refsav.flows.update import update_ref_sav
-from refsav.lock import LockedError, exclusive
 
 SUITE = "ref-sav"
 

@@ -20,13 +20,13 @@ from refsav.datasets.review.config import ReviewConfig, keep_review_config, read
 from refsav.datasets.review.decisions import Gathered, timestamp
 from refsav.datasets.run.run_directory import RunDirectory
 from refsav.datasets.statistics.review_summary import ReviewSummary, write_summary
+from refsav.disk.lock import LockedError, exclusive
 from refsav.flows.build import export_official, publish_report, split_by_video, videos_of, write_shards
 from refsav.flows.config.build import BuildConfig, read_settings
 from refsav.flows.reporting.artifacts import publish_markdown
 from refsav.flows.reporting.notifications import BUSY, notifies
 from refsav.flows.reporting.progress import task_progress
 from refsav.flows.running.fan_out import fan_out
-from refsav.lock import LockedError, exclusive
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -10,16 +10,16 @@ from pathlib import Path
 import tomli_w
 from prefect import flow, task
 
-from refsav.child_process import child_process
+from refsav.disk.files import write_text
 from refsav.errors import RefSavError
 from refsav.extras import require
-from refsav.files import write_text
 from refsav.flows.reporting.artifacts import ProgressArtifact, publish_picture
 from refsav.flows.reporting.notifications import notifies
 from refsav.model.training.paths import TrainingDirectory
 from refsav.model.training.step_log import StepLog
 from refsav.model.training_config import TrainConfig
-from refsav.stopping import look
+from refsav.processes.cancellation import look
+from refsav.processes.child_process import child_process
 
 # Modules that need the extra train are imported where they are used: a worker without it can import this flow.
 

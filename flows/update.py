@@ -11,12 +11,12 @@ from refsav.annotators.bundles.source_changes import find_changes
 from refsav.datasets.run.run_directory import RunDirectory
 from refsav.datasets.sav.source import discover
 from refsav.datasets.statistics.run_statistics import Statistics
+from refsav.disk.lock import LockedError, exclusive
 from refsav.flows.build import build_ref_sav
 from refsav.flows.config.build import BuildConfig, is_finished
 from refsav.flows.reporting.artifacts import publish_markdown
 from refsav.flows.reporting.notifications import BUSY, NOTHING_NEW, notifies
 from refsav.flows.reporting.progress import print_line
-from refsav.lock import LockedError, exclusive
 
 
 @notifies

@@ -23,9 +23,9 @@ from refsav.datasets.run.parts import is_done, read_part, write_part, write_part
 from refsav.datasets.run.run_directory import RunDirectory
 from refsav.datasets.sav.source import SourceConfig
 from refsav.datasets.statistics.properties import MeasureConfig, write_measures
-from refsav.files import flush_to_disk
+from refsav.disk.files import flush_to_disk
 from refsav.logs import LOGGER
-from refsav.stopping import LateError, until_stopped
+from refsav.processes.cancellation import LateError, until_stopped
 
 OBJECTS_PER_REQUEST = 2
 """Objects in memory for each request that the engine takes: half of them wait for replies, the others are drawn."""

@@ -18,8 +18,8 @@ from refsav.datasets.records import Dropped, Expression, Failed, ObjectKey, Obje
 from refsav.datasets.sav.source import SourceConfig, VideoObjects, read_video
 from refsav.datasets.statistics.camera_motion import pair_rows
 from refsav.datasets.statistics.properties import MeasureConfig, VideoMeasures, measure_video
+from refsav.disk.files import DiskError
 from refsav.errors import RecordError
-from refsav.files import DiskError
 
 
 class Progress(Protocol):

@@ -13,8 +13,8 @@ from refsav.datasets.records import Unreadable, VideoFile
 from refsav.datasets.run.parts import is_done
 from refsav.datasets.run.run_directory import RunDirectory
 from refsav.datasets.sav.train_layout import VIDEO_ID
+from refsav.disk.files import write_text
 from refsav.errors import RecordError
-from refsav.files import write_text
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

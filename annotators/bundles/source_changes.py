@@ -12,9 +12,9 @@ from refsav.annotators.bundles.plan import Bundle, read_plan, write_bundle
 from refsav.datasets.media import GONE, media_size
 from refsav.datasets.records import Unreadable, VideoFile
 from refsav.datasets.run.run_directory import RunDirectory
-from refsav.digests import Digests
+from refsav.disk.digests import Digests
+from refsav.disk.files import write_text
 from refsav.errors import RecordError
-from refsav.files import write_text
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

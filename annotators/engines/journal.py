@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from refsav.annotators.engines.engine import STAGE_OF_TASK, Reply, Task
+from refsav.disk.files import DiskError
+from refsav.disk.lock import LockedError, lock
 from refsav.errors import RecordError
-from refsav.files import DiskError
-from refsav.lock import LockedError, lock
 
 GIVEN_BACK_WITHIN_S = 120.0
 """How long to wait for another process to release a journal: network file systems notice late that it has ended."""

@@ -24,9 +24,9 @@ from refsav.datasets.run.part_schemas import DROPPED, EXPRESSIONS, FAILED
 from refsav.datasets.run.parts import keys_in, read_part
 from refsav.datasets.run.run_directory import RunDirectory
 from refsav.datasets.sav.source import SourceConfig, read_video
+from refsav.disk.files import sha256_of, write_bytes
 from refsav.errors import RecordError
-from refsav.files import sha256_of, write_bytes
-from refsav.stopping import look
+from refsav.processes.cancellation import look
 
 
 class ReportConfig(Config):

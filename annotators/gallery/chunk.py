@@ -15,8 +15,8 @@ from refsav.annotators.gallery.entries import Pictures
 from refsav.datasets.media import still_made_from
 from refsav.datasets.records import ObjectKey
 from refsav.datasets.run.run_directory import RunDirectory
+from refsav.disk.files import appearing
 from refsav.errors import RecordError
-from refsav.files import appearing
 
 FORMAT = 2
 """Raised when the format changes, so that older chunks are rewritten."""

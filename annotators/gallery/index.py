@@ -20,8 +20,8 @@ from refsav.datasets.run.parts import read_unreadable
 from refsav.datasets.run.run_directory import RunDirectory
 from refsav.datasets.shards.splits import read_splits
 from refsav.datasets.statistics.run_statistics import read_statistics
-from refsav.files import appearing, write_bytes, write_text
-from refsav.json_stream import JsonArray, JsonLayout
+from refsav.disk.files import appearing, write_bytes, write_text
+from refsav.disk.json_stream import JsonArray, JsonLayout
 
 PAGE = Path(__file__).with_name("page")
 SCRIPTS_AND_STYLE = ("data.js", "elements.js", "cards.js", "detail.js", "figures.js", "gallery.js", "gallery.css")

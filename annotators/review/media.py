@@ -13,9 +13,9 @@ from refsav.datasets.frames import Image
 from refsav.datasets.media import GONE, media_size
 from refsav.datasets.records import ObjectKey, ObjectTrack, VideoFile
 from refsav.datasets.review.config import ReviewConfig
+from refsav.disk.files import write_bytes
 from refsav.errors import RecordError
-from refsav.files import write_bytes
-from refsav.stopping import look
+from refsav.processes.cancellation import look
 
 FORMAT = 1
 """Raised when media are drawn differently, so that they get new names and are drawn again."""

@@ -15,8 +15,8 @@ from refsav.annotators.review.queue import ReviewTask, read_queue
 from refsav.datasets.review.config import ReviewConfig
 from refsav.datasets.review.decisions import REASONS
 from refsav.datasets.run.run_directory import RunDirectory
+from refsav.disk.files import write_bytes
 from refsav.errors import ConfigError, RecordError
-from refsav.files import write_bytes
 
 ASKED = {
     ("long", "short"): "Judge the long expression, and write a short one.",

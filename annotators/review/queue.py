@@ -17,8 +17,8 @@ from refsav.datasets.review.decisions import TaskName, UnusableAnswerError
 from refsav.datasets.run.parts import expression_parts, expressions_of
 from refsav.datasets.run.run_directory import RunDirectory
 from refsav.datasets.shards.splits import read_splits
+from refsav.disk.files import write_text
 from refsav.errors import RecordError
-from refsav.files import write_text
 
 Ask = Literal["long", "short"]
 """What annotators do: judge the long expression, write a short one."""

@@ -21,8 +21,8 @@ from refsav.datasets.review.decisions import (
     timestamp,
 )
 from refsav.datasets.run.run_directory import RunDirectory
+from refsav.disk.files import appearing
 from refsav.errors import ConfigError, RecordError
-from refsav.files import appearing
 
 SHOWN = ("task", "asks", "film", "strip", "text")
 FILLED_IN = ("verdict", "reasons", "corrected_text", "short_text", "annotator", "answered_at")

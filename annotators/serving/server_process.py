@@ -13,7 +13,8 @@ from rich.console import Console
 from rich.markup import escape
 
 from refsav.annotators.serving.profile import ServedModel, base_url, command, environment, reachable
-from refsav.child_process import (
+from refsav.errors import ConfigError, RefSavError
+from refsav.processes.child_process import (
     end_process,
     last_lines,
     port_problem,
@@ -21,7 +22,6 @@ from refsav.child_process import (
     start_process,
     wait_until_ready,
 )
-from refsav.errors import ConfigError, RefSavError
 
 ENDS_WITHIN_S = 20.0
 """Seconds that a server gets to end by itself before it is killed."""

@@ -27,9 +27,9 @@ from refsav.benchmarks.speed.scale import measure_scale
 from refsav.benchmarks.speed.server import measure_server
 from refsav.benchmarks.speed.training import measure_training
 from refsav.benchmarks.speed.views import measure_views
+from refsav.disk.files import write_text
 from refsav.errors import RefSavError
-from refsav.files import write_text
-from refsav.memory import settle_memory
+from refsav.processes.memory import settle_memory
 
 ROOT = Path(__file__).resolve().parents[2]
 POCKET, POCKET_TRAINING = ROOT / "configs/models/pocket.toml", ROOT / "configs/train/pocket.toml"

@@ -14,9 +14,9 @@ from typing import Any
 from refsav.benchmarks.speed.ratios import Bar, Measurement, Quantity, Ratio, in_turns
 from refsav.benchmarks.speed.ray_cluster import LOOPBACK, ray_cluster
 from refsav.benchmarks.speed.scale import BuildFailedError, fail_if_failed, make_scenes, start_command
-from refsav.child_process import child_process
 from refsav.errors import RefSavError
 from refsav.extras import require
+from refsav.processes.child_process import child_process
 
 WORKERS = (1, 2)
 BUNDLE_VIDEOS = 8

@@ -15,8 +15,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from refsav.child_process import child_process
 from refsav.errors import RefSavError
+from refsav.processes.child_process import child_process
 
 LOOPBACK = {"RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0", "RAY_USAGE_STATS_ENABLED": "0", "RAY_AUTH_MODE": "token"}
 """Environment that makes Ray listen on 127.0.0.1 only, send no usage statistics, and require its own token."""

@@ -6,13 +6,7 @@ from functools import partial
 from pathlib import Path
 
 from refsav.benchmarks.metrics.captions import CaptionPair, TokenizerName, cider, meteor, tokenized
-from refsav.benchmarks.metrics.gcg import (
-    GroundedCaption,
-    GroundedImage,
-    Similarity,
-    average_precision_50,
-    image_score,
-)
+from refsav.benchmarks.metrics.gcg import GroundedCaption, GroundedImage, Similarity, average_precision_50, image_score
 from refsav.benchmarks.suites import official_prompts as wordings
 from refsav.benchmarks.suites.answerer import Answerer
 from refsav.benchmarks.suites.image_suites import open_picture

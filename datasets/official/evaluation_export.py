@@ -16,9 +16,9 @@ from refsav.datasets.run.run_directory import RunDirectory
 from refsav.datasets.shards.index import SkippedVideo
 from refsav.datasets.shards.reviewed_texts import ValidationKind, validation_text
 from refsav.datasets.shards.splits import Assignment
+from refsav.disk.files import DiskError, appearing
+from refsav.disk.json_stream import JsonObject
 from refsav.errors import RecordError
-from refsav.files import DiskError, appearing
-from refsav.json_stream import JsonObject
 
 EVALUATION_FOLDER = "ref_sav_eval"
 EXPRESSIONS_FILE = "meta_expressions_valid.json"

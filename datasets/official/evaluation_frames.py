@@ -15,7 +15,7 @@ from refsav.datasets.media import GONE, media_size
 from refsav.datasets.records import VideoFile
 from refsav.datasets.sav.train_layout import VIDEO_ID
 from refsav.datasets.shards.samples import encode_frame
-from refsav.files import DiskError, write_bytes
+from refsav.disk.files import DiskError, write_bytes
 
 FORMAT = 1
 """Raised when frames are written in another way, so that older ones are written anew."""

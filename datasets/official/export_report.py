@@ -8,8 +8,8 @@ from pydantic import TypeAdapter, ValidationError
 
 from refsav.datasets.run.run_directory import RunDirectory
 from refsav.datasets.shards.index import SkippedVideo
+from refsav.disk.files import write_bytes
 from refsav.errors import RecordError
-from refsav.files import write_bytes
 
 REPORT_FILE = "report.json"
 

@@ -10,8 +10,8 @@ from refsav.datasets.run.parts import ExpressionText, read_texts
 from refsav.datasets.run.run_directory import RunDirectory
 from refsav.datasets.shards.index import SkippedVideo
 from refsav.datasets.shards.splits import Assignment
-from refsav.files import appearing
-from refsav.json_stream import JsonObject
+from refsav.disk.files import appearing
+from refsav.disk.json_stream import JsonObject
 
 TRAINING_FILE = "Ref-SAV.json"
 LOADER_FRAME_STEP = 4

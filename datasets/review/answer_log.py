@@ -13,8 +13,8 @@ from refsav.datasets.review.config import read_review_config
 from refsav.datasets.review.decisions import Answer, Decision, Judgement, TaskName, UnusableAnswerError, decide
 from refsav.datasets.run.parts import read_texts
 from refsav.datasets.run.run_directory import RunDirectory
+from refsav.disk.files import write_bytes
 from refsav.errors import RecordError
-from refsav.files import write_bytes
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

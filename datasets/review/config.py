@@ -10,7 +10,7 @@ from pydantic import Field, field_validator
 from refsav.config import Config
 from refsav.datasets.review.decisions import Rule
 from refsav.datasets.run.run_directory import RunDirectory
-from refsav.files import write_text
+from refsav.disk.files import write_text
 
 
 class ReviewConfig(Config):

@@ -19,7 +19,7 @@ from uuid import uuid4
 import psutil
 
 from refsav.datasets.run.storage import Storage, StorageError
-from refsav.lock import LockedError
+from refsav.disk.lock import LockedError
 
 FOLDER = ".leases/"
 RENEWED_EVERY_S = 20.0

@@ -11,8 +11,8 @@ import pyarrow.parquet as pq
 from refsav.datasets.records import Dropped, Expression, Failed, ObjectKey, Unreadable
 from refsav.datasets.run.part_schemas import DROPPED, EXPRESSIONS, FAILED, UNREADABLE, PartKind, Record, object_key
 from refsav.datasets.run.run_directory import RunDirectory
+from refsav.disk.files import appearing
 from refsav.errors import RecordError
-from refsav.files import appearing
 
 ROWS_PER_GROUP = 64
 """Objects per Parquet row group: a reader holds one group (about 100 KB an object) at a time."""

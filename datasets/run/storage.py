@@ -14,9 +14,9 @@ import fsspec
 from fsspec.implementations.local import LocalFileSystem
 from tenacity import Retrying, retry_if_exception_type, stop_after_attempt, wait_random_exponential
 
+from refsav.disk.files import appearing
 from refsav.errors import ConfigError, RefSavError
 from refsav.extras import require
-from refsav.files import appearing
 
 AT_ONCE = 16
 """Files on their way at a time."""

@@ -15,8 +15,8 @@ from pydantic import TypeAdapter, ValidationError
 from refsav.datasets.run.lease import FOLDER
 from refsav.datasets.run.run_directory import RunDirectory
 from refsav.datasets.run.storage import Storage, StoredFile
+from refsav.disk.files import DiskError, write_text
 from refsav.errors import ConfigError
-from refsav.files import DiskError, write_text
 
 ALL = ("",)
 SETTINGS = "run.toml"

@@ -11,8 +11,8 @@ from pydantic import TypeAdapter, ValidationError
 
 from refsav.datasets.media import still_made_from
 from refsav.datasets.run.run_directory import RunDirectory
+from refsav.disk.files import write_text
 from refsav.errors import RecordError
-from refsav.files import write_text
 
 INDEX = "index.json"
 

@@ -11,8 +11,8 @@ import numpy.typing as npt
 
 from refsav.datasets.shards.index import INDEX, IndexedShard, read_index
 from refsav.datasets.shards.samples import NOT_AS_WRITTEN, DescribedVideo, FrameEntry, Sample, described
+from refsav.disk.files import sha256_of
 from refsav.errors import RecordError
-from refsav.files import sha256_of
 
 Verify = Literal["size", "sha256"]
 

@@ -18,9 +18,9 @@ from refsav.datasets.shards.index import ShardEntry, ShardSet, SkippedVideo, fin
 from refsav.datasets.shards.plan import ShardConfig, ShardPlan
 from refsav.datasets.shards.reviewed_texts import ValidationKind, validation_text
 from refsav.datasets.shards.samples import FrameEntry, Sample, SampleObject, SampleText, encode_frame, to_members
+from refsav.disk.files import appearing, sha256_of
 from refsav.errors import RecordError
-from refsav.files import appearing, sha256_of
-from refsav.stopping import look
+from refsav.processes.cancellation import look
 
 if TYPE_CHECKING:
     from webdataset.writer import TarWriter

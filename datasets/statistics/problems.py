@@ -9,7 +9,7 @@ from refsav.datasets.official.export_report import read_reports
 from refsav.datasets.run.parts import read_failed, read_unreadable
 from refsav.datasets.run.run_directory import RunDirectory
 from refsav.datasets.shards.index import read_entries
-from refsav.files import write_text
+from refsav.disk.files import write_text
 
 VIDEOS_SHOWN = 3
 """Videos that one line names; index.json of the shards and report.json of the exports name all of them."""

@@ -11,7 +11,7 @@ from refsav.datasets.review.decisions import count_reasons, votes
 from refsav.datasets.run.run_directory import RunDirectory
 from refsav.datasets.shards.splits import read_splits
 from refsav.datasets.statistics.agreement import Agreement, agreement
-from refsav.files import write_bytes
+from refsav.disk.files import write_bytes
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -17,8 +17,8 @@ from refsav.datasets.statistics.properties import MeasureConfig, read_measures
 from refsav.datasets.statistics.published_tables import PAPER, TABLE_4, PublishedFigures
 from refsav.datasets.statistics.review_summary import ReviewCounts, count_review
 from refsav.datasets.statistics.tally import SplitStatistics, Tally, measure_object
+from refsav.disk.files import write_bytes
 from refsav.errors import RecordError, RefSavError
-from refsav.files import write_bytes
 
 ALL = "all"
 """Beside the splits: the whole run."""

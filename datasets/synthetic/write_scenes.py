@@ -25,8 +25,8 @@ from refsav.datasets.synthetic.sample_scene import draw_scene
 from refsav.datasets.synthetic.scene import FRAME_STEP, RATE_HZ, Scene, SynthConfig
 from refsav.datasets.synthetic.truth import SceneTruth, ambiguity
 from refsav.datasets.video_writer import H264, encode_mp4
+from refsav.disk.files import DiskError, write_bytes, write_text
 from refsav.errors import ConfigError, RecordError
-from refsav.files import DiskError, write_bytes, write_text
 
 SETTINGS = "synth.json"
 SCENES_VERSION = 1

@@ -18,8 +18,8 @@ from refsav.config import Config
 from refsav.datasets.run.run_directory import RunDirectory
 from refsav.datasets.shards.plan import ShardConfig
 from refsav.datasets.shards.splits import SplitConfig
+from refsav.disk.files import write_text
 from refsav.errors import ConfigError
-from refsav.files import write_text
 from refsav.tied_settings import changed_settings, installed_versions, refuse_if_changed, value_at, write_record
 
 LIBRARIES = ("refsav", "prefect", "pyarrow", "opencv-python-headless", "av", "pycocotools", "webdataset", "openai")

@@ -7,8 +7,8 @@ from pathlib import Path
 from pydantic import Field, TypeAdapter, ValidationError
 
 from refsav.datasets.run.run_directory import RunDirectory
+from refsav.disk.files import sha256_of, write_bytes
 from refsav.errors import RecordError
-from refsav.files import sha256_of, write_bytes
 from refsav.flows.config.end_to_end import LoopConfig
 from refsav.flows.config.gates import GatesConfig, Promoted
 

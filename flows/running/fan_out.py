@@ -9,9 +9,9 @@ from prefect.futures import PrefectFuture
 
 from refsav.annotators.engines.engine import ServersDownError
 from refsav.datasets.run.storage import StorageError
+from refsav.disk.files import DiskError
 from refsav.errors import RefSavError
-from refsav.files import DiskError
-from refsav.stopping import stopping_others
+from refsav.processes.cancellation import stopping_others
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")

@@ -4,10 +4,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from refsav.disk.lock import exclusive
 from refsav.flows.config.build import RunnerConfig
 from refsav.flows.running.run_storage import locked_in_storage, upload
 from refsav.flows.running.task_runner import tasks_on
-from refsav.lock import exclusive
 
 
 @contextmanager

@@ -17,8 +17,8 @@ from pathlib import Path
 import httpx
 from prefect.settings import PREFECT_API_URL, PREFECT_LOGGING_TO_API_ENABLED, get_current_settings, temporary_settings
 
-from refsav.child_process import child_process, quoted_log, wait_until_ready
 from refsav.errors import RefSavError
+from refsav.processes.child_process import child_process, quoted_log, wait_until_ready
 
 READY_WITHIN_S = 180.0
 ENDS_WITHIN_S = 10.0

@@ -11,14 +11,14 @@ from refsav.datasets.run.lease import FOLDER, Lease, leased
 from refsav.datasets.run.run_directory import RunDirectory
 from refsav.datasets.run.storage import Storage, StorageError
 from refsav.datasets.run.stored_run import ALL, StoredRun
+from refsav.disk.files import DiskError
+from refsav.disk.lock import LockedError
 from refsav.errors import RefSavError
-from refsav.files import DiskError
 from refsav.flows.config.build import RunnerConfig
 from refsav.flows.reporting.progress import print_line
 from refsav.flows.running.task_files import TaskFiles
-from refsav.lock import LockedError
 from refsav.plural import plural
-from refsav.stopping import StoppedError, ended_by
+from refsav.processes.cancellation import StoppedError, ended_by
 
 UPLOAD_REPLIES_EVERY_S = 5.0
 BUNDLE_LEASE_S = 180.0

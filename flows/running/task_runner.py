@@ -27,7 +27,7 @@ OWN_CLUSTER: dict[str, Any] = {
 CONNECTION: dict[str, Any] = {
     "configure_logging": False,
     "log_to_driver": False,  # their lines would tear the progress bars
-    "runtime_env": {"worker_process_setup_hook": "refsav.memory.settle_memory"},
+    "runtime_env": {"worker_process_setup_hook": "refsav.processes.memory.settle_memory"},
 }
 
 HEAD_ANSWERS_WITHIN_S = 20.0

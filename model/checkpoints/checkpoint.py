@@ -7,8 +7,8 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
+from refsav.disk.files import digest_of, write_bytes
 from refsav.errors import RecordError
-from refsav.files import digest_of, write_bytes
 from refsav.model.checkpoints.architecture import Architecture
 from refsav.model.checkpoints.device_map import ORIGINAL, Placement
 from refsav.model.checkpoints.key_names import KeyMap, has_two_decoders

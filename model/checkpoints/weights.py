@@ -13,8 +13,8 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
+from refsav.disk.files import appearing, write_text
 from refsav.errors import RecordError
-from refsav.files import appearing, write_text
 from refsav.model.input_errors import FETCH_AGAIN
 
 SINGLE, INDEX = "model.safetensors", "model.safetensors.index.json"

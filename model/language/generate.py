@@ -10,7 +10,7 @@ from transformers import DynamicCache
 from refsav.model.families.mllm import Mllm, Sight
 from refsav.model.input_errors import InputError
 from refsav.model.language.batched_forward import Batch, pad, read, seg_states_in, seg_states_of
-from refsav.stopping import look
+from refsav.processes.cancellation import look
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,8 +23,8 @@ from refsav.datasets.frames import Image
 from refsav.datasets.image_files import encode_jpeg, encode_png
 from refsav.datasets.masks import Mask
 from refsav.datasets.video_writer import VideoWriter
+from refsav.disk.files import DiskError, flush_to_disk
 from refsav.errors import RecordError
-from refsav.files import DiskError, flush_to_disk
 from refsav.model.output.contact_sheet import Strip
 from refsav.model.output.legend import Corner
 from refsav.model.output.mask_overlay import draw, free_corner

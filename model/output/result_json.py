@@ -13,7 +13,7 @@ import numpy as np
 from refsav import __version__
 from refsav.datasets.image_files import encode_mask_png
 from refsav.datasets.masks import Mask, encode
-from refsav.json_stream import JsonArray, JsonLayout, JsonObject
+from refsav.disk.json_stream import JsonArray, JsonLayout, JsonObject
 from refsav.model.media.clip import Clip
 
 KEYS = frozenset(("version", "input", "text", "task", "objects"))

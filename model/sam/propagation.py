@@ -14,7 +14,7 @@ from refsav.model.inference_settings import Propagation
 from refsav.model.media.clip import Clip
 from refsav.model.sam.grounding import Sam2, resized_logits
 from refsav.model.sam.tracker import Tracks
-from refsav.stopping import look
+from refsav.processes.cancellation import look
 
 
 @dataclass(frozen=True, slots=True)

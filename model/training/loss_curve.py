@@ -2,7 +2,7 @@
 
 from matplotlib.figure import Figure
 
-from refsav.files import appearing
+from refsav.disk.files import appearing
 from refsav.model.training.paths import VALIDATION, TrainingDirectory
 from refsav.model.training.step_log import StepLog
 from refsav.model.training_step.forward import LOSS_PARTS

@@ -9,8 +9,8 @@ import torch
 from accelerate import Accelerator
 
 from refsav.datasets.training_sources.config import open_mixture
-from refsav.files import appearing_folder, remove_unfinished
-from refsav.lock import exclusive
+from refsav.disk.files import appearing_folder, remove_unfinished
+from refsav.disk.lock import exclusive
 from refsav.model.creation.seg_design import adopt
 from refsav.model.training.distributed import from_main_process, make_accelerator, start_trackers
 from refsav.model.training.initial_model import open_initial_model

@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from refsav.datasets.training_examples.mixture import Mixture
+from refsav.disk.files import digest_of
 from refsav.errors import ConfigError
-from refsav.files import digest_of
 from refsav.model.training.initial_model import digest_of_initial_model
 from refsav.model.training_config import TrainConfig
 from refsav.tied_settings import changed_settings, installed_versions, refuse_if_changed, write_record

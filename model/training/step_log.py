@@ -5,8 +5,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from refsav.disk.files import DiskError, write_text
 from refsav.errors import RecordError
-from refsav.files import DiskError, write_text
 
 TAIL_BYTES = 16_384
 """Longer than any line."""

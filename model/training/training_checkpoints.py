@@ -28,8 +28,8 @@ from torch.distributed.checkpoint.state_dict import (
     set_optimizer_state_dict,
 )
 
+from refsav.disk.files import DiskError, appearing_folder
 from refsav.errors import RecordError
-from refsav.files import DiskError, appearing_folder
 from refsav.model.training.loop import Training
 from refsav.model.training_step.lora_and_freezing import with_lora_merged
 

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any
 import uvicorn
 from fastapi import FastAPI
 
+from refsav.disk.files import DiskError
 from refsav.errors import RefSavError
-from refsav.files import DiskError
 from refsav.model.sa2va import Sa2VA
 from refsav.model.ui.examples import Example, examples
 from refsav.model.ui.job_queue import Desk

@@ -11,8 +11,8 @@ from refsav.datasets.frames import Image
 from refsav.datasets.image_files import encode_jpeg, encode_png
 from refsav.datasets.synthetic.scene import SynthConfig
 from refsav.datasets.synthetic.write_scenes import compose, encode_video
+from refsav.disk.files import write_bytes
 from refsav.errors import RecordError
-from refsav.files import write_bytes
 from refsav.model.media.clip import open_clip
 from refsav.model.output.legend import WHITE
 

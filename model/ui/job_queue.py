@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any, Generic, Literal, TypeVar
 
 from refsav.errors import RefSavError
-from refsav.stopping import StoppedError, ended_by
+from refsav.processes.cancellation import StoppedError, ended_by
 
 Result = TypeVar("Result")
 

@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 
 from refsav.datasets.frames import Image
-from refsav.files import DiskError
+from refsav.disk.files import DiskError
 from refsav.model import tasks
 from refsav.model.inference_settings import InferenceSettings
 from refsav.model.input_errors import InputError

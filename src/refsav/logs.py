@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from refsav.files import DiskError
+from refsav.disk.files import DiskError
 
 LOGGER = logging.getLogger("refsav")
 LOGGER.addHandler(logging.NullHandler())  # or Python would print warnings over the progress bars

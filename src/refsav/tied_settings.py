@@ -12,8 +12,8 @@ from typing import Any
 import tomli_w
 
 from refsav.config import Config, leaves
+from refsav.disk.files import write_text
 from refsav.errors import ConfigError
-from refsav.files import write_text
 
 
 def write_record(path: Path, content: Mapping[str, object]) -> None:

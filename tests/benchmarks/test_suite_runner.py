@@ -15,8 +15,8 @@ from refsav.benchmarks.result import Setup, read_result
 from refsav.benchmarks.submissions import write_predictions, write_submission
 from refsav.benchmarks.suite_runner import RunFolder, TooManyFailedError, run_suite
 from refsav.benchmarks.suites.registry import open_suite
+from refsav.disk.files import digest_of
 from refsav.errors import ConfigError, RecordError
-from refsav.files import digest_of
 from refsav.model.checkpoints.checkpoint import checkpoint_digest
 from tests.support.data import expression_sets as made
 from tests.support.models.answering import Knowing

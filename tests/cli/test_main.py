@@ -10,8 +10,8 @@ import pytest
 
 from refsav.cli.main import main
 from refsav.datasets.run.run_directory import RunDirectory
+from refsav.disk.lock import exclusive
 from refsav.flows.config.build import BuildConfig, keep_settings, read_settings
-from refsav.lock import exclusive
 from tests.support.command import Finished
 
 CopyClips = Callable[..., Path]
@@ -149,7 +149,7 @@ def test_a_second_build_of_a_run_is_told_who_holds_it(command: Command, source: 
 
 def test_a_lock_dies_with_its_holder(run: Path) -> None:
     code = (
-        f"from pathlib import Path; from refsav.lock import exclusive; import os\n"
+        f"from pathlib import Path; from refsav.disk.lock import exclusive; import os\n"
         f"with exclusive(Path({str(run)!r})): os._exit(9)"
     )
     subprocess.run([sys.executable, "-c", code], check=False)

@@ -9,9 +9,9 @@ from prefect.client.schemas.objects import State
 
 from refsav.datasets.synthetic.scene import SynthConfig
 from refsav.datasets.synthetic.write_scenes import write_scenes
+from refsav.disk.lock import exclusive
 from refsav.flows.config.nightly import NightlyConfig, NightlyDirectory
 from refsav.flows.nightly import nightly
-from refsav.lock import exclusive
 from tests.flows.test_end_to_end import loop_config
 
 pytestmark = pytest.mark.usefixtures("prefect_server")

@@ -10,8 +10,8 @@ from refsav.datasets.frames import decode
 from refsav.datasets.run.run_directory import RunDirectory
 from refsav.datasets.shards.samples import iterate
 from refsav.datasets.statistics.run_statistics import read_statistics
+from refsav.disk.lock import exclusive
 from refsav.flows.review import export_review, import_review
-from refsav.lock import exclusive
 from tests.support.command import Finished
 
 CopyClips = Callable[..., Path]

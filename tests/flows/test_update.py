@@ -16,9 +16,9 @@ from refsav.datasets.run.run_directory import RunDirectory
 from refsav.datasets.sav.source import SourceConfig, discover
 from refsav.datasets.synthetic.scene import SynthConfig
 from refsav.datasets.synthetic.write_scenes import write_scenes
+from refsav.disk.lock import exclusive
 from refsav.flows.config.build import BuildConfig
 from refsav.flows.update import update_ref_sav
-from refsav.lock import exclusive
 
 pytestmark = pytest.mark.usefixtures("prefect_server")
 CONFIG = BuildConfig.from_mapping(

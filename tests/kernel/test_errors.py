@@ -7,9 +7,9 @@ import pytest
 
 from refsav.annotators.engines.engine import ServersDownError
 from refsav.annotators.stages.describe import StageFailedError
+from refsav.disk.files import DiskError
 from refsav.errors import ConfigError, RecordError, RefSavError
-from refsav.files import DiskError
-from refsav.stopping import StoppedError
+from refsav.processes.cancellation import StoppedError
 
 
 @pytest.mark.parametrize(

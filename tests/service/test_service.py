@@ -11,10 +11,10 @@ from pathlib import Path
 import psutil
 import pytest
 
+from refsav.disk.lock import LockedError, exclusive
 from refsav.errors import ConfigError, RecordError
-from refsav.lock import LockedError, exclusive
+from refsav.processes.marked_processes import MARK, is_marked, marked
 from refsav.service.directory import Service, ServiceDirectory
-from refsav.service.marked_processes import MARK, is_marked, marked
 from refsav.service.service import start, stop
 
 PARENT = "import subprocess, sys; subprocess.run([sys.executable, '-c', 'import time; time.sleep(100)'])"

@@ -24,7 +24,7 @@ def demo(
 ) -> None:
     """Build a small dataset from synthetic scenes: no model, no network, about a minute."""
     from refsav.commands.summary import as_typed
-    from refsav.lock import exclusive
+    from refsav.disk.lock import exclusive
 
     scenes = run.parent / f"{run.name}-scenes"
     with exclusive(run.resolve()):  # an unusable run directory is reported before scenes are written next to it

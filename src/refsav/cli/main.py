@@ -8,8 +8,8 @@ from rich.markup import escape
 
 from refsav.cli.app import err, lazily, new_app, out
 from refsav.errors import RefSavError
-from refsav.memory import settle_memory
-from refsav.stopping import INTERRUPTED
+from refsav.processes.cancellation import INTERRUPTED
+from refsav.processes.memory import settle_memory
 
 USAGE_ERROR = 2
 """Exit code of a wrong command line."""

@@ -9,9 +9,9 @@ from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from refsav.disk.files import write_text
 from refsav.errors import ConfigError
 from refsav.extras import require
-from refsav.files import write_text
 
 if TYPE_CHECKING:
     from refsav.benchmarks.result import Result

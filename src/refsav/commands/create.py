@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 from rich.markup import escape
 
+from refsav.disk.files import DiskError
 from refsav.errors import ConfigError, RecordError
 from refsav.extras import require
-from refsav.files import DiskError
 
 if TYPE_CHECKING:
     from refsav.model.sa2va import Sa2VA

@@ -14,7 +14,7 @@ from refsav.datasets.review.config import keep_review_config, read_review_config
 from refsav.errors import RefSavError
 from refsav.extras import require
 from refsav.flows.config.build import BuildConfig, read_settings
-from refsav.stopping import interruptible
+from refsav.processes.cancellation import interruptible
 
 if TYPE_CHECKING:
     from prefect.client.schemas.objects import State
@@ -109,8 +109,8 @@ def export_review(run: Path, overrides: Mapping[str, Any], sheet: Path | None) -
     from refsav.annotators.review.spreadsheet import write_sheet
     from refsav.commands.summary import print_problems
     from refsav.datasets.run.run_directory import RunDirectory
+    from refsav.disk.lock import exclusive
     from refsav.flows.review import export_review as flow
-    from refsav.lock import exclusive
 
     read_settings(RunDirectory(run))
     with exclusive(run):
@@ -128,7 +128,7 @@ def push_review(run: Path, overrides: Mapping[str, Any]) -> None:
     """Send the queue of a review to Label Studio. Raises RefSavError if that cannot be done."""
     from refsav.annotators.review.project import push
     from refsav.datasets.run.run_directory import RunDirectory
-    from refsav.lock import exclusive
+    from refsav.disk.lock import exclusive
 
     directory = RunDirectory(run)
     read_settings(directory)

@@ -7,10 +7,10 @@ from urllib.parse import urlsplit
 
 from pydantic import TypeAdapter, ValidationError
 
-from refsav.child_process import quoted_log
+from refsav.disk.files import write_bytes
 from refsav.errors import RecordError
-from refsav.files import write_bytes
-from refsav.service.marked_processes import is_marked
+from refsav.processes.child_process import quoted_log
+from refsav.processes.marked_processes import is_marked
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -11,12 +11,12 @@ from pathlib import Path
 
 import httpx
 
-from refsav.child_process import child_process, port_problem, start_process, wait_until_ready
+from refsav.disk.files import DiskError
+from refsav.disk.lock import exclusive
 from refsav.errors import ConfigError, RefSavError
-from refsav.files import DiskError
-from refsav.lock import exclusive
+from refsav.processes.child_process import child_process, port_problem, start_process, wait_until_ready
+from refsav.processes.marked_processes import MARK, end_marked, values_of
 from refsav.service.directory import Service, ServiceDirectory
-from refsav.service.marked_processes import MARK, end_marked, values_of
 from refsav.service.prefect_api import PrefectApi
 
 POOL = "refsav"

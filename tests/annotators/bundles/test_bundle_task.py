@@ -20,8 +20,8 @@ from refsav.datasets.run.parts import is_done, read_dropped, read_expressions, r
 from refsav.datasets.run.run_directory import RunDirectory
 from refsav.datasets.sav.source import SourceConfig, discover
 from refsav.datasets.statistics.properties import read_measures
-from refsav.files import DiskError
-from refsav.stopping import LateError
+from refsav.disk.files import DiskError
+from refsav.processes.cancellation import LateError
 
 BUNDLE = "bundle-000000"
 CopyClips = Callable[..., Path]

@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 
 from refsav.annotators.engines.engine import Reply
 from refsav.annotators.engines.journal import Journal, read_entries
+from refsav.disk.files import DiskError
+from refsav.disk.lock import LockedError
 from refsav.errors import RecordError
-from refsav.files import DiskError
-from refsav.lock import LockedError
 
 REPLIES = st.builds(
     Reply,

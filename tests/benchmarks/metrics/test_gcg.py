@@ -7,13 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from refsav.benchmarks.metrics.gcg import (
-    GroundedCaption,
-    GroundedImage,
-    average_precision_50,
-    gcg_score,
-    image_score,
-)
+from refsav.benchmarks.metrics.gcg import GroundedCaption, GroundedImage, average_precision_50, gcg_score, image_score
 from refsav.datasets.masks import encode
 from refsav.datasets.records import Rle
 from tests.support.data.metric_data import recorded, rle

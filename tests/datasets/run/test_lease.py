@@ -14,7 +14,7 @@ import pytest
 
 from refsav.datasets.run.lease import ENDS_AFTER_S, FOLDER, leased
 from refsav.datasets.run.storage import Storage
-from refsav.lock import LockedError
+from refsav.disk.lock import LockedError
 
 HOLD = """
 import sys, time

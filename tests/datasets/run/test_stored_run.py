@@ -8,9 +8,9 @@ import pytest
 
 from refsav.datasets.run.storage import Storage, StorageError
 from refsav.datasets.run.stored_run import StoredRun
+from refsav.disk.files import DiskError
 from refsav.errors import ConfigError
 from refsav.extras import MissingExtraError
-from refsav.files import DiskError
 
 PART, DONE, MARK = "expressions/bundle-000000.parquet", "failed/bundle-000000.parquet", "failed/bundle-000000.retry"
 JOURNAL = "journal/bundle-000000.jsonl"

@@ -20,8 +20,8 @@ from refsav.datasets.sav.source import SourceConfig, discover, read_video
 from refsav.datasets.synthetic.scene import COLOURS
 from refsav.datasets.synthetic.truth import SceneTruth, read_truth
 from refsav.datasets.synthetic.write_scenes import SynthConfig, compose, encode_video, sav_annotations, write_scenes
+from refsav.disk.files import DiskError
 from refsav.errors import ConfigError, RecordError
-from refsav.files import DiskError
 
 SMALL = SynthConfig(videos=6, height=120, width=160, frames=46, auto_share=0.5, camera_share=0.5)
 """46 frames are no multiple of 4: 12 annotated rows."""

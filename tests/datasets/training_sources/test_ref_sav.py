@@ -23,8 +23,8 @@ from refsav.datasets.shards.splits import SplitConfig, assign
 from refsav.datasets.training_examples.mixture import Mixture, TooManyBadError
 from refsav.datasets.training_examples.skipped_examples import BadExamples
 from refsav.datasets.training_sources.ref_sav import RefSavConfig, ShardSource
+from refsav.disk.files import sha256_of
 from refsav.errors import RecordError
-from refsav.files import sha256_of
 
 SIZE = (60, 80)
 ROWS = 8

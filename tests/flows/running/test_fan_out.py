@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 from prefect import flow, task
 
-from refsav import stopping
 from refsav.annotators.engines.engine import ServersDownError
-from refsav.files import DiskError
+from refsav.disk.files import DiskError
 from refsav.flows.running.fan_out import IncompleteBuildError, fan_out
+from refsav.processes import cancellation as stopping
 
 pytestmark = pytest.mark.usefixtures("prefect_server")
 

@@ -10,7 +10,7 @@ from prefect import flow, task
 
 from refsav.annotators.engines.config import EngineConfig
 from refsav.annotators.engines.engine import ServersDownError
-from refsav.files import DiskError
+from refsav.disk.files import DiskError
 from refsav.flows.config.build import BuildConfig, RunnerConfig
 from refsav.flows.running.fan_out import IncompleteBuildError, fan_out
 from refsav.flows.running.task_runner import for_each_process, tasks_on

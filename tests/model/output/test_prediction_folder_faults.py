@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from refsav.disk.files import DiskError
 from refsav.errors import RecordError
-from refsav.files import DiskError
 from refsav.model.output.prediction_folder import UNFINISHED, OutputFolder
 from refsav.model.output.result_json import Answer, Shown
 from tests.support.data.written_outputs import CHAT, SEGMENT, SIZE, files, objects, picture, shown, write
@@ -46,7 +46,7 @@ def test_a_failure_leaves_the_old_result_or_nothing(tmp_path: Path) -> None:
 NAMES = """
 from pathlib import Path
 import numpy as np
-from refsav.files import DiskError
+from refsav.disk.files import DiskError
 from refsav.model.output.prediction_folder import OutputFolder
 from tests.support.data.written_outputs import *
 """

@@ -11,8 +11,8 @@ import pytest
 import torch
 
 from refsav.datasets.training_examples.mixture import TooManyBadError
+from refsav.disk.lock import LockedError, exclusive
 from refsav.errors import ConfigError
-from refsav.lock import LockedError, exclusive
 from refsav.model.sa2va import Sa2VA
 from refsav.model.training.paths import TrainingDirectory
 from refsav.model.training.run import TrainingProgress, train

@@ -11,8 +11,8 @@ import pytest
 import torch
 from accelerate import Accelerator
 
+from refsav.disk.files import DiskError
 from refsav.errors import RecordError
-from refsav.files import DiskError
 from refsav.model.sa2va import Sa2VA
 from refsav.model.training.loop import Training
 from refsav.model.training.training_checkpoints import LEARNT, OPTIMIZER, checkpoints_in, export, prune, restore, save

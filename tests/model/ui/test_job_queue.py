@@ -8,7 +8,7 @@ import pytest
 
 from refsav.errors import RefSavError
 from refsav.model.ui.job_queue import MOST_WAITING, Desk, FullError, Job, UnexpectedError
-from refsav.stopping import look
+from refsav.processes.cancellation import look
 
 
 @pytest.fixture

@@ -17,7 +17,7 @@ from refsav.model.sa2va import Sa2VA
 from refsav.model.sam.point_prompts import Mark
 from refsav.model.ui.examples import MOST_GIVEN, examples
 from refsav.model.ui.run_request import Heard, Outcome, Wanted, described, preview, preview_scale, task_of, work
-from refsav.stopping import StoppedError, ended_by
+from refsav.processes.cancellation import StoppedError, ended_by
 from tests.support.models.speaking import SENTENCE, write_speaking
 
 SIZE = (90, 120)

@@ -8,8 +8,8 @@ from pathlib import Path
 
 from pydantic import TypeAdapter, ValidationError
 
+from refsav.disk.files import sha256_of, write_text
 from refsav.errors import RecordError
-from refsav.files import sha256_of, write_text
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -7,8 +7,8 @@ from contextvars import copy_context
 
 import pytest
 
-from refsav import stopping
-from refsav.stopping import LateError, StoppedError, ended_by, stopping_others, until_stopped
+from refsav.processes import cancellation as stopping
+from refsav.processes.cancellation import LateError, StoppedError, ended_by, stopping_others, until_stopped
 
 
 async def endless(ended: list[str]) -> None:

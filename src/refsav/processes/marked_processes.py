@@ -8,7 +8,7 @@ from contextlib import suppress
 
 import psutil
 
-from refsav.child_process import signal_processes
+from refsav.processes.child_process import signal_processes
 
 MARK = "REFSAV_SERVICE"
 """Environment variable that holds the mark."""

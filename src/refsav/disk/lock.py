@@ -8,8 +8,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
 
+from refsav.disk.files import DiskError
 from refsav.errors import RecordError, RefSavError
-from refsav.files import DiskError
 
 LOOK_EVERY_S = 0.5
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from refsav.child_process import (
+from refsav.processes.child_process import (
     child_process,
     end_process,
     is_alive,

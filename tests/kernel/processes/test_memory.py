@@ -6,11 +6,11 @@ import sys
 
 import pytest
 
-from refsav.memory import settle_memory
+from refsav.processes.memory import settle_memory
 
 CHURN = """
 import resource, sys
-from refsav.memory import settle_memory
+from refsav.processes.memory import settle_memory
 if sys.argv[1] == "settled":
     settle_memory()
 def churn():

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from refsav.files import DiskError, appearing, remove_unfinished, write_bytes, write_text
-from refsav.lock import LockedError, exclusive
+from refsav.disk.files import DiskError, appearing, remove_unfinished, write_bytes, write_text
+from refsav.disk.lock import LockedError, exclusive
 
 
 def test_a_file_that_fails_half_way_leaves_the_old_one_and_nothing_beside_it(tmp_path: Path) -> None:
@@ -78,7 +78,7 @@ def test_what_a_kill_left_half_written_is_taken_off_and_nothing_else(tmp_path: P
     path = tmp_path / "shards/a.tar"
     write_text(path, "whole")
     code = (
-        "import os, sys; from pathlib import Path; from refsav.files import appearing\n"
+        "import os, sys; from pathlib import Path; from refsav.disk.files import appearing\n"
         "with appearing(Path(sys.argv[1])) as temporary: os._exit(9)"
     )
     subprocess.run([sys.executable, "-c", code, path], check=False)
@@ -124,7 +124,7 @@ def test_a_second_writer_is_refused_and_told_who_holds_the_run(tmp_path: Path) -
         [
             sys.executable,
             "-c",
-            "import sys, time; from pathlib import Path; from refsav.lock import exclusive\n"
+            "import sys, time; from pathlib import Path; from refsav.disk.lock import exclusive\n"
             "with exclusive(Path(sys.argv[1])): print('held', flush=True); time.sleep(60)",
             str(tmp_path),
         ],

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from refsav.digests import Digests
+from refsav.disk.digests import Digests
 from refsav.errors import RecordError
 
 

@@ -5,7 +5,7 @@ import json
 
 import pytest
 
-from refsav.json_stream import JsonArray, JsonLayout, JsonObject
+from refsav.disk.json_stream import JsonArray, JsonLayout, JsonObject
 
 SCRIPT = JsonLayout(end=",\n", empty="\n")
 
