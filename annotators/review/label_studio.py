@@ -24,8 +24,8 @@ NO_PROJECT = (
     "  fix: push again, which creates a new one; answers that were pulled before are kept"
 )
 MEDIA_FIX = (
-    "give the folder that it serves local files from as --document_root, or serve the review folder and give its "
-    "--media_url (docs/review.md, Media)"
+    "give the folder that it serves local files from as --document-root, or serve the review folder and give its "
+    "--media-url (docs/review.md, Media)"
 )
 
 

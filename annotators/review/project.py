@@ -131,7 +131,7 @@ def _local_prefix(run: RunDirectory, config: ReviewConfig) -> str:
     if not run.review.resolve().is_relative_to(root):
         raise ConfigError(
             f"{run.review}: is outside {root}, the folder that Label Studio serves\n"
-            "  fix: give that folder as --document_root, or serve the review folder and give its --media_url"
+            "  fix: give that folder as --document-root, or serve the review folder and give its --media-url"
         )
     return f"/data/local-files/?d={quote(run.review.resolve().relative_to(root).as_posix())}"
 

@@ -10,7 +10,7 @@ from refsav.benchmarks.speed.ratios import Bar, Measurement, Quantity, Ratio, in
 from refsav.benchmarks.speed.scale import fail_if_failed, make_scenes, start_command
 from refsav.datasets.run.run_directory import RunDirectory
 
-CUT_SMALL = ("--runner.bundle_videos=2", "--shards.videos_per_shard=5", "--split.val_share=0")
+CUT_SMALL = ("--runner.bundle-videos=2", "--shards.videos-per-shard=5", "--split.val-share=0")
 """As many bundles and shards as eight and twenty times the videos have; a new video begins a shard of its own."""
 
 

@@ -94,7 +94,7 @@ def timed_build(source: Path, run: Path, address: str, in_flight: int, environme
     options |= {f"stages.{stage}_max_tokens": str(MAX_TOKENS) for stage in ("object", "scene", "video")}
     options |= {"stages.language": "any", "report.max_objects": "0"}
     flags = [text for key, value in options.items() for text in (f"--{key}", value)]
-    process = start_command(["build", str(source), str(run), *flags, "--no-stages.check_replies"], environment)
+    process = start_command(["build", str(source), str(run), *flags, "--no-stages.check-replies"], environment)
     watch = JournalWatch(RunDirectory(run).journal)
     while process.poll() is None:
         watch.look(time.perf_counter())

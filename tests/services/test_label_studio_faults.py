@@ -82,13 +82,13 @@ def test_media_that_label_studio_would_not_show_is_told_before_tasks_are_sent(
     run: RunDirectory, labelling: Server, runs: Path, owner: Person
 ) -> None:
     """Its document root is `runs`, and the run is told of another one."""
-    with pytest.raises(LabelStudioError, match=r"does not show this file: HTTP 404\n  fix: .* --document_root") as told:
+    with pytest.raises(LabelStudioError, match=r"does not show this file: HTTP 404\n  fix: .* --document-root") as told:
         push(run, config_of(labelling).model_copy(update={"document_root": str(run.root)}))
     assert "local-files" in str(told.value)
     place = read_location(run)
     assert place and owner.tasks(place.project) == {}
     outside = RunDirectory(shutil.copytree(run.root, runs.parent / "outside" / "run"))
-    with pytest.raises(LabelStudioError, match=r"must be a subdirectory of .*\n  fix: .* --document_root"):
+    with pytest.raises(LabelStudioError, match=r"must be a subdirectory of .*\n  fix: .* --document-root"):
         push(outside, config_of(labelling))
 
 
