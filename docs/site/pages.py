@@ -118,7 +118,7 @@ def listed_in(text: str) -> list[str]:
 def help_of(command: tuple[str, ...]) -> str:
     """What one command prints about itself."""
     program = "from refsav.cli.main import main; main()"
-    environment = {**os.environ, "COLUMNS": "110", "NO_COLOR": "1", "TERM": "dumb", "PYTHONPATH": str(ROOT / "src")}
+    environment = {**os.environ, "COLUMNS": "80", "NO_COLOR": "1", "TERM": "dumb", "PYTHONPATH": str(ROOT / "src")}
     done = subprocess.run(
         [sys.executable, "-c", program, *command, "--help"], env=environment, capture_output=True, text=True, check=True
     )
