@@ -80,7 +80,7 @@ def measure(
     try:
         return run_suite(suite, ModelAnswers(model, used), folder, setup, failed_share=failed_share, progress=progress)
     except torch.OutOfMemoryError as error:
-        fix = "lower --objects-at-once and --prompts-at-once, then run the same command again: it goes on from here"
+        fix = "lower --objects-at-once and --prompts-at-once, then run the same command again: it resumes"
         raise RefSavError(f"the GPU's memory is not enough: {error}\n  fix: {fix}") from error
 
 

@@ -176,6 +176,6 @@ def family_of(path: Path, raw: Json) -> Family:
     family = registry.family_of(raw)
     if family is None:
         found = ", ".join(str(name) for name in raw.get("architectures") or ["no architecture"])
-        problem = f"describes {found}, which is none of the supported families"
+        problem = f"describes {found}, which is not a supported family"
         raise RecordError(path, "", problem, f"take {registry.supported()}")
     return family

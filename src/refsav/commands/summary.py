@@ -110,7 +110,7 @@ def print_remaining(console: Console, left: Remaining) -> None:
     if left.bundles:
         console.print(
             f"[yellow]not finished:[/] {left.videos} of {left.of_videos} videos"
-            f" ({left.bundles} of {left.of_bundles} bundles) are not done yet; the same build goes on from here"
+            f" ({left.bundles} of {left.of_bundles} bundles) are not done yet; the same build resumes"
         )
 
 
