@@ -44,7 +44,7 @@ def test_what_three_annotators_say_changes_the_validation_set_and_nothing_is_don
     first = push(run, config_of(labelling))
     assert (first.added, first.there) == (len(queue), 0)
     again = push(run, config_of(labelling))
-    assert (again.added, again.there, again.place) == (0, len(queue), first.place)
+    assert (again.added, again.there, again.location) == (0, len(queue), first.location)
 
     ann, bob, eve = people
     tasks = ann.tasks(first.location.project)
@@ -106,7 +106,7 @@ def test_a_push_puts_right_what_shows_something_else_and_gives_tasks_to_more_ann
     config = config_of(labelling)
     first = push(run, config.model_copy(update={"media_url": "http://127.0.0.1:9/elsewhere", "annotators": 1}))
     again = push(run, config)
-    assert (again.added, again.changed, again.place) == (0, len(read_queue(run)), first.place)
+    assert (again.added, again.changed, again.location) == (0, len(read_queue(run)), first.location)
     with LabelStudio(labelling.address) as studio:
         assert all(data["strip"].startswith("/data/local-files/") for _, data in studio.tasks(again.location.project))
     assert owner.ask("GET", f"/api/projects/{again.location.project}/")["maximum_annotations"] == 3

@@ -75,7 +75,7 @@ def test_a_push_that_was_stopped_half_way_is_completed(run: RunDirectory, labell
         owner.ask("DELETE", f"/api/tasks/{task}/")
     run.review_project.unlink()  # as if the process had been killed before it could keep the number
     again = push(run, config_of(labelling))
-    assert (again.place, again.added, again.there) == (first.place, len(lost), 1)
+    assert (again.location, again.added, again.there) == (first.location, len(lost), 1)
 
 
 def test_media_that_label_studio_would_not_show_is_told_before_tasks_are_sent(
@@ -95,12 +95,12 @@ def test_media_that_label_studio_would_not_show_is_told_before_tasks_are_sent(
 def test_a_project_of_the_same_number_in_a_new_database_is_not_taken_for_the_runs(
     run: RunDirectory, labelling: Server, owner: Person
 ) -> None:
-    first = push(run, config_of(labelling)).place
+    first = push(run, config_of(labelling)).location
     other = owner.ask("POST", "/api/projects/", json={"title": "somebody's own"})["id"]
     run.review_project.write_text(run.review_project.read_text().replace(f":{first.project},", f":{other},"))
     with pytest.raises(NoProjectError, match="the project of this run was deleted"):
         pull(run)
-    assert push(run, config_of(labelling)).place == first
+    assert push(run, config_of(labelling)).location == first
     assert owner.tasks(other) == {}
 
 

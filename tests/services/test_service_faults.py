@@ -111,7 +111,7 @@ def test_a_killed_worker_costs_what_was_in_flight(built_by: Running, models: Fau
     assert built_by.process("server") == server
     assert built_by.process("worker") != worker
 
-    assert "noting 1 run as crashed, which died with the worker" in again.err
+    assert "marking 1 run as crashed, which died with the worker" in again.err
     assert built_by.run(dead)["state"]["type"] == "CRASHED", "so its place is free"
     assert built_by.ended(built_by.fire())["state"]["name"] == "Completed"
     check_whole(run, models, before)
