@@ -65,7 +65,7 @@ class TrainingExample:
                 raise ValueError(f"a mask or frame is {_told(image.shape)}, the first frame {_told(size)}")
 
 
-def about_tokens(frames: int, characters: int) -> int:
+def estimate_tokens(frames: int, characters: int) -> int:
     """Guess how many tokens some frames and some text take; their sizes are not known."""
     return frames * TOKENS_A_FRAME + characters // CHARACTERS_A_TOKEN
 
@@ -84,7 +84,7 @@ class ExampleSource(Protocol):
     def __len__(self) -> int:
         """How many examples one pass over it has."""
 
-    def weight_of(self, index: int) -> int:
+    def length_of(self, index: int) -> int:
         """About how many tokens an example takes, known without reading it: to put long ones beside long ones."""
 
     def read(self, index: int, random: np.random.Generator) -> TrainingExample:
@@ -96,10 +96,20 @@ class ExampleSource(Protocol):
 
 
 @contextmanager
-def fitting(path: Path, where: str) -> Iterator[None]:
-    """Say which file an example comes from whose parts do not belong together: RecordError for its ValueError."""
+def located_errors(path: Path, where: str = "") -> Iterator[None]:
+    """Turn a ValueError or an OSError into a RecordError that names the place.
+
+    Args:
+        path: The annotation file that is read.
+        where: The place in it: an item, a video, an object.
+
+    Raises:
+        RecordError: In place of either error.
+    """
     try:
         yield
+    except OSError as error:
+        raise RecordError(path, where, f"cannot be read: {error.strerror}", "restore the file") from error
     except ValueError as error:
         raise RecordError(path, where, str(error), "correct the annotation, or leave it out") from error
 

@@ -1,4 +1,4 @@
-"""A source of training examples and its part in a mixture."""
+"""A source of training examples and how often each epoch repeats it; the base of the configuration of a source."""
 
 from abc import abstractmethod
 from dataclasses import dataclass
@@ -12,33 +12,36 @@ from refsav.errors import RecordError
 
 
 @dataclass(frozen=True, slots=True)
-class Share:
-    """A source, and how often an epoch goes through it."""
+class WeightedSource:
+    """An open source and how often each epoch repeats it."""
 
     source: ExampleSource
     repeats: float = 1.0
-    """4 is four times; 0.5 is a half, drawn anew for each epoch."""
+    """4 is four times per epoch; 0.5 is half of the examples, drawn again for each epoch."""
     notes: tuple[str, ...] = ()
     """What was left out when the source was opened, one line each."""
 
 
-class ShareConfig(Config):
-    """What every kind of source can be told."""
+class TrainingSourceConfig(Config):
+    """Keys that every kind of source has."""
 
-    name: str = Field("", description="What results and errors call it; empty: its kind.")
-    repeats: float = Field(1.0, gt=0, description="Times an epoch goes through it: 4, or 0.5 for a random half.")
+    kind: str
+    """Chooses the reader: one of training_sources/registry.py. A subclass narrows it to its own literal."""
+    name: str = Field("", description="Name in results and errors; empty: its kind.")
+    repeats: float = Field(1.0, gt=0, description="Passes over the source per epoch: 4, or 0.5 for a random half.")
 
     @abstractmethod
-    def open(self) -> Share:
+    def open(self) -> WeightedSource:
         """Open the source.
 
         Raises:
-            RecordError: If its folder is not as the dataset is published.
+            ConfigError: If a key has a value that the dataset does not have, such as an unknown split.
+            RecordError: If a file is missing or is not as the dataset is published.
         """
 
 
-class WordedConfig(ShareConfig):
-    """Likewise, where the questions are ours."""
+class TemplatedSourceConfig(TrainingSourceConfig):
+    """Keys of a source whose questions RefSAV writes, from question_templates.py."""
 
     usual_wording: float = Field(
         0.5,
@@ -48,14 +51,18 @@ class WordedConfig(ShareConfig):
     )
 
 
-def needed_folder(path: str, holds: str) -> Path:
-    """Give a folder of a dataset, which must be there.
+def required_folder(path: str, content: str) -> Path:
+    """Return a folder of a dataset, which must exist.
+
+    Args:
+        path: The folder, as the configuration has it.
+        content: What the folder should hold, for the message.
 
     Raises:
-        RecordError: If it is not; `holds` says what should be in it.
+        RecordError: If it does not exist.
     """
     folder = Path(path)
     if not folder.is_dir():
-        fix = "unpack the dataset there, or correct the path; docs/training-data.md shows where everything lies"
-        raise RecordError(folder, "", f"is no folder; it should hold {holds}", fix)
+        fix = "unpack the dataset there, or correct the path; docs/training-data.md shows the expected folders"
+        raise RecordError(folder, "", f"is not a folder; it should hold {content}", fix)
     return folder

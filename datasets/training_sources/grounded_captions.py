@@ -12,16 +12,16 @@ from refsav.datasets.external.gcg_training import GcgFile, Phrase, TrainingCapti
 from refsav.datasets.image_files import read_picture
 from refsav.datasets.masks import Mask, decode, decode_checked
 from refsav.datasets.records import Rle
-from refsav.datasets.training_examples.example import SEG, TrainingExample, Turn, about_tokens, fitting
+from refsav.datasets.training_examples.example import SEG, TrainingExample, Turn, estimate_tokens, located_errors
 from refsav.datasets.training_examples.question_templates import at_random, grounded_caption
-from refsav.datasets.training_examples.weighted_source import Share, WordedConfig, needed_folder
+from refsav.datasets.training_examples.weighted_source import TemplatedSourceConfig, WeightedSource, required_folder
 from refsav.errors import RecordError
 
 CHARACTERS = 400
 """Of a caption with its marks."""
 
 
-class GcgConfig(WordedConfig):
+class GcgConfig(TemplatedSourceConfig):
     """One of GranD-f's training files."""
 
     kind: Literal["gcg"] = "gcg"
@@ -29,8 +29,8 @@ class GcgConfig(WordedConfig):
     path: str = Field(description="The file, for example GranDf_HA_GCG_train.json.")
     images: str = Field(description="Folder that its file names start from.")
 
-    def open(self) -> Share:
-        return Share(GcgSource(self), self.repeats)
+    def open(self) -> WeightedSource:
+        return WeightedSource(GcgSource(self), self.repeats)
 
 
 class GcgSource:
@@ -39,7 +39,7 @@ class GcgSource:
     def __init__(self, config: GcgConfig) -> None:
         """Open the file. Raises RecordError."""
         self.config = config
-        images = needed_folder(config.images, f"the images of {Path(config.path).name}")
+        images = required_folder(config.images, f"the images of {Path(config.path).name}")
         self._captions = open_gcg_training(Path(config.path), config.dataset, images)
 
     @property
@@ -53,8 +53,8 @@ class GcgSource:
     def __len__(self) -> int:
         return len(self._captions)
 
-    def weight_of(self, index: int) -> int:  # noqa: ARG002 - captions differ little
-        return about_tokens(1, CHARACTERS)
+    def length_of(self, index: int) -> int:  # noqa: ARG002 - captions differ little
+        return estimate_tokens(1, CHARACTERS)
 
     def read(self, index: int, random: np.random.Generator) -> TrainingExample:
         told, path = self._captions.read(index), self._captions.files[0]
@@ -63,7 +63,7 @@ class GcgSource:
             raise RecordError(path, told.image.name, "no phrase of the caption has a mask", "leave it out")
         image = read_picture(told.image)
         choose = at_random(random, self.config.usual_wording)
-        with fitting(path, told.image.name):
+        with located_errors(path, told.image.name):
             return TrainingExample(
                 name=f"{self.name} {told.image.name}",
                 frames=(image,),

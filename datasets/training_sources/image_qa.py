@@ -9,21 +9,21 @@ from pydantic import Field
 from refsav.datasets.external.checked_json import Published, checked, path_below
 from refsav.datasets.image_files import read_picture
 from refsav.datasets.training_examples.conversation import Message, turns_of
-from refsav.datasets.training_examples.example import TrainingExample, about_tokens, fitting
+from refsav.datasets.training_examples.example import TrainingExample, estimate_tokens, located_errors
 from refsav.datasets.training_examples.json_list import JsonItems
-from refsav.datasets.training_examples.weighted_source import Share, ShareConfig, needed_folder
+from refsav.datasets.training_examples.weighted_source import TrainingSourceConfig, WeightedSource, required_folder
 
 
-class ImageQaConfig(ShareConfig):
+class ImageQaConfig(TrainingSourceConfig):
     """Questions about images: LLaVA-1.5's mix of 665,000, or anything in its layout."""
 
     kind: Literal["image-qa"] = "image-qa"
     path: str = Field(description="JSON list of {image, conversations}, for example llava_v1_5_mix665k.json.")
     images: str = Field(description="Folder that `image` is relative to.")
 
-    def open(self) -> Share:
+    def open(self) -> WeightedSource:
         source = ImageQa(self)
-        return Share(source, self.repeats, source.notes)
+        return WeightedSource(source, self.repeats, source.notes)
 
 
 class _Item(Published):
@@ -37,7 +37,7 @@ class ImageQa:
     def __init__(self, config: ImageQaConfig) -> None:
         """Open the list. Raises RecordError."""
         self.config = config
-        self._images = needed_folder(config.images, "the images of the list")
+        self._images = required_folder(config.images, "the images of the list")
         self._items = JsonItems(Path(config.path), keep=lambda item: bool(item.get("image")))
 
     @property
@@ -57,14 +57,14 @@ class ImageQa:
     def __len__(self) -> int:
         return len(self._items)
 
-    def weight_of(self, index: int) -> int:
-        return about_tokens(1, self._items.characters(index))
+    def length_of(self, index: int) -> int:
+        return estimate_tokens(1, self._items.characters(index))
 
     def read(self, index: int, random: np.random.Generator) -> TrainingExample:  # noqa: ARG002 - nothing is drawn
         path, where = self._items.path, self._items.place(index)
         item = checked(_Item, self._items[index], path, where)
         image = read_picture(path_below(self._images, item.image, path, f"{where}.image"))
-        with fitting(path, where):
+        with located_errors(path, where):
             return TrainingExample(
                 name=f"{self.name} {item.image}",
                 frames=(image,),

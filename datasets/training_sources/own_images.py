@@ -12,24 +12,24 @@ from refsav.datasets.external.coco_segmentation import read_segmentation
 from refsav.datasets.frames import Image
 from refsav.datasets.image_files import read_picture
 from refsav.datasets.masks import Mask, decode
-from refsav.datasets.training_examples.example import TrainingExample, about_tokens, fitting
+from refsav.datasets.training_examples.example import TrainingExample, estimate_tokens, located_errors
 from refsav.datasets.training_examples.json_list import JsonItems
 from refsav.datasets.training_examples.question_templates import at_random, segment_turn
 from refsav.datasets.training_examples.sampling import choose_objects
-from refsav.datasets.training_examples.weighted_source import Share, WordedConfig, needed_folder
+from refsav.datasets.training_examples.weighted_source import TemplatedSourceConfig, WeightedSource, required_folder
 
 ANNOTATIONS = "annotations.json"
 
 
-class OwnImagesConfig(WordedConfig):
+class OwnImagesConfig(TemplatedSourceConfig):
     """Images with outlined objects: a folder with annotations.json and images/."""
 
     kind: Literal["own-images"] = "own-images"
     path: str = Field(description="Folder that holds annotations.json and images/.")
     objects: int = Field(5, ge=1, description="Objects an example, at most.")
 
-    def open(self) -> Share:
-        return Share(OwnImages(self), self.repeats)
+    def open(self) -> WeightedSource:
+        return WeightedSource(OwnImages(self), self.repeats)
 
 
 class _Item(Published):
@@ -44,9 +44,9 @@ class OwnImages:
 
     def __init__(self, config: OwnImagesConfig) -> None:
         """Open the folder. Raises RecordError."""
-        root = needed_folder(config.path, f"{ANNOTATIONS} and images/")
+        root = required_folder(config.path, f"{ANNOTATIONS} and images/")
         self.config = config
-        self._images = needed_folder(str(root / "images"), f"the images that {ANNOTATIONS} names")
+        self._images = required_folder(str(root / "images"), f"the images that {ANNOTATIONS} names")
         self._items = JsonItems(root / ANNOTATIONS)
 
     @property
@@ -60,15 +60,15 @@ class OwnImages:
     def __len__(self) -> int:
         return len(self._items)
 
-    def weight_of(self, index: int) -> int:  # noqa: ARG002 - mostly masks: its length says nothing of the words
-        return about_tokens(1, 0)
+    def length_of(self, index: int) -> int:  # noqa: ARG002 - mostly masks: its length says nothing of the words
+        return estimate_tokens(1, 0)
 
     def read(self, index: int, random: np.random.Generator) -> TrainingExample:
         path, where = self._items.path, self._items.place(index)
         item = checked(_Item, self._items[index], path, where)
         image = read_picture(path_below(self._images, item.image, path, f"{where}.image"))
         told = [number for number, text in enumerate(item.text) if text.strip()]
-        with fitting(path, where):
+        with located_errors(path, where):
             if len(item.text) != len(item.mask) or not told:
                 raise ValueError(f"has {len(item.mask)} masks and {len(told)} texts")
             masks, empty = self._masks(item, told, (image.shape[0], image.shape[1]), random)

@@ -14,17 +14,17 @@ from refsav.datasets.run.run_directory import RunDirectory
 from refsav.datasets.shards.index import ShardSet
 from refsav.datasets.shards.reader import COPY_AGAIN, ShardSamples, Verify
 from refsav.datasets.shards.samples import Sample, SampleObject, TextKind, read_frames
-from refsav.datasets.training_examples.example import TrainingExample, about_tokens, fitting
+from refsav.datasets.training_examples.example import TrainingExample, estimate_tokens, located_errors
 from refsav.datasets.training_examples.question_templates import at_random, segment_turn
 from refsav.datasets.training_examples.sampling import choose_frames, choose_objects
-from refsav.datasets.training_examples.weighted_source import Share, WordedConfig
+from refsav.datasets.training_examples.weighted_source import TemplatedSourceConfig, WeightedSource
 from refsav.errors import RecordError
 
 LONG_CHARACTERS = 500
 """What an expression has: 83.6 words as published."""
 
 
-class RefSavConfig(WordedConfig):
+class RefSavConfig(TemplatedSourceConfig):
     """Ref-SAV in the shards of a run."""
 
     kind: Literal["ref-sav"] = "ref-sav"
@@ -39,9 +39,9 @@ class RefSavConfig(WordedConfig):
         "size", description="What is held against index.json on opening: sizes, or sha256 too, which reads everything."
     )
 
-    def open(self) -> Share:
+    def open(self) -> WeightedSource:
         source = ShardSource(self)
-        return Share(source, self.repeats, source.notes)
+        return WeightedSource(source, self.repeats, source.notes)
 
 
 class ShardSource:
@@ -73,10 +73,10 @@ class ShardSource:
     def __len__(self) -> int:
         return len(self._samples)
 
-    def weight_of(self, index: int) -> int:
+    def length_of(self, index: int) -> int:
         shard = self._samples.shard_of(index)
         objects = min(self.config.objects, -(-shard.objects // shard.samples))
-        return about_tokens(self.config.frames, objects * LONG_CHARACTERS)
+        return estimate_tokens(self.config.frames, objects * LONG_CHARACTERS)
 
     def read(self, index: int, random: np.random.Generator) -> TrainingExample:
         video, path = self._samples.describe(index), self._samples.path_of(index)
@@ -96,7 +96,7 @@ class ShardSource:
         choose = at_random(random, self.config.usual_wording)
         said = [texts[int(random.integers(len(texts)))] for texts in map(self._texts, chosen)]
         silent = [_name(entry) for entry in video.objects if not any(text.text for text in entry.texts)]
-        with fitting(path, video.video_id):
+        with located_errors(path, video.video_id):
             return TrainingExample(
                 name=f"{self.name} {video.video_id}: {', '.join(map(_name, chosen))}",
                 frames=frames,
@@ -119,7 +119,7 @@ def _frames(sample: Sample, path: Path) -> tuple[Image, ...]:
 
 def _masks(entry: SampleObject, sample: Sample, frames: Sequence[Image], path: Path) -> Iterator[Mask]:
     for rle, place, frame in zip(entry.masks, sample.frames, frames, strict=True):
-        with fitting(path, f"{sample.video_id}: {_name(entry)}: frame {place.index}"):
+        with located_errors(path, f"{sample.video_id}: {_name(entry)}: frame {place.index}"):
             yield decode_checked(rle, (frame.shape[0], frame.shape[1]))
 
 

@@ -11,15 +11,15 @@ from pydantic import Field
 from refsav.datasets.external.refcoco import RefCocoSet, ReferringSentence, open_refcoco
 from refsav.datasets.image_files import read_picture
 from refsav.datasets.masks import decode_checked
-from refsav.datasets.training_examples.example import TrainingExample, about_tokens, fitting
+from refsav.datasets.training_examples.example import TrainingExample, estimate_tokens, located_errors
 from refsav.datasets.training_examples.question_templates import at_random, segment_turn
-from refsav.datasets.training_examples.weighted_source import Share, WordedConfig
+from refsav.datasets.training_examples.weighted_source import TemplatedSourceConfig, WeightedSource
 
 CHARACTERS = 25
 """Of a sentence: RefCOCO's have four words, RefCOCOg's eight."""
 
 
-class ReferringImagesConfig(WordedConfig):
+class ReferringImagesConfig(TemplatedSourceConfig):
     """RefCOCO, RefCOCO+ or RefCOCOg as published."""
 
     kind: Literal["referring-images"] = "referring-images"
@@ -30,8 +30,8 @@ class ReferringImagesConfig(WordedConfig):
     split: str = Field("train", description="Split of the set.")
     objects: int = Field(5, ge=1, description="Sentences an example, at most; of different objects as far as they go.")
 
-    def open(self) -> Share:
-        return Share(ReferringImages(self), self.repeats)
+    def open(self) -> WeightedSource:
+        return WeightedSource(ReferringImages(self), self.repeats)
 
 
 class ReferringImages:
@@ -54,8 +54,8 @@ class ReferringImages:
     def __len__(self) -> int:
         return len(self._set)
 
-    def weight_of(self, index: int) -> int:  # noqa: ARG002 - sentences are short
-        return about_tokens(1, self.config.objects * CHARACTERS)
+    def length_of(self, index: int) -> int:  # noqa: ARG002 - sentences are short
+        return estimate_tokens(1, self.config.objects * CHARACTERS)
 
     def read(self, index: int, random: np.random.Generator) -> TrainingExample:
         referred = self._set.read(index)
@@ -63,7 +63,7 @@ class ReferringImages:
         size = (image.shape[0], image.shape[1])
         chosen = _choose(referred.sentences, self.config.objects, random)
         choose = at_random(random, self.config.usual_wording)
-        with fitting(self._set.files[1], f"images[id={referred.image_id}]"):
+        with located_errors(self._set.files[1], f"images[id={referred.image_id}]"):
             return TrainingExample(
                 name=f"{self.name} {referred.image.name}: {', '.join(str(one.sentence_id) for one in chosen)}",
                 frames=(image,),

@@ -13,17 +13,17 @@ from refsav.datasets.external.video_masks import FrameMasks
 from refsav.datasets.frames import Image
 from refsav.datasets.image_files import read_picture
 from refsav.datasets.masks import Mask, decode_checked
-from refsav.datasets.training_examples.example import TrainingExample, about_tokens, fitting
+from refsav.datasets.training_examples.example import TrainingExample, estimate_tokens, located_errors
 from refsav.datasets.training_examples.question_templates import at_random, segment_turn
 from refsav.datasets.training_examples.sampling import choose_frames, choose_objects
-from refsav.datasets.training_examples.weighted_source import Share, WordedConfig
+from refsav.datasets.training_examples.weighted_source import TemplatedSourceConfig, WeightedSource
 from refsav.errors import RecordError
 
 CHARACTERS = 60
 """Of an expression: ten words."""
 
 
-class ReferringVideosConfig(WordedConfig):
+class ReferringVideosConfig(TemplatedSourceConfig):
     """A referring video set as it is published."""
 
     kind: Literal["referring-videos"] = "referring-videos"
@@ -33,8 +33,8 @@ class ReferringVideosConfig(WordedConfig):
     frames: int = Field(5, ge=1, description="Frames an example, at random; of a shorter video all.")
     objects: int = Field(5, ge=1, description="Expressions an example, at most.")
 
-    def open(self) -> Share:
-        return Share(ReferringVideos(self), self.repeats)
+    def open(self) -> WeightedSource:
+        return WeightedSource(ReferringVideos(self), self.repeats)
 
 
 class ReferringVideos:
@@ -56,8 +56,8 @@ class ReferringVideos:
     def __len__(self) -> int:
         return len(self._videos)
 
-    def weight_of(self, index: int) -> int:  # noqa: ARG002 - videos differ little
-        return about_tokens(self.config.frames, self.config.objects * CHARACTERS)
+    def length_of(self, index: int) -> int:  # noqa: ARG002 - videos differ little
+        return estimate_tokens(self.config.frames, self.config.objects * CHARACTERS)
 
     def read(self, index: int, random: np.random.Generator) -> TrainingExample:
         video, path = self._videos.told(index), self._videos.files[0]
@@ -72,7 +72,7 @@ class ReferringVideos:
         truths = [self._truth(video, one, rows) for one in chosen]
         frames = tuple(read_picture(video.frames[row]) for row in rows)
         choose = at_random(random, self.config.usual_wording)
-        with fitting(path, video.video_id):
+        with located_errors(path, video.video_id):
             return TrainingExample(
                 name=f"{self.name} {video.video_id}: {', '.join(one.exp_id for one in chosen)}",
                 frames=frames,
@@ -98,5 +98,5 @@ class ReferringVideos:
 
 def _masks(truth: FrameMasks, rows: Sequence[int], frames: Sequence[Image], path: Path, where: str) -> Iterator[Mask]:
     for mask, row, frame in zip(truth, rows, frames, strict=True):
-        with fitting(path, f"{where}: frame {row}"):
+        with located_errors(path, f"{where}: frame {row}"):
             yield decode_checked(mask, (frame.shape[0], frame.shape[1]))

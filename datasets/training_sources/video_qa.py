@@ -9,17 +9,17 @@ from pydantic import Field
 from refsav.datasets.external.checked_json import Published, checked, path_below
 from refsav.datasets.frames import decode, probe
 from refsav.datasets.training_examples.conversation import Message, turns_of
-from refsav.datasets.training_examples.example import TrainingExample, Turn, about_tokens, fitting
+from refsav.datasets.training_examples.example import TrainingExample, Turn, estimate_tokens, located_errors
 from refsav.datasets.training_examples.json_list import JsonItems
 from refsav.datasets.training_examples.sampling import spread_frames
-from refsav.datasets.training_examples.weighted_source import Share, ShareConfig, needed_folder
+from refsav.datasets.training_examples.weighted_source import TrainingSourceConfig, WeightedSource, required_folder
 from refsav.errors import RecordError
 
 ENDINGS = (".mp4", ".mkv", ".webm", ".avi", ".mov")
 """How ActivityNet's files may be called whose ids alone a list gives."""
 
 
-class VideoQaConfig(ShareConfig):
+class VideoQaConfig(TrainingSourceConfig):
     """Questions about videos."""
 
     kind: Literal["video-qa"] = "video-qa"
@@ -29,8 +29,8 @@ class VideoQaConfig(ShareConfig):
     videos: str = Field(description="Folder of the videos.")
     frames: int = Field(5, ge=1, description="Frames an example: one at random out of each of so many equal parts.")
 
-    def open(self) -> Share:
-        return Share(VideoQa(self), self.repeats)
+    def open(self) -> WeightedSource:
+        return WeightedSource(VideoQa(self), self.repeats)
 
 
 class _Conversation(Published):
@@ -50,7 +50,7 @@ class VideoQa:
     def __init__(self, config: VideoQaConfig) -> None:
         """Open the list. Raises RecordError."""
         self.config = config
-        self._videos = needed_folder(config.videos, "the videos of the list")
+        self._videos = required_folder(config.videos, "the videos of the list")
         self._items = JsonItems(Path(config.path))
 
     @property
@@ -64,15 +64,15 @@ class VideoQa:
     def __len__(self) -> int:
         return len(self._items)
 
-    def weight_of(self, index: int) -> int:
-        return about_tokens(self.config.frames, self._items.characters(index))
+    def length_of(self, index: int) -> int:
+        return estimate_tokens(self.config.frames, self._items.characters(index))
 
     def read(self, index: int, random: np.random.Generator) -> TrainingExample:
         path, where = self._items.path, self._items.place(index)
         video, turns = self._said(index, path, where)
         media = self._file(video, path, where)
         indexes = spread_frames(probe(media).frame_count, self.config.frames, random)
-        with fitting(path, where):
+        with located_errors(path, where):
             return TrainingExample(
                 name=f"{self.name} {video}",
                 frames=tuple(image for _, image in decode(media, indexes)),

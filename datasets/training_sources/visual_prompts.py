@@ -13,9 +13,9 @@ from refsav.datasets.image_files import read_picture
 from refsav.datasets.masks import Mask, decode_checked
 from refsav.datasets.records import Rle
 from refsav.datasets.training_examples import question_templates as questions
-from refsav.datasets.training_examples.example import TrainingExample, Turn, about_tokens, fitting
+from refsav.datasets.training_examples.example import TrainingExample, Turn, estimate_tokens, located_errors
 from refsav.datasets.training_examples.sampling import choose_objects
-from refsav.datasets.training_examples.weighted_source import Share, WordedConfig, needed_folder
+from refsav.datasets.training_examples.weighted_source import TemplatedSourceConfig, WeightedSource, required_folder
 
 CHARACTERS = 1000
 """Of a conversation about regions."""
@@ -23,7 +23,7 @@ CHARACTERS = 1000
 _REGION = re.compile(r"<(region\d+)>")
 
 
-class VisualPromptsConfig(WordedConfig):
+class VisualPromptsConfig(TemplatedSourceConfig):
     """One of Osprey's files."""
 
     kind: Literal["visual-prompts"] = "visual-prompts"
@@ -35,8 +35,8 @@ class VisualPromptsConfig(WordedConfig):
         5, ge=1, description="Described regions an example, at most; a conversation has all of its own."
     )
 
-    def open(self) -> Share:
-        return Share(VisualPrompts(self), self.repeats)
+    def open(self) -> WeightedSource:
+        return WeightedSource(VisualPrompts(self), self.repeats)
 
 
 class VisualPrompts:
@@ -45,7 +45,7 @@ class VisualPrompts:
     def __init__(self, config: VisualPromptsConfig) -> None:
         """Open the file. Raises RecordError."""
         self.config = config
-        folders = [needed_folder(folder, "images of COCO") for folder in config.images]
+        folders = [required_folder(folder, "images of COCO") for folder in config.images]
         self._dialogues = RegionDialogues(Path(config.path), folders)
 
     @property
@@ -59,13 +59,13 @@ class VisualPrompts:
     def __len__(self) -> int:
         return len(self._dialogues)
 
-    def weight_of(self, index: int) -> int:  # noqa: ARG002 - dialogues differ little
-        return about_tokens(1, CHARACTERS)
+    def length_of(self, index: int) -> int:  # noqa: ARG002 - dialogues differ little
+        return estimate_tokens(1, CHARACTERS)
 
     def read(self, index: int, random: np.random.Generator) -> TrainingExample:
         dialogue, (path,) = self._dialogues.read(index), self._dialogues.files
         image = read_picture(dialogue.image)
-        with fitting(path, f"[{index}]"):
+        with located_errors(path, f"[{index}]"):
             chosen, turns = self._said(dialogue, random)
             return TrainingExample(
                 name=f"{self.name} {dialogue.image.name}",

@@ -14,9 +14,9 @@ from refsav.datasets.frames import Image
 from refsav.datasets.masks import Mask
 from refsav.datasets.synthetic.scene import FRAME_STEP, SynthConfig
 from refsav.datasets.synthetic.write_scenes import compose
-from refsav.datasets.training_examples.example import TrainingExample, Turn, about_tokens
+from refsav.datasets.training_examples.example import TrainingExample, Turn, estimate_tokens
 from refsav.datasets.training_examples.mixture import Mixture
-from refsav.datasets.training_examples.weighted_source import Share
+from refsav.datasets.training_examples.weighted_source import WeightedSource
 from refsav.model.inference_settings import InferenceSettings
 from refsav.model.language import inference_prompts as prompts
 from refsav.model.sa2va import Sa2VA
@@ -52,9 +52,9 @@ class SceneFrames:
     def __len__(self) -> int:
         return len(self.frames)
 
-    def weight_of(self, index: int) -> int:
+    def length_of(self, index: int) -> int:
         """Estimated number of tokens of an example."""
-        return about_tokens(1, sum(map(len, self.frames[index].expressions)))
+        return estimate_tokens(1, sum(map(len, self.frames[index].expressions)))
 
     def read(self, index: int, random: np.random.Generator) -> TrainingExample:
         """Return an example with the frame uint8 RGB [h, w, 3] and the masks bool [h, w] of its objects."""
@@ -69,7 +69,7 @@ class SceneFrames:
 
     def mixed(self, seed: int = 0) -> Mixture:
         """Mix these frames alone into training data."""
-        return Mixture([Share(self)], seed)
+        return Mixture([WeightedSource(self)], seed)
 
 
 def scene_frames(

@@ -83,7 +83,7 @@ def train(
         training = Training(model, data, config, accelerator)
         if accelerator.is_main_process:
             write_settings(run.settings, config, digests)
-        lines = [f"{share.source.name}: {note}" for share in data.shares for note in share.notes]
+        lines = [f"{share.source.name}: {note}" for share in data.sources for note in share.notes]
         if known := from_main_process(checkpoints_in(run.checkpoints)):
             restore(training, known[-1])
             lines.append(f"resuming from step {training.done} of {training.steps}")

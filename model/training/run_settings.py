@@ -35,7 +35,7 @@ def digests_of(config: TrainConfig, data: Mixture) -> dict[str, str]:
         ConfigError: If the TOML file of model sizes cannot be used.
         RecordError: If the checkpoint is missing or cannot be read.
     """
-    sources = enumerate(share.source for share in data.shares)
+    sources = enumerate(share.source for share in data.sources)
     return {
         "model.origin": digest_of_initial_model(config.model),
         **{f"data.sources, {source.name} ({number})": digest_of(source.files) for number, source in sources},

@@ -10,13 +10,13 @@ from hypothesis import strategies as st
 from refsav.datasets.training_examples.length_grouping import group_by_length
 from refsav.datasets.training_examples.mixture import Mixture, TooManyBadError
 from refsav.datasets.training_examples.skipped_examples import A_FEW, BadExamples
-from refsav.datasets.training_examples.weighted_source import Share
+from refsav.datasets.training_examples.weighted_source import WeightedSource
 from refsav.errors import ConfigError, RecordError
 from tests.support.data.made_source import MadeSource
 
 
 def mixed(*repeats: float, count: int = 10, seed: int = 3) -> Mixture:
-    return Mixture([Share(MadeSource(f"s{n}", count), times) for n, times in enumerate(repeats)], seed)
+    return Mixture([WeightedSource(MadeSource(f"s{n}", count), times) for n, times in enumerate(repeats)], seed)
 
 
 def test_an_epoch_has_each_source_as_often_as_its_repeats_say():
@@ -54,7 +54,7 @@ def test_an_example_follows_from_its_place_alone():
 
 def test_weights_are_those_of_the_examples_in_order():
     mixture = mixed(1, 2)
-    assert np.array_equal(mixture.weights(3), 10 * mixture.order(3)[:, 1])
+    assert np.array_equal(mixture.lengths(3), 10 * mixture.order(3)[:, 1])
 
 
 @given(st.lists(st.integers(0, 9), min_size=0, max_size=300), st.integers(1, 9), st.integers(0, 5))
@@ -65,7 +65,7 @@ def test_groups_hold_every_position_once(weights, batch, seed):
 
 def test_the_examples_of_a_batch_weigh_much_the_same():
     mixture = mixed(1, count=4000)
-    positions, weights = mixture.grouped(0, 8), mixture.weights(0)
+    positions, weights = mixture.grouped(0, 8), mixture.lengths(0)
     batches = weights[positions].reshape(-1, 8)
     spread = batches.max(1) - batches.min(1)
     assert np.median(spread) < np.ptp(weights) / 20
@@ -80,7 +80,7 @@ def test_nothing_to_train_on_is_told():
 
 
 def test_what_comes_next_stands_in_for_an_example_that_cannot_be_used():
-    mixture = Mixture([Share(MadeSource("s", 10, bad={4}))], 0)
+    mixture = Mixture([WeightedSource(MadeSource("s", 10, bad={4}))], 0)
     position = int(np.flatnonzero(mixture.order(0)[:, 1] == 4)[0])
     with pytest.raises(RecordError, match="s:4: is broken"):
         mixture.read(0, position)
@@ -92,13 +92,16 @@ def test_what_comes_next_stands_in_for_an_example_that_cannot_be_used():
 
 
 def test_a_source_of_which_nothing_can_be_used_is_told():
-    mixture = Mixture([Share(MadeSource("s", 100, bad=set(range(100))))], 0)
+    mixture = Mixture([WeightedSource(MadeSource("s", 100, bad=set(range(100))))], 0)
     with pytest.raises(TooManyBadError, match=r"20 examples one after the other cannot be used[^$]*\n  fix: mend"):
         mixture.draw(0, 0)
 
 
 def test_bad_examples_are_counted_up_to_their_share():
-    mixture = Mixture([Share(MadeSource("whole", 500)), Share(MadeSource("torn", 500, bad=set(range(0, 500, 50))))], 0)
+    mixture = Mixture(
+        [WeightedSource(MadeSource("whole", 500)), WeightedSource(MadeSource("torn", 500, bad=set(range(0, 500, 50))))],
+        0,
+    )
     bad = BadExamples(0.02)
     for position in range(1000):
         bad.note(mixture.draw(0, position))
@@ -107,7 +110,7 @@ def test_bad_examples_are_counted_up_to_their_share():
 
 
 def test_more_bad_examples_than_allowed_end_it_and_the_worst_source_is_named():
-    shares = [Share(MadeSource("whole", 90)), Share(MadeSource("torn", 90, bad=set(range(45))))]
+    shares = [WeightedSource(MadeSource("whole", 90)), WeightedSource(MadeSource("torn", 90, bad=set(range(45))))]
     mixture, bad = Mixture(shares, 0), BadExamples(0.05)
     with pytest.raises(TooManyBadError) as raised:
         for position in range(180):
@@ -117,14 +120,14 @@ def test_more_bad_examples_than_allowed_end_it_and_the_worst_source_is_named():
 
 
 def test_none_may_be_allowed():
-    mixture, bad = Mixture([Share(MadeSource("s", 3, bad={1}))], 0), BadExamples(0)
+    mixture, bad = Mixture([WeightedSource(MadeSource("s", 3, bad={1}))], 0), BadExamples(0)
     with pytest.raises(TooManyBadError, match="1 examples cannot be used"):
         for position in range(3):
             bad.note(mixture.draw(0, position))
 
 
 def test_an_example_that_lacks_something_is_used_and_counted():
-    mixture, bad = Mixture([Share(MadeSource("s", 3, lacking={1}))], 0), BadExamples(0.01)
+    mixture, bad = Mixture([WeightedSource(MadeSource("s", 3, lacking={1}))], 0), BadExamples(0.01)
     for position in range(3):
         bad.note(mixture.draw(0, position))
     assert bad.count == 1 and bad.first == {"s": "an object has no expression"}

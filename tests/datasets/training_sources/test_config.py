@@ -3,7 +3,6 @@
 import re
 import tomllib
 from pathlib import Path
-from typing import get_args
 
 import numpy as np
 import pytest
@@ -11,7 +10,8 @@ from pydantic import Field
 
 from refsav.cli.options import takes_options_of
 from refsav.config import Config
-from refsav.datasets.training_sources.config import AnySourceConfig, DataConfig, open_mixture
+from refsav.datasets.training_sources.config import DataConfig, open_mixture
+from refsav.datasets.training_sources.registry import SOURCES
 from refsav.errors import ConfigError, RecordError
 from tests.support.data import image_sets as images
 from tests.support.data.expression_sets import write_json
@@ -52,7 +52,7 @@ def test_the_tables_of_the_documentation_fit_and_show_every_kind():
     shown = {
         source.kind for table in TABLES for source in Training.from_mapping(tomllib.loads(table), "docs").data.sources
     }
-    assert shown == {kind.model_fields["kind"].default for kind in get_args(get_args(AnySourceConfig)[0])}
+    assert shown == set(SOURCES)
 
 
 @pytest.mark.parametrize("path", sorted(CONFIGS.glob("*.toml")), ids=lambda path: path.name)
@@ -83,8 +83,8 @@ def test_sources_are_mixed_as_often_as_told(tmp_path):
     assert (len(mixture), mixture.seed) == (4, 5)
     names = sorted(mixture.read(0, position).name.split()[0] for position in range(4))
     assert names == ["image-qa", "refcoco", "refcoco", "refcoco"]
-    assert mixture.weights(0).dtype == np.int64 and mixture.weights(0).min() > 256
-    assert mixture.shares[1].notes == ("conversations about no image, left out: 1",)
+    assert mixture.lengths(0).dtype == np.int64 and mixture.lengths(0).min() > 256
+    assert mixture.sources[1].notes == ("conversations about no image, left out: 1",)
 
 
 def test_wrong_keys_and_kinds_are_told_with_the_nearest_right_one():

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from refsav.datasets.training_examples.example import TrainingExample
-from refsav.datasets.training_examples.weighted_source import ShareConfig
+from refsav.datasets.training_examples.weighted_source import TrainingSourceConfig
 from refsav.datasets.training_sources.grounded_captions import GcgConfig, with_masks
 from refsav.datasets.training_sources.own_images import OwnImagesConfig
 from refsav.datasets.training_sources.referring_images import ReferringImagesConfig
@@ -19,7 +19,7 @@ from tests.support.data import image_sets as images
 from tests.support.data.expression_sets import change_json, write_json
 
 
-def read(config: ShareConfig, index: int = 0, seed: int = 0) -> TrainingExample:
+def read(config: TrainingSourceConfig, index: int = 0, seed: int = 0) -> TrainingExample:
     return config.open().source.read(index, np.random.default_rng(seed))
 
 
@@ -130,9 +130,9 @@ def test_a_set_that_is_not_there_says_what_is_missing(tmp_path):
         ReferringVideosConfig(dataset="revos", path=str(tmp_path)).open()
     with pytest.raises(RecordError, match=r"refs\(unc\)\.p: is missing"):
         ReferringImagesConfig(dataset="refcoco+", path=str(tmp_path)).open()
-    with pytest.raises(RecordError, match="is no folder; it should hold the images of GranDf"):
+    with pytest.raises(RecordError, match="is not a folder; it should hold the images of GranDf"):
         GcgConfig(dataset="grandf", path="GranDf_HA_GCG_train.json", images=str(tmp_path / "images")).open()
-    with pytest.raises(RecordError, match=r"is no folder; it should hold the images that annotations\.json names"):
+    with pytest.raises(RecordError, match=r"is not a folder; it should hold the images that annotations\.json names"):
         OwnImagesConfig(path=str(tmp_path)).open()
 
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from refsav.datasets.training_examples.example import TrainingExample, Turn
-from refsav.datasets.training_examples.weighted_source import ShareConfig
+from refsav.datasets.training_examples.weighted_source import TrainingSourceConfig
 from refsav.datasets.training_sources.image_qa import ImageQaConfig
 from refsav.datasets.training_sources.video_qa import VideoQaConfig
 from refsav.datasets.training_sources.visual_prompts import VisualPromptsConfig
@@ -18,7 +18,7 @@ from tests.support.data import image_sets as images
 from tests.support.data.expression_sets import write_json
 
 
-def read(config: ShareConfig, index: int = 0, seed: int = 0) -> TrainingExample:
+def read(config: TrainingSourceConfig, index: int = 0, seed: int = 0) -> TrainingExample:
     return config.open().source.read(index, np.random.default_rng(seed))
 
 

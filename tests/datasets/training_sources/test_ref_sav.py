@@ -313,4 +313,4 @@ def test_a_frame_that_cannot_be_decoded_is_told_with_its_video(folder):
 
 
 def test_long_examples_weigh_more(run):
-    assert source_of(run.root, frames=8).weight_of(0) > source_of(run.root).weight_of(0) > 5 * 256
+    assert source_of(run.root, frames=8).length_of(0) > source_of(run.root).length_of(0) > 5 * 256

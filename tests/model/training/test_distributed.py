@@ -15,7 +15,7 @@ from accelerate import Accelerator, DistributedDataParallelKwargs
 from accelerate.state import AcceleratorState, PartialState
 
 from refsav.datasets.training_examples.mixture import Mixture, TooManyBadError
-from refsav.datasets.training_examples.weighted_source import Share
+from refsav.datasets.training_examples.weighted_source import WeightedSource
 from refsav.datasets.training_sources.config import open_mixture
 from refsav.model.training.errors import TrainingError
 from refsav.model.training.loop import Training
@@ -85,7 +85,7 @@ def alone_or_together() -> Accelerator:
 
 def learn(config: TrainingConfig) -> dict[str, torch.Tensor]:
     """Losses and gradients of two steps, before they are cut."""
-    data = Mixture([Share(scenes()), Share(Words())], seed=0)
+    data = Mixture([WeightedSource(scenes()), WeightedSource(Words())], seed=0)
     learner = Training(pocket(), data, config, alone_or_together())
     gradients: dict[str, torch.Tensor] = {}
 

@@ -144,7 +144,7 @@ def test_too_long_examples_are_skipped_and_reported() -> None:
     steps = list(training(settings(steps=3, most_tokens=longest - 1), data).run())
     skipped = [bad for step in steps for one in step.examples for bad in one.bad]
     assert skipped and all(
-        bad.source == data.shares[0].source.name and f"more than learning.most_tokens = {longest - 1}" in bad.line
+        bad.source == data.sources[0].source.name and f"more than learning.most_tokens = {longest - 1}" in bad.line
         for bad in skipped
     )
     assert all(one.tokens < longest for step in steps for one in step.examples)

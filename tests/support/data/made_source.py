@@ -21,7 +21,7 @@ class MadeSource:
     def __len__(self) -> int:
         return self.count
 
-    def weight_of(self, index: int) -> int:
+    def length_of(self, index: int) -> int:
         return 10 * index
 
     def read(self, index: int, random: np.random.Generator) -> TrainingExample:

@@ -66,8 +66,8 @@ class Words:
     def __len__(self) -> int:
         return len(scenes())
 
-    def weight_of(self, index: int) -> int:
-        return scenes().weight_of(index)
+    def length_of(self, index: int) -> int:
+        return scenes().length_of(index)
 
     def read(self, index: int, random: np.random.Generator) -> TrainingExample:
         seen = scenes().read(index, random)
