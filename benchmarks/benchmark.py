@@ -68,7 +68,7 @@ def measure(
         progress: Called with the number of items done.
     """
     model = candidate.model
-    used = model.settled(settings)
+    used = model.resolve_settings(settings)
     dtype = str(next(model.mllm.parameters()).dtype).removeprefix("torch.")
     setup = Setup.of(
         suite,

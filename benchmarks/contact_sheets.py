@@ -14,7 +14,7 @@ from refsav.datasets.masks import decode
 from refsav.datasets.records import Rle
 from refsav.disk.files import write_bytes
 from refsav.model.media.clip import open_frames
-from refsav.model.output.contact_sheet import Strip
+from refsav.model.output.contact_sheet import VideoContactSheet
 
 FOLDER = "strips"
 MOST_VIDEOS = 6
@@ -42,7 +42,7 @@ def draw_strips(suite: AnySuite, folder: Path) -> list[Path]:
 
 def _draw(video: ExpressionVideo, rows: list[ExpressionRow], folder: Path) -> Path:
     clip = open_frames(video.frames, video.video_id)
-    strip = Strip(clip.count, [row.expression for row in rows])
+    strip = VideoContactSheet(clip.count, [row.expression for row in rows])
     for index, frame in clip.frames(range(clip.count)):
         strip.add(index, frame, list(_masks(rows, index, (clip.height, clip.width))))
     path = folder / f"{video.video_id.replace('/', '-')}.jpg"

@@ -30,7 +30,7 @@ class ModelAnswers:
         """See `Answerer`."""
         if not prompts:
             return []
-        said = self.model.say(clip, prompts, regions=regions, settings=self.settings)
+        said = self.model.generate_text(clip, prompts, regions=regions, settings=self.settings)
         wanted = [one.seg_projected[:1] if first_only else one.seg_projected for one in said]
         language = torch.cat(wanted)
         found: list[list[Rle | None]] = [[] for _ in language]

@@ -59,7 +59,7 @@ def ask(model: Sa2VA, message: Sequence[Mapping[str, str]]) -> str:
     text = "\n".join(piece["value"] for piece in message if piece["type"] == "text").strip()
     if not text:
         raise InputError("nothing is asked", "leave the question out")
-    (said,) = model.say(_clip_of(message), [text.replace("<image>", "")], settings=LOOKS)
+    (said,) = model.generate_text(_clip_of(message), [text.replace("<image>", "")], settings=LOOKS)
     return said.text.strip()
 
 

@@ -33,11 +33,11 @@ class InferenceSettings(Config):
     objects_at_once: int = Field(16, ge=1, description="Objects that are followed together; bounds memory.")
 
     @property
-    def settled_propagation(self) -> Propagation:
+    def resolved_propagation(self) -> Propagation:
         """The propagation of settled settings."""
         return "official" if self.propagation == "auto" else self.propagation
 
-    def settled(self, *, original_decoder: bool) -> "InferenceSettings":
+    def resolved(self, *, original_decoder: bool) -> "InferenceSettings":
         """The settings without `auto`."""
         usual = "consistent" if original_decoder else "official"
         propagation = usual if self.propagation == "auto" else self.propagation

@@ -15,7 +15,7 @@ Masks = npt.NDArray[np.bool_]
 
 
 @dataclass(frozen=True, slots=True)
-class Said:
+class TextAnswer:
     """The language model's answer to one prompt, before any mask is made of it."""
 
     prompt: str
@@ -59,7 +59,7 @@ class Prediction:
 
 
 def predictions(
-    said: Sequence[Said],
+    said: Sequence[TextAnswer],
     logits: Sequence[Sequence[Tensor]],
     masks: Sequence[Sequence[Masks]],
     settings: Mapping[str, Any],

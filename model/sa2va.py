@@ -10,7 +10,6 @@ from torch import Tensor
 
 from refsav.datasets.frames import Image
 from refsav.datasets.masks import Mask
-from refsav.model.assembly import Assembly
 from refsav.model.checkpoints.architecture import Architecture
 from refsav.model.checkpoints.checkpoint import Assets, load_weights, read_sam2, save_weights
 from refsav.model.checkpoints.device_map import Placement, choose_attention, empty
@@ -22,7 +21,8 @@ from refsav.model.inference_settings import InferenceSettings
 from refsav.model.input_errors import InputError
 from refsav.model.language.generate import answer as answer_prompts
 from refsav.model.media.clip import Clip, as_clip
-from refsav.model.prediction import Masks, Prediction, Said, Segment, phrases_of, predictions
+from refsav.model.prediction import Masks, Prediction, Segment, TextAnswer, phrases_of, predictions
+from refsav.model.sa2va_modules import Sa2VAModules
 from refsav.model.sam.grounding import Sam2, resized_logits
 from refsav.model.sam.key_frames import key_frames
 from refsav.model.sam.point_prompts import MarkedObject, track_marked
@@ -32,7 +32,7 @@ Frames = Clip | Sequence[Image | Pillow.Image]
 """A clip that is read as it is needed, or RGB pictures in memory: one is an image, more are a video."""
 
 
-class Sa2VA(Assembly):
+class Sa2VA(Sa2VAModules):
     """Sa2VA of any family and size. `from_pretrained` reads a checkpoint, `predict` answers a prompt with masks."""
 
     @classmethod
@@ -73,7 +73,7 @@ class Sa2VA(Assembly):
         model = empty(lambda: cls(architecture, original_decoder=both or decoder is not None))
         placement = placement.spread(model)
         choose_attention(model.mllm, attention)
-        model.equip(tokenizer, Assets.read(directory))  # before the weights, to report errors early
+        model.attach_tokenizer(tokenizer, Assets.read(directory))  # before the weights, to report errors early
         load_weights(model, stored, architecture, placement, original_decoder=decoder)
         model.to_devices(placement)
         return model
@@ -132,8 +132,8 @@ class Sa2VA(Assembly):
 
         `answers`, one a prompt, are taken as given instead of generated.
         """
-        clip, used = as_clip(frames), self.settled(settings)
-        said = self.say(clip, prompts, answers=answers, regions=regions, settings=used)
+        clip, used = as_clip(frames), self.resolve_settings(settings)
+        said = self.generate_text(clip, prompts, answers=answers, regions=regions, settings=used)
         return self._with_masks(clip, said, used)
 
     def ground(
@@ -143,7 +143,7 @@ class Sa2VA(Assembly):
         return list(self.predict_all(frames, [prompt], answers=[answer], settings=settings)[0].segments)
 
     @torch.inference_mode()
-    def say(
+    def generate_text(
         self,
         frames: Frames,
         prompts: Sequence[str],
@@ -151,16 +151,16 @@ class Sa2VA(Assembly):
         answers: Sequence[str] | None = None,
         regions: Sequence[Mask] = (),
         settings: InferenceSettings | None = None,
-    ) -> list[Said]:
+    ) -> list[TextAnswer]:
         """The language model's part: what it says about the key frames, and the embedding of each `[SEG]`."""
-        clip, used = as_clip(frames), self.settled(settings)
+        clip, used = as_clip(frames), self.resolve_settings(settings)
         shown = [frame for _, frame in clip.frames(key_frames(used.key_frames, clip.count))]
         sight = self.adapter.see(shown, regions)
         tokens = SegTokens(self.architecture.fixed.seg_token)
         ids = [self.adapter.write(prompt, sight) for prompt in prompts]
         spoken = [tokens.spread(text, len(shown)) for text in answers] if answers is not None else []
         given = [self.adapter.answer_ids(text) for text in spoken] if answers is not None else None
-        said: list[Said] = []
+        said: list[TextAnswer] = []
         for start in range(0, len(ids), used.prompts_at_once):
             part = slice(start, start + used.prompts_at_once)
             replies = answer_prompts(
@@ -171,7 +171,7 @@ class Sa2VA(Assembly):
                 states = tokens.by_object(reply.seg_states, len(shown))
                 projected = self.text_hidden_fcs(states.to(next(self.text_hidden_fcs.parameters())))
                 phrases = phrases_of(text, prompt, len(projected))
-                said.append(Said(prompt, text, reply.complete, phrases, states.float(), projected.float()))
+                said.append(TextAnswer(prompt, text, reply.complete, phrases, states.float(), projected.float()))
         return said
 
     def segment(
@@ -184,8 +184,8 @@ class Sa2VA(Assembly):
         Raises:
             InputError: If `consistent` propagation is asked for without the original decoder.
         """
-        clip, used = as_clip(frames), self.settled(settings)
-        propagation = used.settled_propagation
+        clip, used = as_clip(frames), self.resolve_settings(settings)
+        propagation = used.resolved_propagation
         untouched = self._untouched()
         if propagation == "consistent" and untouched is None:
             raise InputError(
@@ -214,7 +214,7 @@ class Sa2VA(Assembly):
         Raises:
             InputError: If marks lie outside the clip or its frames.
         """
-        used = self.settled(settings)
+        used = self.resolve_settings(settings)
         with self._autocast():
             yield from track_marked(
                 self._untouched() or self.sam2, as_clip(frames), objects, objects_at_once=used.objects_at_once
@@ -238,11 +238,11 @@ class Sa2VA(Assembly):
         dtype = next(self.mllm.parameters()).dtype
         return torch.autocast(weight.device.type, dtype, enabled=dtype != torch.float32)
 
-    def settled(self, settings: InferenceSettings | None = None) -> InferenceSettings:
+    def resolve_settings(self, settings: InferenceSettings | None = None) -> InferenceSettings:
         """Settings as they are used with this checkpoint."""
-        return (settings or InferenceSettings()).settled(original_decoder=self.original_decoder is not None)
+        return (settings or InferenceSettings()).resolved(original_decoder=self.original_decoder is not None)
 
-    def _with_masks(self, clip: Clip, said: Sequence[Said], used: InferenceSettings) -> list[Prediction]:
+    def _with_masks(self, clip: Clip, said: Sequence[TextAnswer], used: InferenceSettings) -> list[Prediction]:
         language = torch.cat([one.seg_projected for one in said])
         logits: list[list[Tensor]] = [[] for _ in language]
         masks: list[list[Masks]] = [[] for _ in language]

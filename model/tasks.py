@@ -12,9 +12,9 @@ from refsav.model.inference_settings import InferenceSettings
 from refsav.model.input_errors import InputError
 from refsav.model.language import inference_prompts as wordings
 from refsav.model.media.clip import Clip, as_clip
-from refsav.model.output.prediction_folder import OutputFolder
-from refsav.model.output.result_json import Answer, Shown
-from refsav.model.prediction import Said
+from refsav.model.output.prediction_folder import PredictionFolder
+from refsav.model.output.result_json import InputInfo, TaskAnswer
+from refsav.model.prediction import TextAnswer
 from refsav.model.sa2va import Frames, Sa2VA
 from refsav.model.sam.point_prompts import Mark, MarkedObject, box_in
 from refsav.model.sam.propagation import FrameLogits
@@ -36,10 +36,10 @@ class Task:
 
 
 @dataclass(frozen=True, slots=True)
-class Done:
+class TaskResult:
     """A task that was done, its masks in a folder."""
 
-    said: tuple[Said, ...]
+    said: tuple[TextAnswer, ...]
     object_count: int
     settings: InferenceSettings
 
@@ -102,9 +102,9 @@ def run_to_folder(
     folder: Path,
     *,
     settings: InferenceSettings | None = None,
-    heard: Callable[[Sequence[Said]], None] = lambda _: None,
+    heard: Callable[[Sequence[TextAnswer]], None] = lambda _: None,
     progress: Callable[[int], None] = lambda _: None,
-) -> Done:
+) -> TaskResult:
     """Do a task and write its result; memory does not grow with the video's length.
 
     Args:
@@ -121,33 +121,37 @@ def run_to_folder(
         RecordError: If a frame cannot be read, or the folder holds something else.
         DiskError: If the folder cannot be written.
     """
-    used = model.settled(settings)
-    said = _named(task, model.say(clip, task.prompts, regions=task.regions, settings=used)) if task.prompts else ()
+    used = model.resolve_settings(settings)
+    said = (
+        _named(task, model.generate_text(clip, task.prompts, regions=task.regions, settings=used))
+        if task.prompts
+        else ()
+    )
     heard(said)
     phrases = tuple(phrase for one in said for phrase in one.phrases) or _numbers(task.objects)
     kept = {**used.model_dump(), "prompts": list(task.prompts), "complete": all(one.complete for one in said)}
     if task.objects:  # no words, so nothing of how words become masks
         decoder = "fine-tuned" if model.original_decoder is None else "original"
         kept = {"mask_decoder": decoder, "objects_at_once": used.objects_at_once}
-    answer = Answer(text="\n".join(one.text for one in said), task=task.kind, phrases=phrases, settings=kept)
-    with OutputFolder(folder, Shown.of(clip), answer) as output:
+    answer = TaskAnswer(text="\n".join(one.text for one in said), task=task.kind, phrases=phrases, settings=kept)
+    with PredictionFolder(folder, InputInfo.of(clip), answer) as output:
         if phrases:
             found = _masks(model, clip, task, said, used)
             for (index, frame), logits in zip(clip.frames(range(clip.count)), found, strict=True):
                 output.add(index, frame, list(model.full_size(logits.logits, clip.height, clip.width)))
                 progress(index + 1)
-    return Done(tuple(said), len(phrases), used)
+    return TaskResult(tuple(said), len(phrases), used)
 
 
 def _masks(
-    model: Sa2VA, clip: Clip, task: Task, said: Sequence[Said], used: InferenceSettings
+    model: Sa2VA, clip: Clip, task: Task, said: Sequence[TextAnswer], used: InferenceSettings
 ) -> Iterator[FrameLogits]:
     if task.objects:
         return model.track(clip, task.objects, settings=used)
     return model.segment(clip, torch.cat([one.seg_projected for one in said]), settings=used)
 
 
-def _named(task: Task, said: Sequence[Said]) -> list[Said]:
+def _named(task: Task, said: Sequence[TextAnswer]) -> list[TextAnswer]:
     if not task.names:
         return list(said)
     return [replace(one, phrases=(name,) * len(one.phrases)) for one, name in zip(said, task.names, strict=True)]

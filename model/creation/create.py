@@ -39,7 +39,7 @@ def create(config: ModelConfig, tokenizer: Tokenizer, seed: int = 0, *, device: 
         _begin(model, config.begin)
     if torch.device(device).type == "cpu":
         model.sam2.float()  # as Placement has it
-    return model.equip(tokenizer, Assets({CONFIG: config_bytes(raw), **tokenizer_files(tokenizer)}))
+    return model.attach_tokenizer(tokenizer, Assets({CONFIG: config_bytes(raw), **tokenizer_files(tokenizer)}))
 
 
 def usual_tokenizer(config: ModelConfig) -> Tokenizer:

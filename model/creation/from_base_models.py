@@ -81,7 +81,7 @@ def from_base(
     _draw_projection(model, seed, placement)
     model.to_devices(placement)
     kept = {name: content for name, content in Assets.read(mllm).content.items() if name.startswith(KEPT)}
-    return model.equip(tokenizer, Assets({**kept, CONFIG: config_bytes(raw), **tokenizer_files(tokenizer)}))
+    return model.attach_tokenizer(tokenizer, Assets({**kept, CONFIG: config_bytes(raw), **tokenizer_files(tokenizer)}))
 
 
 def _sam2_fillings(model: Sa2VA, tensors: HeldTensors) -> list[Filling]:

@@ -45,7 +45,7 @@ def adopt(model: Sa2VA, design: SegDesign, frames: int) -> None:
     content = {**model.assets.content, CONFIG: config_bytes(raw), **tokenizer_files(tokenizer)}
     fixed = model.architecture.fixed.model_copy(update={"seg_token": design})
     model.architecture = replace(model.architecture, raw=raw, fixed=fixed)
-    model.equip(tokenizer, Assets(content))
+    model.attach_tokenizer(tokenizer, Assets(content))
 
 
 @torch.no_grad()

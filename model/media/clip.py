@@ -16,16 +16,16 @@ import PIL.Image
 from refsav.datasets.frames import USUAL_RATE_HZ, Image, decode
 from refsav.errors import RecordError
 from refsav.model.input_errors import FETCH_AGAIN, InputError
-from refsav.model.media.images import Picture, decode_picture, picture_size, probe_picture, to_rgb
-from refsav.model.media.video_files import GIVE, probe_video
+from refsav.model.media.images import ImageLike, decode_image, image_size, probe_image, to_rgb
+from refsav.model.media.video_files import GIVE_IMAGE_OR_VIDEO, probe_video
 
-PICTURE_ENDINGS = (".jpeg", ".jpg", ".png", ".webp")
+IMAGE_SUFFIXES = (".jpeg", ".jpg", ".png", ".webp")
 """What counts as a frame in a folder, in small letters or capitals."""
 
-HELD_BYTES = 256 * 2**20
+MAX_BUFFERED_BYTES = 256 * 2**20
 """Decoded frames that may be in memory at once while a file is read in another order than it is stored in."""
 
-_HELD_AT_LEAST = 8
+_MIN_BUFFERED_FRAMES = 8
 """Frames held whatever their size: a video is decoded from the last key frame on for each group."""
 
 _Read = TypeVar("_Read")
@@ -63,7 +63,7 @@ class Clip(Protocol):
         """Give (index, uint8 RGB [h, w, 3]) in the order asked for; a frame is not to be written to.
 
         Increasing indices read a file once. Any other order, backwards for instance, decodes groups of frames that fit
-        into HELD_BYTES. A file is opened anew by each call: ask for many frames at once.
+        into MAX_BUFFERED_BYTES. A file is opened anew by each call: ask for many frames at once.
 
         Raises:
             InputError: If an index is not in 0 to `count` - 1, or a frame in memory cannot be used.
@@ -87,14 +87,16 @@ def open_clip(path: Path) -> Clip:
     except FileNotFoundError:
         raise RecordError(path, "", "is missing", "give a picture, a video or a folder of pictures") from None
     except (OSError, ValueError) as error:
-        raise RecordError(path, "", f"cannot be read: {getattr(error, 'strerror', error)}", GIVE) from None
+        raise RecordError(
+            path, "", f"cannot be read: {getattr(error, 'strerror', error)}", GIVE_IMAGE_OR_VIDEO
+        ) from None
     if stat.S_ISDIR(status.st_mode):
         return _open_folder(path)
     if not stat.S_ISREG(status.st_mode):
-        raise RecordError(path, "", "is neither a file nor a folder", GIVE)
+        raise RecordError(path, "", "is neither a file nor a folder", GIVE_IMAGE_OR_VIDEO)
     if status.st_size == 0:
         raise RecordError(path, "", "is empty", FETCH_AGAIN)
-    picture = probe_picture(path)
+    picture = probe_image(path)
     media = probe_video(path) if picture is None else picture
     return _Frames(
         count=media.frame_count,
@@ -102,8 +104,8 @@ def open_clip(path: Path) -> Clip:
         width=media.width,
         rate_hz=media.rate_hz,
         name=path.stem,
-        read=partial(decode if picture is None else decode_picture, path),
-        held=max(_HELD_AT_LEAST, HELD_BYTES // (media.height * media.width * 3)),
+        read=partial(decode if picture is None else decode_image, path),
+        held=max(_MIN_BUFFERED_FRAMES, MAX_BUFFERED_BYTES // (media.height * media.width * 3)),
     )
 
 
@@ -113,7 +115,7 @@ def open_frames(files: Sequence[Path], name: str) -> Clip:
     Raises:
         RecordError: If the first one cannot be read; the others are looked at when their turn comes.
     """
-    first = probe_picture(files[0]) if files[0].exists() else None
+    first = probe_image(files[0]) if files[0].exists() else None
     if first is None:
         problem = "is not a readable picture" if files[0].exists() else "is missing"
         raise RecordError(files[0], "", problem, FETCH_AGAIN)
@@ -128,7 +130,7 @@ def open_frames(files: Sequence[Path], name: str) -> Clip:
     )
 
 
-def as_clip(frames: Sequence[Picture] | Clip) -> Clip:
+def as_clip(frames: Sequence[ImageLike] | Clip) -> Clip:
     """Make a clip of frames in memory: RGB arrays or Pillow images, each converted when it is asked for (`to_rgb`).
 
     A clip is given back as it is. An array [t, h, w, channels] is a sequence of frames.
@@ -145,7 +147,7 @@ def as_clip(frames: Sequence[Picture] | Clip) -> Clip:
     pictures = tuple(frames)
     if not pictures:
         raise InputError("there are no frames", "give at least one")
-    sizes = [_named(index, picture_size, picture) for index, picture in enumerate(pictures)]
+    sizes = [_named(index, image_size, picture) for index, picture in enumerate(pictures)]
     height, width = sizes[0]
     return _Frames(
         count=len(pictures),
@@ -200,12 +202,12 @@ def _pictures_in(folder: Path) -> tuple[Path, ...]:
         files = [
             path
             for path in folder.iterdir()
-            if path.suffix.lower() in PICTURE_ENDINGS and not path.name.startswith(".") and not path.is_dir()
+            if path.suffix.lower() in IMAGE_SUFFIXES and not path.name.startswith(".") and not path.is_dir()
         ]
     except OSError as error:
         raise RecordError(folder, "", f"cannot be listed: {error.strerror}", "make the folder readable") from None
     if not files:
-        endings = ", ".join(PICTURE_ENDINGS)
+        endings = ", ".join(IMAGE_SUFFIXES)
         raise RecordError(folder, "", f"holds no pictures ({endings})", "give the folder that holds the frames")
     return tuple(sorted(files, key=_natural))
 
@@ -219,16 +221,16 @@ def _natural(path: Path) -> tuple[list[str | int], str]:
 
 def _decode_listed(files: Sequence[Path], indices: Sequence[int]) -> Iterator[tuple[int, Image]]:
     for index in indices:
-        for _, frame in decode_picture(files[index]):
+        for _, frame in decode_image(files[index]):
             yield index, frame
 
 
-def _convert_listed(pictures: Sequence[Picture], indices: Sequence[int]) -> Iterator[tuple[int, Image]]:
+def _convert_listed(pictures: Sequence[ImageLike], indices: Sequence[int]) -> Iterator[tuple[int, Image]]:
     for index in indices:
         yield index, _named(index, to_rgb, pictures[index])
 
 
-def _named(index: int, read: Callable[[Picture], _Read], picture: Picture) -> _Read:
+def _named(index: int, read: Callable[[ImageLike], _Read], picture: ImageLike) -> _Read:
     """Tell which frame an error is about."""
     try:
         return read(picture)

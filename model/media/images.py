@@ -28,7 +28,7 @@ from refsav.datasets.frames import USUAL_RATE_HZ, Image, MediaInfo
 from refsav.errors import RecordError
 from refsav.model.input_errors import FETCH_AGAIN, InputError
 
-Picture = npt.NDArray[Any] | PIL.Image.Image
+ImageLike = npt.NDArray[Any] | PIL.Image.Image
 """One frame as a user holds it in memory."""
 
 ARRAYS = "give uint8 0-255, uint16, bool or float 0-1, as [h, w], [h, w, 1], [h, w, 3] (RGB) or [h, w, 4] (RGBA)"
@@ -63,7 +63,7 @@ _DAMAGE = (
 _filters = threading.RLock()  # Python keeps one list of warning filters for all threads
 
 
-def picture_size(picture: Picture) -> tuple[int, int]:
+def image_size(picture: ImageLike) -> tuple[int, int]:
     """Give the (height, width) in pixels of a frame in memory, without looking at its values.
 
     Raises:
@@ -84,7 +84,7 @@ def picture_size(picture: Picture) -> tuple[int, int]:
     return height, width
 
 
-def to_rgb(picture: Picture) -> Image:
+def to_rgb(picture: ImageLike) -> Image:
     """Convert a frame in memory to uint8 RGB [h, w, 3]; an array that is so already is not copied.
 
     Pillow images are taken as they lie, of animations the current frame: an EXIF orientation is not applied, so that
@@ -93,7 +93,7 @@ def to_rgb(picture: Picture) -> Image:
     Raises:
         InputError: If it is no picture, or holds values that mean no colour.
     """
-    picture_size(picture)
+    image_size(picture)
     if isinstance(picture, np.ndarray):
         return _three_channels(_array_to_8_bits(picture))
     try:
@@ -103,7 +103,7 @@ def to_rgb(picture: Picture) -> Image:
         raise InputError(f"the image cannot be read: {_reason(error)}", FETCH_AGAIN) from error
 
 
-def probe_picture(path: Path) -> MediaInfo | None:
+def probe_image(path: Path) -> MediaInfo | None:
     """Tell size and number of frames of a picture file; None if it is no picture.
 
     What a file is, its content says, not its name; only TGA, which has no signature, must be named .tga. The size is
@@ -125,7 +125,7 @@ def probe_picture(path: Path) -> MediaInfo | None:
             return MediaInfo(count, height, width, USUAL_RATE_HZ if count == 1 else _rate_hz(image))
 
 
-def decode_picture(path: Path, indexes: Collection[int] = (0,)) -> Iterator[tuple[int, Image]]:
+def decode_image(path: Path, indexes: Collection[int] = (0,)) -> Iterator[tuple[int, Image]]:
     """Yield (index, uint8 RGB [h, w, 3]) for the wanted frames of a picture file, upright, in increasing order.
 
     Raises:

@@ -10,11 +10,11 @@ from refsav.datasets.frames import Image
 from refsav.datasets.masks import Mask
 from refsav.model.output import legend as legends
 from refsav.model.output.legend import PANEL_RGB
-from refsav.model.output.mask_overlay import draw
+from refsav.model.output.mask_overlay import draw_masks
 from refsav.model.output.palette import colours
-from refsav.model.output.text_drawing import typeset, width_px
+from refsav.model.output.text_drawing import render_line, width_px
 
-MOST_TILES = 8
+MAX_TILES = 8
 TILE_PX = 400
 """Longer side of a tile; a smaller video keeps its size."""
 GAP_PX = 4
@@ -22,12 +22,12 @@ UPRIGHT_COLUMNS, OTHER_COLUMNS = 8, 4
 """So many tiles stand side by side, upright ones and others."""
 
 
-class Strip:
+class VideoContactSheet:
     """Collects the frames of a sheet while a video goes by, spread evenly from the first to the last."""
 
     def __init__(self, count: int, phrases: Sequence[str]) -> None:
         """Begin a sheet of a video of `count` frames."""
-        places = np.linspace(0, count - 1, min(MOST_TILES, count))
+        places = np.linspace(0, count - 1, min(MAX_TILES, count))
         self._wanted = frozenset(int(place) for place in np.round(places))
         self._phrases = tuple(phrases)
         self._tiles: list[Image] = []
@@ -39,7 +39,7 @@ class Strip:
         scale = min(1.0, TILE_PX / max(frame.shape[:2]))
         size = (max(1, round(scale * frame.shape[1])), max(1, round(scale * frame.shape[0])))
         small = np.asarray(cv2.resize(frame, size, interpolation=cv2.INTER_AREA), np.uint8)
-        tile = draw(small, [_resized(mask, size) for mask in masks], self._phrases, legend=False)
+        tile = draw_masks(small, [_resized(mask, size) for mask in masks], self._phrases, legend=False)
         _tell(tile, str(index))
         self._tiles.append(tile)
 
@@ -71,4 +71,4 @@ def _tell(tile: Image, number: str) -> None:
     box = (round(1.5 * font), width_px(number, font) + font)
     if 2 * box[0] <= tile.shape[0] and 2 * box[1] <= tile.shape[1]:
         legends.blend(tile, (0, 0), np.full(box, 255, np.uint8), PANEL_RGB, legends.PANEL_OPACITY)
-        legends.blend(tile, (round(0.1 * font), font // 2), typeset(number, font), legends.WHITE)
+        legends.blend(tile, (round(0.1 * font), font // 2), render_line(number, font), legends.WHITE)

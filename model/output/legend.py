@@ -10,7 +10,7 @@ import numpy as np
 
 from refsav.datasets.frames import Image
 from refsav.model.output.palette import Rgb, is_light
-from refsav.model.output.text_drawing import Coverage, drawable, line_px, typeset, width_px, wrapped
+from refsav.model.output.text_drawing import Coverage, drawable_text, line_height_px, render_line, width_px, wrap_text
 
 Corner = Literal["bottom left", "top left", "bottom right", "top right"]
 CORNERS: tuple[Corner, ...] = ("bottom left", "top left", "bottom right", "top right")
@@ -25,11 +25,11 @@ HIDDEN_OPACITY = 0.45
 
 FONT_SHARE = 0.024
 """Height of the letters as a share of the picture's mean side."""
-SMALLEST_FONT_PX = 11
+MIN_FONT_PX = 11
 """Below this nobody can read."""
 
-MOST_LINES_A_PHRASE = 2
-TALLEST_SHARE, WIDEST_SHARE = 0.42, 0.5
+MAX_LINES_PER_PHRASE = 2
+MAX_HEIGHT_SHARE, MAX_WIDTH_SHARE = 0.42, 0.5
 """Of the picture's height and width that the panel may take, unless one row needs more."""
 WIDEST_FONTS, NARROWEST_FONTS = 24, 4
 """A narrow picture gives the panel its whole width up to this many times the font; below the least, there is none."""
@@ -37,7 +37,7 @@ WIDEST_FONTS, NARROWEST_FONTS = 24, 4
 SMALLER = 0.8
 """Of the usual font, where that would leave objects out."""
 
-LONGEST_PHRASE = 1000
+MAX_CHARACTERS = 1000
 """No picture has room for more characters; the rest need not be measured."""
 
 
@@ -65,7 +65,7 @@ class Legend(NamedTuple):
 def font_px(size: tuple[int, int]) -> int:
     """Height of the letters for a picture of (height, width) pixels."""
     height, width = size
-    return max(SMALLEST_FONT_PX, min(round(FONT_SHARE * math.sqrt(height * width)), height // 10))
+    return max(MIN_FONT_PX, min(round(FONT_SHARE * math.sqrt(height * width)), height // 10))
 
 
 def disc_px(font: int) -> int:
@@ -75,7 +75,7 @@ def disc_px(font: int) -> int:
 
 @lru_cache(maxsize=16)
 def plan(
-    phrases: tuple[str, ...], size: tuple[int, int], most: tuple[float, float] = (TALLEST_SHARE, WIDEST_SHARE)
+    phrases: tuple[str, ...], size: tuple[int, int], most: tuple[float, float] = (MAX_HEIGHT_SHARE, MAX_WIDTH_SHARE)
 ) -> Legend | None:
     """Lay the legend out; None if there is nothing to say or no room to say it.
 
@@ -84,11 +84,11 @@ def plan(
         size: (height, width) of the picture, in pixels.
         most: Shares of the height and width that the panel may take, 0-1.
     """
-    texts = [drawable(phrase[:LONGEST_PHRASE]) for phrase in phrases]
+    texts = [drawable_text(phrase[:MAX_CHARACTERS]) for phrase in phrases]
     font = font_px(size)
     legend = _laid_out(texts, size, most, font) if any(texts) else None
     if legend and legend.left_out:
-        return _laid_out(texts, size, most, max(SMALLEST_FONT_PX, round(SMALLER * font)))
+        return _laid_out(texts, size, most, max(MIN_FONT_PX, round(SMALLER * font)))
     return legend
 
 
@@ -98,13 +98,14 @@ def _laid_out(texts: list[str], size: tuple[int, int], most: tuple[float, float]
     room_y = height - 2 * margin - 2 * pad
     widest = min(width - 2 * margin, max(round(most[1] * width), WIDEST_FONTS * font))
     room_x = widest - 2 * pad - _indent_px(font) - font // 4
-    if room_y < line_px(font) or room_x < NARROWEST_FONTS * font:
+    if room_y < line_height_px(font) or room_x < NARROWEST_FONTS * font:
         return None
     rows_fit = max(1, min(round(most[0] * height), room_y) // _row_px(font, 1))
-    lines_each = max(1, min(MOST_LINES_A_PHRASE, rows_fit // len(texts)))
+    lines_each = max(1, min(MAX_LINES_PER_PHRASE, rows_fit // len(texts)))
     shown = len(texts) if len(texts) <= rows_fit else max(1, rows_fit - 1)
     rows = tuple(
-        Row(place, wrapped(text, font, room_x, lines_each) if text else ()) for place, text in enumerate(texts[:shown])
+        Row(place, wrap_text(text, font, room_x, lines_each) if text else ())
+        for place, text in enumerate(texts[:shown])
     )
     left_out = len(texts) - shown if rows_fit > 1 else 0
     longest = max([width_px(line, font) for row in rows for line in row.lines] + [_more_px(left_out, font)])
@@ -134,7 +135,7 @@ def _indent_px(font: int) -> int:
 
 
 def _row_px(font: int, lines: int) -> int:
-    return max(1, lines) * line_px(font) + _gap_px(font)
+    return max(1, lines) * line_height_px(font) + _gap_px(font)
 
 
 def place(legend: Legend, size: tuple[int, int], corner: Corner) -> tuple[int, int]:
@@ -161,13 +162,19 @@ def paint(picture: Image, legend: Legend, at: tuple[int, int], palette: Sequence
     for row in legend.rows:
         opacity = 1.0 if visible[row.place] else HIDDEN_OPACITY
         number = str(row.place + 1) if legend.numbered else ""
-        centre = (y + line_px(font) // 2, x + disc_px(font) // 2)
+        centre = (y + line_height_px(font) // 2, x + disc_px(font) // 2)
         paint_disc(picture, centre, font, number, palette[row.place], opacity)
         for step, line in enumerate(row.lines):
-            blend(picture, (y + step * line_px(font), x + _indent_px(font)), typeset(line, font), WHITE, opacity)
+            blend(
+                picture,
+                (y + step * line_height_px(font), x + _indent_px(font)),
+                render_line(line, font),
+                WHITE,
+                opacity,
+            )
         y += _row_px(font, len(row.lines))
     if legend.left_out:
-        more = typeset(f"+ {legend.left_out}", font)
+        more = render_line(f"+ {legend.left_out}", font)
         blend(picture, (y, x + _indent_px(font)), more, WHITE, HIDDEN_OPACITY)
 
 
@@ -179,7 +186,7 @@ def paint_disc(
     corner = (centre[0] - across // 2, centre[1] - across // 2)
     blend(picture, corner, _rounded((across, across), across / 2), colour, opacity)
     if number:
-        digits = typeset(number, max(6, round((0.88, 0.72, 0.55)[min(len(number), 3) - 1] * font)))
+        digits = render_line(number, max(6, round((0.88, 0.72, 0.55)[min(len(number), 3) - 1] * font)))
         ink = cv2.boundingRect(digits)
         digits = digits[ink[1] : ink[1] + ink[3], ink[0] : ink[0] + ink[2]]
         start = (centre[0] - digits.shape[0] // 2, centre[1] - digits.shape[1] // 2)

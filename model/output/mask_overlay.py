@@ -15,8 +15,8 @@ from refsav.model.output.palette import Rgb, colours
 
 FILL_OPACITY = 0.42
 LINE_SHARE = 0.0036
-"""Width of an outline as a share of the picture's mean side; never under `THINNEST_LINE_PX`."""
-THINNEST_LINE_PX = 2.0
+"""Width of an outline as a share of the picture's mean side; never under `MIN_LINE_PX`."""
+MIN_LINE_PX = 2.0
 HALO_RGB: Rgb = (0, 0, 0)
 HALO_OPACITY = 0.5
 """A dark seam around the outline keeps it visible on a background of its own colour."""
@@ -43,7 +43,7 @@ class _Window(NamedTuple):
         return cls(slice(max(0, y - room_px), y + height + room_px), slice(max(0, x - room_px), x + width + room_px))
 
 
-def draw(
+def draw_masks(
     frame: Image,
     masks: Sequence[Mask],
     phrases: Sequence[str],
@@ -147,7 +147,7 @@ def _fill(picture: Image, objects: Sequence[tuple[Mask, Rgb]]) -> None:
 
 def _outline(picture: Image, mask: Mask, colour: Rgb) -> None:
     """Draw around an object, outside of it: no pixel of it is hidden, and the smallest one can be seen."""
-    line_px = max(THINNEST_LINE_PX, LINE_SHARE * _mean_side_px(picture))
+    line_px = max(MIN_LINE_PX, LINE_SHARE * _mean_side_px(picture))
     halo_px = line_px + max(1.5, 0.6 * line_px)
     window = _Window.around(mask, int(halo_px) + 4)
     inside = mask[window].view(np.uint8)

@@ -5,7 +5,7 @@ import colorsys
 Rgb = tuple[int, int, int]
 """Red, green and blue, 0-255."""
 
-CHOSEN: tuple[Rgb, ...] = (
+DISTINCT_COLOURS: tuple[Rgb, ...] = (
     (30, 144, 255),  # azure
     (255, 140, 0),  # orange
     (120, 255, 192),  # mint
@@ -28,7 +28,7 @@ GOLDEN = 0.618034
 
 def colours(count: int) -> tuple[Rgb, ...]:
     """Give a colour for each of `count` objects; an object's colour does not depend on how many follow it."""
-    return CHOSEN[:count] + tuple(_generated(place) for place in range(count - len(CHOSEN)))
+    return DISTINCT_COLOURS[:count] + tuple(_generated(place) for place in range(count - len(DISTINCT_COLOURS)))
 
 
 def _generated(place: int) -> Rgb:

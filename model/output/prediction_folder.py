@@ -25,13 +25,13 @@ from refsav.datasets.masks import Mask
 from refsav.datasets.video_writer import VideoWriter
 from refsav.disk.files import DiskError, flush_to_disk
 from refsav.errors import RecordError
-from refsav.model.output.contact_sheet import Strip
+from refsav.model.output.contact_sheet import VideoContactSheet
 from refsav.model.output.legend import Corner
-from refsav.model.output.mask_overlay import draw, free_corner
-from refsav.model.output.result_json import Answer, ObjectMasks, Shown, is_result, write_result
+from refsav.model.output.mask_overlay import draw_masks, free_corner
+from refsav.model.output.result_json import InputInfo, ObjectMasks, TaskAnswer, is_result, write_result
 
-RESULT = "result.json"
-PICTURES = ("masks", "overlay.png", "overlay.mp4", "strip.jpg")
+RESULT_FILE = "result.json"
+RESULT_PARTS = ("masks", "overlay.png", "overlay.mp4", "strip.jpg")
 """With `result.json`, all that a result consists of: a new one takes the place of these and leaves others alone."""
 
 UNFINISHED = ".unfinished"
@@ -40,14 +40,14 @@ UNFINISHED = ".unfinished"
 STRIP_QUALITY = 90
 
 
-class OutputFolder:
+class PredictionFolder:
     """Writes a result while its frames come by; the memory that it takes does not grow with the video.
 
     As a context manager: on leaving without an error all files get their places, `result.json` as the last one. On
     leaving with one, an earlier result in the folder stays as it was.
     """
 
-    def __init__(self, folder: Path, shown: Shown, answer: Answer) -> None:
+    def __init__(self, folder: Path, shown: InputInfo, answer: TaskAnswer) -> None:
         """Describe a result; nothing is written yet.
 
         Raises:
@@ -60,7 +60,7 @@ class OutputFolder:
         self._count = 0
         self._objects: list[ObjectMasks] | None = None
         self._film: VideoWriter | None = None
-        self._strip: Strip | None = None
+        self._strip: VideoContactSheet | None = None
         self._corner: Corner | None = None
         self._is_placing = False
 
@@ -113,13 +113,13 @@ class OutputFolder:
             ]
             if phrases and self._shown.rate_hz is not None:
                 self._film = VideoWriter(self._unfinished / "overlay.mp4", self._shown.size, self._shown.rate_hz)
-                self._strip = Strip(self._shown.count, phrases)
+                self._strip = VideoContactSheet(self._shown.count, phrases)
         return self._objects
 
     def _show(self, index: int, frame: Image, masks: Sequence[Mask], phrases: Sequence[str]) -> None:
         if self._corner is None and any(mask.any() for mask in masks):
             self._corner = free_corner(masks, phrases)  # and there the legend stays
-        drawn = draw(frame, masks, phrases, corner=self._corner)
+        drawn = draw_masks(frame, masks, phrases, corner=self._corner)
         if self._film and self._strip:
             self._film.add(drawn)
             self._strip.add(index, frame, masks)
@@ -147,15 +147,15 @@ class OutputFolder:
                 self._film = None
                 sheet = encode_jpeg(self._strip.sheet(), STRIP_QUALITY)
                 (self._unfinished / "strip.jpg").write_bytes(sheet)
-            write_result(self._unfinished / RESULT, self._shown, self._answer, self._objects or ())
-            flush_to_disk(self._unfinished / RESULT)
+            write_result(self._unfinished / RESULT_FILE, self._shown, self._answer, self._objects or ())
+            flush_to_disk(self._unfinished / RESULT_FILE)
             self._put_in_place()
 
     def _put_in_place(self) -> None:
         """Exchange an earlier result for this one; whoever is stopped in between leaves no `result.json`."""
         self._is_placing = True
-        (self._folder / RESULT).unlink(missing_ok=True)
-        for name in PICTURES:
+        (self._folder / RESULT_FILE).unlink(missing_ok=True)
+        for name in RESULT_PARTS:
             old, new = self._folder / name, self._unfinished / name
             if old.is_dir() and not old.is_symlink():
                 shutil.rmtree(old)
@@ -163,7 +163,7 @@ class OutputFolder:
                 old.unlink(missing_ok=True)
             if new.exists():
                 new.replace(old)
-        (self._unfinished / RESULT).replace(self._folder / RESULT)
+        (self._unfinished / RESULT_FILE).replace(self._folder / RESULT_FILE)
         shutil.rmtree(self._unfinished, ignore_errors=True)  # beside a whole result it means nothing
         flush_to_disk(self._folder)
 
@@ -216,6 +216,6 @@ def _refuse_foreign(folder: Path) -> None:
     except OSError as error:
         raise DiskError(folder, error) from error
     is_free = all(name.startswith(".") for name in found)  # desktops leave hidden files
-    if not is_free and UNFINISHED not in found and not is_result(folder / RESULT):
+    if not is_free and UNFINISHED not in found and not is_result(folder / RESULT_FILE):
         some = ", ".join(found[:3]) + (" …" if len(found) > 3 else "")
         raise RecordError(folder, "", f"holds something else than a result: {some}", "name a new folder, or empty it")

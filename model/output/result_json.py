@@ -21,7 +21,7 @@ KEYS = frozenset(("version", "input", "text", "task", "objects"))
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Shown:
+class InputInfo:
     """What is told of the image or video that was shown to a model."""
 
     name: str
@@ -38,7 +38,7 @@ class Shown:
             raise ValueError(f"{self} is neither an image nor a video")
 
     @classmethod
-    def of(cls, clip: Clip, name: str = "") -> "Shown":
+    def of(cls, clip: Clip, name: str = "") -> "InputInfo":
         """Describe a clip, an image if it has a single frame; `name` is the clip's own unless another one is given."""
         return cls(
             name=name or clip.name,
@@ -49,7 +49,7 @@ class Shown:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Answer:
+class TaskAnswer:
     """What a model answered, before its masks are known."""
 
     text: str
@@ -99,7 +99,7 @@ class ObjectMasks:
             self._stream.close()
 
 
-def write_result(path: Path, shown: Shown, answer: Answer, objects: Sequence[ObjectMasks]) -> None:
+def write_result(path: Path, shown: InputInfo, answer: TaskAnswer, objects: Sequence[ObjectMasks]) -> None:
     """Write `result.json`; the objects must be closed. Raises OSError."""
     head = {
         "version": __version__,

@@ -17,17 +17,17 @@ import numpy.typing as npt
 Coverage = npt.NDArray[np.uint8]
 """uint8 [h, w]: how much of a pixel is covered, 0-255."""
 
-WEIGHT = 500
+FONT_WEIGHT = 500
 """Between regular (400) and semibold (600): thin strokes drown in a video."""
 
-ABOVE, BELOW = 1.06, 0.28
+ASCENT, DESCENT = 1.06, 0.28
 """How far the tallest and the deepest letters reach from the line that they stand on, in heights of the font."""
 
 ELLIPSIS = "…"
 NO_GLYPH = "□"
 """Stands for a letter that the fonts lack."""
 
-LEAST_DRAWN_SHARE = 0.6
+MIN_DRAWABLE_SHARE = 0.6
 """A text of whose letters fewer can be drawn says nothing any more."""
 
 RIGHT_TO_LEFT = frozenset(("R", "AL", "AN"))
@@ -46,36 +46,36 @@ _ONE_AT_A_TIME = threading.Lock()
 def width_px(text: str, font_px: int) -> int:
     """Measure one line of text."""
     with _ONE_AT_A_TIME:
-        _, _, width, _ = cv2.getTextSize((0, 0), text, (0, 0), _FONT, font_px, WEIGHT)
+        _, _, width, _ = cv2.getTextSize((0, 0), text, (0, 0), _FONT, font_px, FONT_WEIGHT)
     return int(width)
 
 
-def line_px(font_px: int) -> int:
+def line_height_px(font_px: int) -> int:
     """Height of a line with the space that it needs above and below."""
-    return _baseline_px(font_px) + math.ceil(BELOW * font_px)
+    return _baseline_px(font_px) + math.ceil(DESCENT * font_px)
 
 
 def _baseline_px(font_px: int) -> int:
-    return math.ceil(ABOVE * font_px)
+    return math.ceil(ASCENT * font_px)
 
 
 @lru_cache(maxsize=256)
-def typeset(text: str, font_px: int) -> Coverage:
-    """Draw one line of text, uint8 [line_px, width_px]; not to be written into, since it is kept for the next frame."""
-    canvas = np.zeros((line_px(font_px), max(1, width_px(text, font_px) + font_px // 4)), np.uint8)
+def render_line(text: str, font_px: int) -> Coverage:
+    """Draw one line of text, uint8 [line height, width], 0-255; read-only, because it is cached for the next frame."""
+    canvas = np.zeros((line_height_px(font_px), max(1, width_px(text, font_px) + font_px // 4)), np.uint8)
     with _ONE_AT_A_TIME:
-        cv2.putText(canvas, text, (0, _baseline_px(font_px)), (255,), _FONT, font_px, WEIGHT)
+        cv2.putText(canvas, text, (0, _baseline_px(font_px)), (255,), _FONT, font_px, FONT_WEIGHT)
     canvas.flags.writeable = False
     return canvas
 
 
 @lru_cache(maxsize=1024)
-def drawable(text: str) -> str:
+def drawable_text(text: str) -> str:
     """Give a text as one line of what can be drawn: no emoji, no control characters; "" if too little would remain."""
     line = " ".join(unicodedata.normalize("NFC", text).split())
     letters = [character for character in line if unicodedata.category(character)[0] in "LNM"]
     lost = sum(not _has_glyph(letter) for letter in letters)
-    if not letters or len(letters) - lost < LEAST_DRAWN_SHARE * len(letters):
+    if not letters or len(letters) - lost < MIN_DRAWABLE_SHARE * len(letters):
         return ""
     drawn = (character if _has_glyph(character) else _instead_of(character) for character in line)
     return " ".join("".join(drawn).split())
@@ -92,10 +92,10 @@ def _has_glyph(character: str) -> bool:
     if not character.isprintable() or unicodedata.bidirectional(character) in RIGHT_TO_LEFT:
         return False
     # OpenCV draws a question mark for what it does not know, and says nothing.
-    return not np.array_equal(typeset.__wrapped__(character, 16), typeset.__wrapped__("?", 16))
+    return not np.array_equal(render_line.__wrapped__(character, 16), render_line.__wrapped__("?", 16))
 
 
-def wrapped(text: str, font_px: int, room_px: int, most_lines: int) -> tuple[str, ...]:
+def wrap_text(text: str, font_px: int, room_px: int, most_lines: int) -> tuple[str, ...]:
     """Break a text of one line into some that are no wider than `room_px`; what does not fit ends in an ellipsis."""
     lines: list[str] = []
     waiting = _UNBROKEN.findall(text)

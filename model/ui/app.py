@@ -17,20 +17,20 @@ from refsav.disk.files import DiskError
 from refsav.errors import RefSavError
 from refsav.model.sa2va import Sa2VA
 from refsav.model.ui.examples import Example, examples
-from refsav.model.ui.job_queue import Desk
-from refsav.model.ui.request_filter import Gate
+from refsav.model.ui.job_queue import JobQueue
+from refsav.model.ui.request_filter import RequestFilter
 
 if TYPE_CHECKING:
     from refsav.model.ui.page import Model, Page
 
 LOOPBACK = ("127.0.0.1", "::1", "localhost")
 
-ENDS_WITHIN_S = 3.0
+SHUTDOWN_S = 3.0
 """Seconds that open connections, and then the model, get to end when the server is told to."""
 
 STYLE = Path(__file__).with_name("style.css")
 
-SILENT = {
+OFFLINE_ENVIRONMENT = {
     "GRADIO_ANALYTICS_ENABLED": "False",
     "HF_HUB_DISABLE_TELEMETRY": "1",
     "HF_HUB_OFFLINE": "1",
@@ -66,7 +66,7 @@ def serve(
     address: socket.socket,
     *,
     host: str,
-    most_mb: int,
+    max_upload_mb: int,
     given: Path | None,
     ready: Callable[[str], None],
 ) -> None:
@@ -77,7 +77,7 @@ def serve(
         name: What it is called in the page.
         address: Of `listening`.
         host: As it was given to that.
-        most_mb: Largest file that may be uploaded, in megabytes.
+        max_upload_mb: Largest file that may be uploaded, in megabytes.
         given: Folder with pictures and videos to offer as examples; None for made ones.
         ready: Called with the page's address when it can be opened.
 
@@ -88,48 +88,50 @@ def serve(
     is_idle = True
     try:
         with _private_folder() as folder:
-            desk = Desk(_log)
+            jobs = JobQueue(_log)
             try:
-                app = _app(model, name, desk, folder, host, most_mb, given)
+                app = _app(model, name, jobs, folder, host, max_upload_mb, given)
                 told = _told_address(host, address.getsockname()[1])
                 _Server(app, lambda: ready(told)).run(sockets=[address])
             finally:
-                is_idle = desk.close(ENDS_WITHIN_S)  # nobody writes into the folder when it is removed
+                is_idle = jobs.close(SHUTDOWN_S)  # nobody writes into the folder when it is removed
     finally:
         if not is_idle:  # a layer of a large model takes its time, and nothing can interrupt it
             os._exit(0)
 
 
-def _app(model: Sa2VA, name: str, desk: Desk, folder: Path, host: str, most_mb: int, given: Path | None) -> Gate:
-    os.environ.update(SILENT)
+def _app(
+    model: Sa2VA, name: str, jobs: JobQueue, folder: Path, host: str, max_upload_mb: int, given: Path | None
+) -> RequestFilter:
+    os.environ.update(OFFLINE_ENVIRONMENT)
     os.environ["GRADIO_TEMP_DIR"] = str(folder)
     import gradio as gr
 
-    from refsav.model.ui.asking import Asking
+    from refsav.model.ui.input_handlers import InputHandlers
     from refsav.model.ui.page import lay_out
-    from refsav.model.ui.pointing import Pointing
-    from refsav.model.ui.sessions import Visits
+    from refsav.model.ui.sessions import Sessions
+    from refsav.model.ui.task_handlers import TaskHandlers
 
     offered: list[Example] = list(examples(folder / "examples", given))
-    page = lay_out(_told(model, name), offered, most_mb)
+    page = lay_out(_told(model, name), offered, max_upload_mb)
     results = folder / "results"
     results.mkdir()
-    visits = Visits(desk, results)
+    sessions = Sessions(jobs, results)
     with page.blocks:
-        Pointing(page, visits).bind([example.file for example in offered])
-        Asking(model, page, visits).bind()
-    page.blocks.queue(default_concurrency_limit=None, api_open=False)  # the desk sees to it that jobs come in turn
-    return Gate(_mounted(gr, page, most_mb), folder, frozenset(LOOPBACK) if host in LOOPBACK else None)
+        InputHandlers(page, sessions).bind([example.file for example in offered])
+        TaskHandlers(model, page, sessions).bind()
+    page.blocks.queue(default_concurrency_limit=None, api_open=False)  # the jobs sees to it that jobs come in turn
+    return RequestFilter(_mounted(gr, page, max_upload_mb), folder, frozenset(LOOPBACK) if host in LOOPBACK else None)
 
 
-def _mounted(gr: Any, page: "Page", most_mb: int) -> FastAPI:  # noqa: ANN401 - Gradio has no types
+def _mounted(gr: Any, page: "Page", max_upload_mb: int) -> FastAPI:  # noqa: ANN401 - Gradio has no types
     app: FastAPI = gr.mount_gradio_app(
         FastAPI(openapi_url=None),
         page.blocks,
         path="/",
         footer_links=[],
         run_history=False,
-        max_file_size=most_mb * 2**20,
+        max_file_size=max_upload_mb * 2**20,
         show_error=False,
         ssr_mode=False,
         enable_monitoring=False,
@@ -161,7 +163,7 @@ def _private_folder() -> Iterator[Path]:
 class _Server(uvicorn.Server):
     """A server that ends soon: pages keep connections open for as long as they are looked at."""
 
-    def __init__(self, app: Gate, ready: Callable[[], None]) -> None:
+    def __init__(self, app: RequestFilter, ready: Callable[[], None]) -> None:
         super().__init__(
             uvicorn.Config(
                 app,
@@ -192,7 +194,7 @@ def _told(model: Sa2VA, name: str) -> "Model":
     return Model(
         name=name,
         facts=(adapter.family, size, f"{weight.device.type}, {str(weight.dtype).removeprefix('torch.')}"),
-        usual=model.settled(),
+        usual=model.resolve_settings(),
         no_regions=""
         if adapter.takes_regions
         else f"{adapter.family} was never trained with visual prompts; a checkpoint of the InternVL family takes them.",

@@ -19,8 +19,8 @@ from refsav.model.output.legend import WHITE
 THUMBNAIL_PX = 160
 """Longer side."""
 
-ENDINGS = (".jpeg", ".jpg", ".m4v", ".mov", ".mp4", ".png", ".webm", ".webp")
-MOST_GIVEN = 6
+SUFFIXES = (".jpeg", ".jpg", ".m4v", ".mov", ".mp4", ".png", ".webm", ".webp")
+MAX_EXAMPLES = 6
 
 SCENES = SynthConfig(
     seed=7,
@@ -34,7 +34,7 @@ SCENES = SynthConfig(
     late_share=0,
     leaving_share=0,
 )
-PICTURED, FILMED = 2, 7
+IMAGE_SCENE, VIDEO_SCENE = 2, 7
 """Scenes of these settings that look well."""
 
 
@@ -63,19 +63,19 @@ def examples(folder: Path, given: Path | None) -> Iterator[Example]:
 
 def _made(folder: Path) -> Iterator[tuple[str, Path]]:
     picture, film = folder / "shapes.png", folder / "moving-shapes.mp4"
-    frame = compose(SCENES, PICTURED)[0].picture(0)
+    frame = compose(SCENES, IMAGE_SCENE)[0].picture(0)
     write_bytes(picture, encode_png(frame), durable=False)
     yield "A picture", picture
-    write_bytes(film, encode_video(compose(SCENES, FILMED)[0]), durable=False)
+    write_bytes(film, encode_video(compose(SCENES, VIDEO_SCENE)[0]), durable=False)
     yield "A video", film
 
 
 def _given(source: Path, folder: Path) -> Iterator[tuple[str, Path]]:
     try:
-        files = sorted(path for path in source.iterdir() if path.suffix.lower() in ENDINGS and path.is_file())
+        files = sorted(path for path in source.iterdir() if path.suffix.lower() in SUFFIXES and path.is_file())
     except OSError as error:
         raise RecordError(source, "", f"cannot be listed: {error.strerror}", "give a folder with examples") from None
-    for file in files[:MOST_GIVEN]:
+    for file in files[:MAX_EXAMPLES]:
         copy = folder / file.name
         write_bytes(copy, file.read_bytes(), durable=False)
         yield file.stem, copy

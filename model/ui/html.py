@@ -13,13 +13,13 @@ from refsav.errors import RecordError, RefSavError
 from refsav.model.families.mllm import IMAGE_MARK
 from refsav.model.input_errors import InputError
 from refsav.model.output.palette import colours, is_light
-from refsav.model.prediction import Said
+from refsav.model.prediction import TextAnswer
 
 _PIECE = re.compile(r"<p>(?P<phrase>.*?)</p>|(?P<seg>\[SEG\])", re.DOTALL)
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class ObjectSummary:
     """What became of one object."""
 
     phrase: str
@@ -41,7 +41,7 @@ def _share(share: float) -> str:
     return f"{100 * share:.0f} %" if share >= 0.095 else f"{100 * share:.2g} %"
 
 
-def answers(said: Sequence[Said], names: Sequence[str] = (), *, masks_wanted: bool = False) -> str:
+def answers(said: Sequence[TextAnswer], names: Sequence[str] = (), *, masks_wanted: bool = False) -> str:
     """What the model said, phrase by phrase in the colours of the masks; each answer under what it was asked."""
     number, parts = 1, []
     for place, one in enumerate(said):
@@ -56,7 +56,7 @@ def answers(said: Sequence[Said], names: Sequence[str] = (), *, masks_wanted: bo
     return "".join(parts)
 
 
-def _coloured(said: Said, first: int) -> str:
+def _coloured(said: TextAnswer, first: int) -> str:
     """One answer; its masks' numbers begin at `first`."""
     in_text = said.text.count("[SEG]")
     next_number, last = first + max(0, len(said.phrases) - in_text), first + len(said.phrases) - 1
@@ -89,7 +89,7 @@ def disc(number: int) -> str:
     return f'<span class="disc" style="background: rgb{_rgb(number)}; color: {ink}">{number}</span>'
 
 
-def legend(found: Sequence[Found]) -> str:
+def legend(found: Sequence[ObjectSummary]) -> str:
     """The objects with their numbers, and how much of each was found."""
     rows = (
         f"<li>{disc(number)}<span>{escape(one.phrase or f'object {number}')}</span><small>{one.words}</small></li>"

@@ -12,14 +12,14 @@ Result = TypeVar("Result")
 
 State = Literal["waiting", "working", "done", "failed", "stopped"]
 
-MOST_WAITING = 16
+MAX_WAITING = 16
 
 
 class FullError(RefSavError):
     """Too many wait already."""
 
     def __init__(self) -> None:
-        super().__init__(f"{MOST_WAITING} others are waiting for this model\n  fix: try again in a few minutes")
+        super().__init__(f"{MAX_WAITING} others are waiting for this model\n  fix: try again in a few minutes")
 
 
 class UnexpectedError(RefSavError):
@@ -73,7 +73,7 @@ class Job(Generic[Result]):
         self.state = over  # last: then the rest is there
 
 
-class Desk:
+class JobQueue:
     """Takes jobs and does them in turn, in one thread of its own: the model is never run twice at once."""
 
     def __init__(self, log: Callable[[BaseException], None]) -> None:
@@ -82,7 +82,7 @@ class Desk:
         """The first is the one that is being done."""
         self._changed = threading.Condition()
         self._closed = False
-        self._thread = threading.Thread(target=self._serve, name="refsav-desk", daemon=True)
+        self._thread = threading.Thread(target=self._serve, name="refsav-jobs", daemon=True)
         self._thread.start()
 
     def submit(self, work: Callable[[], Result], *, always: bool = False) -> Job[Result]:
@@ -93,13 +93,13 @@ class Desk:
         """
         job = Job(work)
         with self._changed:
-            if len(self._jobs) > MOST_WAITING and not always:
+            if len(self._jobs) > MAX_WAITING and not always:
                 raise FullError
             self._jobs.append(job)
             self._changed.notify()
         return job
 
-    def before(self, job: Job[Any]) -> int:
+    def jobs_ahead(self, job: Job[Any]) -> int:
         """How many jobs come before this one, the one that is being done included."""
         with self._changed:
             return self._jobs.index(job) if job in self._jobs else 0

@@ -6,13 +6,13 @@ from dataclasses import dataclass
 import gradio as gr
 
 from refsav.model.inference_settings import InferenceSettings
-from refsav.model.ui import html as words
+from refsav.model.ui import html
 from refsav.model.ui.examples import Example
 
-LONGEST_TEXT = 2000
+MAX_CHARACTERS = 2000
 """Characters of a question."""
 
-FORGET_FILES_S = (3600, 86400)
+DELETE_CACHE_S = (3600, 86400)
 """How often Gradio looks for old files of visitors, and how old they are then, in seconds."""
 
 TOOLS = (("On the object", "on"), ("Beside it", "beside"), ("Box: two corners", "box"))
@@ -106,33 +106,33 @@ class Page:
     result: Result
 
 
-def lay_out(model: Model, examples: Sequence[Example], most_mb: int) -> Page:
+def lay_out(model: Model, examples: Sequence[Example], max_upload_mb: int) -> Page:
     """Make the page; nothing happens on it yet."""
-    blocks = gr.Blocks(title=f"RefSAV: {model.name}", analytics_enabled=False, delete_cache=FORGET_FILES_S)
+    blocks = gr.Blocks(title=f"RefSAV: {model.name}", analytics_enabled=False, delete_cache=DELETE_CACHE_S)
     with blocks:
-        gr.HTML(words.header(model.name, model.facts), elem_id="head")
+        gr.HTML(html.header(model.name, model.facts), elem_id="head")
         with gr.Row(elem_id="columns"):
             with gr.Column(elem_id="asking", min_width=320):
                 with gr.Column(elem_classes="card"):
-                    gr.HTML(words.heading(1, "A picture or a video"))
-                    given = _input(examples, most_mb)
+                    gr.HTML(html.heading(1, "A picture or a video"))
+                    given = _input(examples, max_upload_mb)
                 with gr.Column(elem_classes="card"):
-                    gr.HTML(words.heading(2, "What do you want to know?"))
+                    gr.HTML(html.heading(2, "What do you want to know?"))
                     questions = _questions(model)
                     settings = _settings(model.usual)
             with gr.Column(elem_id="answering", min_width=320), gr.Column(elem_classes="card"):
-                gr.HTML(words.heading(3, "The answer"))
+                gr.HTML(html.heading(3, "The answer"))
                 result = _result()
-        gr.HTML(words.FOOTER)
+        gr.HTML(html.FOOTER)
     return Page(blocks=blocks, input=given, questions=questions, settings=settings, result=result)
 
 
-def _input(examples: Sequence[Example], most_mb: int) -> Input:
-    label = f"Picture or video, up to {most_mb} MB"
+def _input(examples: Sequence[Example], max_upload_mb: int) -> Input:
+    label = f"Picture or video, up to {max_upload_mb} MB"
     drop = gr.File(label=label, file_types=["image", "video"], show_label=False, height=170, elem_id="drop")
     notice = gr.HTML(elem_id="notice")
     with gr.Row(elem_id="examples", visible=bool(examples)) as row:
-        gr.HTML(words.note("No file at hand? Try one of these:"))
+        gr.HTML(html.note("No file at hand? Try one of these:"))
         buttons = [
             gr.Button(one.name, icon=str(one.thumbnail), size="sm", elem_classes="example", min_width=0)
             for one in examples
@@ -171,7 +171,7 @@ def _questions(model: Model) -> Questions:
                 placeholder="the yellow star\nthe blue ring",
                 lines=3,
                 max_lines=12,
-                max_length=LONGEST_TEXT,
+                max_length=MAX_CHARACTERS,
                 elem_id="expressions",
             )
             run["segment"] = _button("segment", "Find them")
@@ -181,7 +181,7 @@ def _questions(model: Model) -> Questions:
                 info="Ask for masks too: “Please segment what …”.",
                 placeholder="What is unusual about this picture?",
                 max_lines=6,
-                max_length=LONGEST_TEXT,
+                max_length=MAX_CHARACTERS,
                 elem_id="question",
             )
             run["ask"] = _button("ask", "Ask")
@@ -194,12 +194,12 @@ def _questions(model: Model) -> Questions:
                 run["track"] = _button("track", "Get their masks")
                 run["region"] = _button("region", "Describe them", is_first=False, interactive=not model.no_regions)
             if model.no_regions:
-                gr.HTML(words.note(f"Marked objects cannot be described: {model.no_regions}"), elem_id="no-regions")
+                gr.HTML(html.note(f"Marked objects cannot be described: {model.no_regions}"), elem_id="no-regions")
     return Questions(tabs=tabs, expressions=expressions, question=question, caption=caption, marking=marking, run=run)
 
 
 def _marking() -> Marking:
-    gr.HTML(words.note("Click on objects in the picture above."))
+    gr.HTML(html.note("Click on objects in the picture above."))
     number = gr.Radio([("new", 1)], value=1, label="Object", elem_id="number")
     tool = gr.Radio(list(TOOLS), value="on", label="A click means", elem_id="tool")
     with gr.Row(elem_classes="tight"):
@@ -211,7 +211,7 @@ def _marking() -> Marking:
             info="x,y on it · x,y,0 beside it · x0,y0,x1,y1 a box, all in pixels · @5 in frame 5",
             placeholder="120,80\n10,20,200,240 60,40,0",
             lines=2,
-            max_length=LONGEST_TEXT,
+            max_length=MAX_CHARACTERS,
             elem_id="marks",
         )
     return Marking(number=number, tool=tool, undo=undo, clear=clear, marks=marks, note=gr.HTML(elem_id="marks-note"))
@@ -224,14 +224,14 @@ def _settings(usual: InferenceSettings) -> Settings:
             label="Key frames of a video",
             info=f"What the language model sees: first-5, uniform-5, all, or 0,8,16. auto is {usual.key_frames} here.",
             max_lines=1,
-            max_length=LONGEST_TEXT,
+            max_length=MAX_CHARACTERS,
             elem_id="key-frames",
         )
         propagation = gr.Dropdown(
             ["auto", "official", "consistent", "none"],
             value="auto",
             label="How the other frames get their masks",
-            info="official: as released. consistent: SAM-2’s own decoder follows. none: every frame from the words. "
+            info="official: as released. consistent: SAM-2’s own decoder follows. none: every frame from the html. "
             f"auto is {usual.propagation} here.",
             elem_id="propagation",
         )
@@ -242,7 +242,7 @@ def _settings(usual: InferenceSettings) -> Settings:
 
 
 def _result() -> Result:
-    status = gr.HTML(words.EMPTY, elem_id="status")
+    status = gr.HTML(html.EMPTY, elem_id="status")
     stop = gr.Button("Stop", variant="stop", size="sm", visible=False, elem_id="stop")
     overlay = gr.Image(
         show_label=False,

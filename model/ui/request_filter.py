@@ -12,29 +12,29 @@ Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 App = Callable[[Message, Receive, Send], Awaitable[None]]
 
-NEEDED = re.compile(
+ALLOWED_PATHS = re.compile(
     r"/(config|theme\.css|favicon\.ico|robots\.txt|manifest\.json)?"
     r"|/(assets|static)/.+"
     r"|/gradio_api/(upload|upload_progress|queue/join|queue/data|cancel|heartbeat/\w+|startup-events|file=.+)"
 )
 """Paths that the page asks for. Others of Gradio's (a proxy, an API, monitoring …) are not needed, and not there."""
 
-LONGEST_CALL_BYTES = 2**20
+MAX_CALL_BYTES = 2**20
 
-OWN_ONLY = (
+CONTENT_SECURITY_POLICY = (
     "default-src 'self' data: blob:; script-src 'self' 'unsafe-inline' 'unsafe-eval' blob:; "
     "style-src 'self' 'unsafe-inline'; form-action 'self'; base-uri 'self'; object-src 'none'"
 )
 """Tells browsers that the page has nothing to ask of other hosts."""
 
-HEADERS = (
-    (b"content-security-policy", OWN_ONLY.encode()),
+SECURITY_HEADERS = (
+    (b"content-security-policy", CONTENT_SECURITY_POLICY.encode()),
     (b"referrer-policy", b"no-referrer"),
     (b"x-content-type-options", b"nosniff"),
 )
 
 
-class Gate:
+class RequestFilter:
     """Refuses requests that the page does not make.
 
     Gradio fetches addresses that a visitor gives in place of a file, and takes paths that were never uploaded where it
@@ -71,7 +71,7 @@ class Gate:
 
         async def send_more(message: Message) -> None:
             if message["type"] == "http.response.start":
-                message["headers"] = [*message["headers"], *HEADERS]
+                message["headers"] = [*message["headers"], *SECURITY_HEADERS]
             await send(message)
 
         await self._app(scope, receive, send_more)
@@ -83,7 +83,7 @@ class Gate:
             origin = given.get("origin")
             if origin is not None and urlsplit(origin).netloc != given.get("host"):
                 return "this call comes from another page"
-        if not NEEDED.fullmatch(path):
+        if not ALLOWED_PATHS.fullmatch(path):
             return "there is no such thing here"
         wanted = path.partition("/gradio_api/file=")[2]
         return "" if not wanted or self._is_inside(wanted) else "this file is none of this page"
@@ -122,13 +122,13 @@ def _paths(value: object) -> Iterator[str]:
 async def _body(receive: Receive) -> bytes | None:
     """A request's body; None if it is too long."""
     body, more = b"", True
-    while more and len(body) <= LONGEST_CALL_BYTES:
+    while more and len(body) <= MAX_CALL_BYTES:
         message = await receive()
         if message["type"] != "http.request":
             return None
         body += message.get("body", b"")
         more = bool(message.get("more_body"))
-    return None if more or len(body) > LONGEST_CALL_BYTES else body
+    return None if more or len(body) > MAX_CALL_BYTES else body
 
 
 def _again(body: bytes, receive: Receive) -> Receive:
@@ -146,6 +146,6 @@ def _again(body: bytes, receive: Receive) -> Receive:
 
 
 async def _refuse(send: Send, reason: str) -> None:
-    headers = [(b"content-type", b"text/plain; charset=utf-8"), *HEADERS]
+    headers = [(b"content-type", b"text/plain; charset=utf-8"), *SECURITY_HEADERS]
     await send({"type": "http.response.start", "status": 403, "headers": headers})
     await send({"type": "http.response.body", "body": reason.encode()})

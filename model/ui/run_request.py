@@ -15,11 +15,10 @@ from refsav.model import tasks
 from refsav.model.inference_settings import InferenceSettings
 from refsav.model.input_errors import InputError
 from refsav.model.media.clip import Clip
-from refsav.model.output.prediction_folder import RESULT
-from refsav.model.prediction import Said
+from refsav.model.output.prediction_folder import RESULT_FILE
+from refsav.model.prediction import TextAnswer
 from refsav.model.sa2va import Sa2VA
-from refsav.model.ui import html as words
-from refsav.model.ui import mark_editor as marking
+from refsav.model.ui import html, mark_editor
 
 PREVIEW_PX = 1280
 """Longer side of the frame that is shown to be clicked on, of small ones too: it is more than the page has room for,
@@ -31,7 +30,7 @@ MASKED = ("segment", "grounded-caption")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Wanted:
+class TaskRequest:
     """What a person wants done."""
 
     kind: str
@@ -47,20 +46,20 @@ class Wanted:
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class SavedResult:
     """A result on disk."""
 
     folder: Path
     archive: Path
     """The folder as a zip file."""
-    done: tasks.Done
-    found: tuple[words.Found, ...]
+    done: tasks.TaskResult
+    found: tuple[html.ObjectSummary, ...]
     used: tuple[tuple[str, str], ...]
     """Settings that made a difference, by their names."""
 
 
 @dataclass(slots=True)
-class Heard:
+class TaskProgress:
     """What is known while the work goes on; the worker writes it, the page looks."""
 
     answers: str = ""
@@ -89,7 +88,7 @@ def described(clip: Clip) -> str:
     return f"{size}, {clip.count} frames, {clip.count / clip.rate_hz:.1f} s"
 
 
-def task_of(model: Sa2VA, clip: Clip, wanted: Wanted) -> tasks.Task:
+def make_task(model: Sa2VA, clip: Clip, wanted: TaskRequest) -> tasks.Task:
     """The task that is wanted.
 
     Raises:
@@ -107,7 +106,7 @@ def task_of(model: Sa2VA, clip: Clip, wanted: Wanted) -> tasks.Task:
         return tasks.ask(wanted.question.strip())
     if wanted.kind == "describe":
         return tasks.grounded_caption() if wanted.caption == "grounded-caption" else tasks.caption(video=video)
-    objects = marking.objects_in(wanted.marks)
+    objects = mark_editor.objects_in(wanted.marks)
     if not objects:
         raise InputError("nothing is marked", "click on an object in the picture")
     if wanted.kind == "track":
@@ -117,7 +116,7 @@ def task_of(model: Sa2VA, clip: Clip, wanted: Wanted) -> tasks.Task:
     return tasks.describe_regions(tasks.regions_of(model, clip, [marks[0] for marks in objects]))
 
 
-def work(model: Sa2VA, clip: Clip, wanted: Wanted, place: Path, heard: Heard) -> Outcome:
+def work(model: Sa2VA, clip: Clip, wanted: TaskRequest, place: Path, heard: TaskProgress) -> SavedResult:
     """Do what is wanted; the result is a folder in `place`, named after the input and what was done.
 
     Raises:
@@ -126,20 +125,20 @@ def work(model: Sa2VA, clip: Clip, wanted: Wanted, place: Path, heard: Heard) ->
         DiskError: If the result cannot be written.
         StoppedError: If it is to end.
     """
-    task = task_of(model, clip, wanted)
+    task = make_task(model, clip, wanted)
 
-    def listen(said: Sequence[Said]) -> None:
-        heard.answers = words.answers(said, task.names, masks_wanted=task.kind in MASKED)
+    def listen(said: Sequence[TextAnswer]) -> None:
+        heard.answers = html.answers(said, task.names, masks_wanted=task.kind in MASKED)
 
     def count(frames: int) -> None:
         heard.frames = frames
 
     folder = place / f"{clip.name}-{task.kind}"
     done = tasks.run_to_folder(model, clip, task, folder, settings=wanted.settings, heard=listen, progress=count)
-    return Outcome(folder, _packed(folder), done, _found(folder, clip), tuple(_used(task, clip, done)))
+    return SavedResult(folder, _packed(folder), done, _found(folder, clip), tuple(_used(task, clip, done)))
 
 
-def _used(task: tasks.Task, clip: Clip, done: tasks.Done) -> Iterator[tuple[str, str]]:
+def _used(task: tasks.Task, clip: Clip, done: tasks.TaskResult) -> Iterator[tuple[str, str]]:
     if task.prompts and clip.count > 1:
         yield "key frames", done.settings.key_frames
         yield "propagation", done.settings.propagation
@@ -159,6 +158,6 @@ def _packed(folder: Path) -> Path:
     return archive
 
 
-def _found(folder: Path, clip: Clip) -> tuple[words.Found, ...]:
-    objects = json.loads((folder / RESULT).read_bytes())["objects"]
-    return tuple(words.Found(one["phrase"], tuple(one["area_px"]), clip.height * clip.width) for one in objects)
+def _found(folder: Path, clip: Clip) -> tuple[html.ObjectSummary, ...]:
+    objects = json.loads((folder / RESULT_FILE).read_bytes())["objects"]
+    return tuple(html.ObjectSummary(one["phrase"], tuple(one["area_px"]), clip.height * clip.width) for one in objects)

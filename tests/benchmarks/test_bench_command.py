@@ -113,7 +113,7 @@ def test_masks_are_those_of_a_single_call(checkpoint: Path, tmp_path: Path) -> N
     folder = expression_sets.write_ref_sav(tmp_path)
     model = Sa2VA.from_pretrained(checkpoint, device="cpu")
     clip = open_frames(sorted((folder / "videos/a_first").iterdir()), "a_first")
-    settings = model.settled(InferenceSettings(new_tokens=16))
+    settings = model.resolve_settings(InferenceSettings(new_tokens=16))
     prompts = [segment(text, video=True) for text in ("red box", "what is blue?")]
     answers = ModelAnswers(model, settings).ask(clip, prompts, first_only=True)
     for answer, prediction in zip(answers, model.predict_all(clip, prompts, settings=settings), strict=True):

@@ -97,7 +97,7 @@ def _sam_only(model: Sa2VA) -> Object:
 
 
 def _with_regions(model: Sa2VA, case: Case) -> list[Object]:
-    said = model.say(case.frames, [case.text], answers=[case.answer], regions=case.regions)[0]
+    said = model.generate_text(case.frames, [case.text], answers=[case.answer], regions=case.regions)[0]
     assert said.text == case.answer
     (frame,) = model.segment(case.frames, said.seg_projected)
     masks = model.full_size(frame.logits, HEIGHT, WIDTH)

@@ -14,9 +14,9 @@ from refsav.extras import require
 
 if TYPE_CHECKING:
     from refsav.model.media.clip import Clip
-    from refsav.model.prediction import Said
+    from refsav.model.prediction import TextAnswer
     from refsav.model.sa2va import Sa2VA
-    from refsav.model.tasks import Done, Task
+    from refsav.model.tasks import Task, TaskResult
 
 TaskName = Literal["ask", "segment", "caption", "grounded-caption", "region", "track"]
 
@@ -147,7 +147,7 @@ class _progress:  # noqa: N801 - a context manager that reads like a function
         self._bar.stop()
 
 
-def _print_answers(kind: TaskName, said: Sequence["Said"]) -> None:
+def _print_answers(kind: TaskName, said: Sequence["TextAnswer"]) -> None:
     for one in said:
         if len(said) > 1:
             out.print(f"[dim]{escape(one.prompt.replace('<image>', '').strip())}[/]")
@@ -158,7 +158,7 @@ def _print_answers(kind: TaskName, said: Sequence["Said"]) -> None:
             err.print("no mask: the answer has no [SEG]", markup=False)
 
 
-def _print_outcome(kind: TaskName, done: "Done", clip: "Clip", folder: Path) -> None:
+def _print_outcome(kind: TaskName, done: "TaskResult", clip: "Clip", folder: Path) -> None:
     if done.object_count:
         shown, used = "image" if clip.count == 1 else "video", done.settings
         by_words = shown == "video" and kind != "track"

@@ -40,7 +40,7 @@ def serve(
             )
         with suppress(KeyboardInterrupt):  # that is how it is meant to end
             name = checkpoint.resolve().name
-            ui.serve(model, name, address, host=host, most_mb=upload_mb, given=examples, ready=_print_address)
+            ui.serve(model, name, address, host=host, max_upload_mb=upload_mb, given=examples, ready=_print_address)
 
 
 def _print_address(address: str) -> None:

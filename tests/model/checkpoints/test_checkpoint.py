@@ -44,7 +44,7 @@ def stored(directory: Path) -> dict[str, tuple[tuple[int, ...], torch.dtype]]:
 
 def hidden(model: Sa2VA) -> Tensor:
     case = CASES["video_a"]
-    return model.say(case.frames, [case.text], answers=[case.answer])[0].seg_hidden
+    return model.generate_text(case.frames, [case.text], answers=[case.answer])[0].seg_hidden
 
 
 # ---- what is written ----

@@ -52,7 +52,7 @@ def test_code_in_a_checkpoint_is_never_run_and_never_asked_about(
     monkeypatch.syspath_prepend(str(directory))
     model = Sa2VA.from_pretrained(directory, device="cpu")
     case = CASES["video_a"]
-    assert model.say(case.frames, [case.text], answers=[case.answer])[0].text == case.answer
+    assert model.generate_text(case.frames, [case.text], answers=[case.answer])[0].text == case.answer
     assert not trace.exists()
 
 
@@ -83,7 +83,7 @@ def test_sam2s_own_decoder_is_read_from_a_file_of_its_own(
         model = Sa2VA.from_pretrained(
             pocket_checkpoints("internvl"), device="cpu", original_sam2=tmp_path / name, allow_pickle=name in files
         )
-        assert model.settled().propagation == "consistent"
+        assert model.resolve_settings().propagation == "consistent"
         assert model.original_decoder is not None
         assert all(torch.equal(tensor, other[key]) for key, tensor in model.original_decoder.state_dict().items())
         assert all(torch.equal(tensor, original[key]) for key, tensor in decoder_of(model).items())

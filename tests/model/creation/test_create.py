@@ -71,7 +71,10 @@ def test_a_model_comes_back_from_disk_as_it_was(
     found, expected = (one.ground([picture], prompt, answer)[0] for one in (again, model))
     torch.testing.assert_close(found.low_res_logits, expected.low_res_logits, rtol=0, atol=1e-5)
     assert found.masks.shape == (1, 96, 128)
-    said = [one.say([picture], [prompt], settings=InferenceSettings(new_tokens=8))[0].text for one in (again, model)]
+    said = [
+        one.generate_text([picture], [prompt], settings=InferenceSettings(new_tokens=8))[0].text
+        for one in (again, model)
+    ]
     assert said[0] == said[1]
     again.save_pretrained(tmp_path / "again")
     for path in (tmp_path / "again").iterdir():
@@ -126,7 +129,7 @@ def test_weights_begin_as_the_configuration_says(tokenizer: Tokenizer, picture: 
     with torch.no_grad():
         decoded = model.sam2.decode(model.sam2.encode(picture), torch.randn(2, 128))
     assert (decoded.score == 10).all()
-    prompts = model.say([picture], ["Please segment the ring."], answers=["[SEG], [SEG]."])[0].seg_projected
+    prompts = model.generate_text([picture], ["Please segment the ring."], answers=["[SEG], [SEG]."])[0].seg_projected
     assert 0.3 < float(prompts.std()) < 3  # SAM-2's own are N(0, 1)
 
 

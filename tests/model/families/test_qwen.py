@@ -32,7 +32,7 @@ def frames(count: int) -> list[Image]:
 def test_seg_states_of_a_batch_are_those_of_transformers_own_forward(count: int) -> None:
     model = model_of("pocket-qwen25")
     mllm, shown = model.adapter, frames(count)
-    said = model.say(shown, PROMPTS, answers=ANSWERS)
+    said = model.generate_text(shown, PROMPTS, answers=ANSWERS)
     sight = mllm.see(shown, ())
     pictures = mllm._processor([_first_resize(frame) for frame in shown], return_tensors="pt")
     for prompt, answer, one in zip(PROMPTS, ANSWERS, said, strict=True):

@@ -51,12 +51,12 @@ def test_given_answers_have_the_same_embeddings_together_in_groups_and_alone(
     pocket_models: Callable[[str], Sa2VA], family: str
 ) -> None:
     model, threes = pocket_models(family), InferenceSettings(prompts_at_once=3)
-    together = model.say(video(), PROMPTS, answers=ANSWERS)
-    in_groups = model.say(video(), PROMPTS, answers=ANSWERS, settings=threes)
+    together = model.generate_text(video(), PROMPTS, answers=ANSWERS)
+    in_groups = model.generate_text(video(), PROMPTS, answers=ANSWERS, settings=threes)
     in_prompt = 1 if family == "qwen3vl" else 0  # where a [SEG] of the user's counts
     assert [len(one.seg_hidden) for one in together] == [1, 0, 3, 1 + in_prompt]
     for one, other, prompt, said in zip(together, in_groups, PROMPTS, ANSWERS, strict=True):
-        (alone,) = model.say(video(), [prompt], answers=[said])
+        (alone,) = model.generate_text(video(), [prompt], answers=[said])
         for found in (one, other):
             assert (found.prompt, found.text, found.phrases, found.complete) == (prompt, said, alone.phrases, True)
             assert found.seg_hidden.shape == alone.seg_hidden.shape
@@ -72,9 +72,9 @@ def test_prompts_that_begin_differently_are_read_together_too(
     """InternVL leaves images where the user wrote `<image>`; what comes before may differ or be [SEG] itself."""
     model = pocket_models("internvl")
     prompts = [place.format(words) for words in ("Here is [SEG]: ", "See ", "What do you think of this one? ")]
-    together = model.say(video()[:2], prompts, answers=["[SEG] [SEG]"] * 3)
+    together = model.generate_text(video()[:2], prompts, answers=["[SEG] [SEG]"] * 3)
     for one, prompt in zip(together, prompts, strict=True):
-        (alone,) = model.say(video()[:2], [prompt], answers=["[SEG] [SEG]"])
+        (alone,) = model.generate_text(video()[:2], [prompt], answers=["[SEG] [SEG]"])
         assert len(alone.seg_hidden) == 2
         assert (one.seg_hidden - alone.seg_hidden).abs().max() <= STATES
 
@@ -153,10 +153,10 @@ def test_a_seg_that_comes_last_gives_no_mask(talkers: dict[str, Sa2VA], family: 
 def test_regions_are_the_same_for_every_prompt(pocket_models: Callable[[str], Sa2VA]) -> None:
     model, regions = pocket_models("internvl"), [square_mask(2), ~square_mask(2)]
     prompts = ["<image>\nPlease segment region1.", "<image>\nWhat is region2, and where?"]
-    together = model.say([image()], prompts, answers=["[SEG]"] * 2, regions=regions)
+    together = model.generate_text([image()], prompts, answers=["[SEG]"] * 2, regions=regions)
     for one, prompt in zip(together, prompts, strict=True):
-        (alone,) = model.say([image()], [prompt], answers=["[SEG]"], regions=regions)
-        (unmarked,) = model.say([image()], [prompt], answers=["[SEG]"])
+        (alone,) = model.generate_text([image()], [prompt], answers=["[SEG]"], regions=regions)
+        (unmarked,) = model.generate_text([image()], [prompt], answers=["[SEG]"])
         assert (one.seg_hidden - alone.seg_hidden).abs().max() <= STATES
         assert (one.seg_hidden - unmarked.seg_hidden).abs().max() > 10 * STATES
 
@@ -325,20 +325,20 @@ def test_what_is_forgotten_would_not_have_been_looked_at(
 
 def test_a_prompt_longer_than_the_context_is_refused(pocket_models: Callable[[str], Sa2VA]) -> None:
     with pytest.raises(InputError, match="context"):
-        pocket_models("internvl").say([image()], ["Segment " + "it, " * 20_000])
+        pocket_models("internvl").generate_text([image()], ["Segment " + "it, " * 20_000])
 
 
 def test_tokens_that_stand_for_images_are_refused_in_a_text(pocket_models: Callable[[str], Sa2VA]) -> None:
     for family, token in (("qwen3vl", "<|image_pad|>"), ("internvl", "<IMG_CONTEXT>")):
         with pytest.raises(InputError, match="take tokens that stand for images out of the text"):
-            pocket_models(family).say([image()], [f"Segment {token}."])
+            pocket_models(family).generate_text([image()], [f"Segment {token}."])
 
 
 def test_regions_need_one_image_and_a_family_that_knows_them(pocket_models: Callable[[str], Sa2VA]) -> None:
     with pytest.raises(InputError, match="regions are marked in a video"):
-        pocket_models("internvl").say(video(), ["What is region1?"], regions=[square_mask(0)])
+        pocket_models("internvl").generate_text(video(), ["What is region1?"], regions=[square_mask(0)])
     with pytest.raises(InputError, match="Qwen3-VL takes no visual prompts"):
-        pocket_models("qwen3vl").say([image()], ["What is region1?"], regions=[square_mask(2)])
+        pocket_models("qwen3vl").generate_text([image()], ["What is region1?"], regions=[square_mask(2)])
 
 
 def test_consistent_propagation_needs_the_original_decoder(pocket_models: Callable[[str], Sa2VA]) -> None:

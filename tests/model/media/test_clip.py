@@ -19,7 +19,7 @@ from refsav.errors import RecordError
 from refsav.model.input_errors import InputError
 from refsav.model.media import clip as clip_module
 from refsav.model.media.clip import Clip, as_clip, open_clip
-from refsav.model.media.images import Picture
+from refsav.model.media.images import ImageLike
 
 COUNT = 40
 
@@ -54,8 +54,8 @@ def video(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[Image]]:
 
 @pytest.fixture
 def few_held(monkeypatch: pytest.MonkeyPatch) -> int:
-    monkeypatch.setattr(clip_module, "HELD_BYTES", 0)
-    monkeypatch.setattr(clip_module, "_HELD_AT_LEAST", 5)
+    monkeypatch.setattr(clip_module, "MAX_BUFFERED_BYTES", 0)
+    monkeypatch.setattr(clip_module, "_MIN_BUFFERED_FRAMES", 5)
     return 5
 
 
@@ -272,7 +272,7 @@ def test_a_frame_that_is_not_there_is_refused_at_once(video: tuple[Path, list[Im
 
 
 def test_frames_in_memory_are_converted_when_they_are_asked_for() -> None:
-    frames: list[Picture] = [np.full((6, 8, 3), 1, np.uint8), PIL.Image.new("L", (8, 6), 2), np.full((6, 8), 2.0)]
+    frames: list[ImageLike] = [np.full((6, 8, 3), 1, np.uint8), PIL.Image.new("L", (8, 6), 2), np.full((6, 8), 2.0)]
     clip = as_clip(frames)
     assert (clip.count, clip.height, clip.width, clip.rate_hz, clip.name) == (3, 6, 8, 24.0, "frames")
     assert brightness(clip, [1, 0, 0]) == [2, 1, 1]

@@ -16,7 +16,7 @@ from hypothesis.extra import numpy as arrays
 
 from refsav.errors import RecordError
 from refsav.model.input_errors import InputError
-from refsav.model.media.images import decode_picture, picture_size, probe_picture, to_rgb
+from refsav.model.media.images import decode_image, image_size, probe_image, to_rgb
 
 COLOURS = np.random.default_rng(0).integers(0, 256, (6, 8, 3), dtype=np.uint8)
 SIDES = st.integers(1, 6)
@@ -28,7 +28,7 @@ def coloured() -> PIL.Image.Image:
 
 
 def frame_of(path: Path) -> np.ndarray:
-    (_, frame), *further = decode_picture(path)
+    (_, frame), *further = decode_image(path)
     assert not further
     assert frame.dtype == np.uint8 and frame.flags.c_contiguous and frame.flags.writeable
     return frame
@@ -106,7 +106,7 @@ def test_what_is_no_picture_is_told_with_a_fix(picture: object, problem: str) ->
 def test_every_mode_of_8_bits_is_what_pillow_makes_of_it(mode: str) -> None:
     image = PIL.Image.frombytes(mode, (8, 6), bytes(range(256))[: len(PIL.Image.new(mode, (8, 6)).tobytes())])
     assert np.array_equal(to_rgb(image), np.asarray(image.convert("RGB")))
-    assert picture_size(image) == (6, 8)
+    assert image_size(image) == (6, 8)
 
 
 def test_nothing_is_painted_behind_a_transparent_pixel(tmp_path: Path) -> None:
@@ -173,7 +173,7 @@ def test_a_file_comes_upright_and_says_its_upright_size(tmp_path: Path, ending: 
     path = saved(tmp_path / f"turned.{ending}", coloured(), exif=exif)
     expected = turned.get(orientation, np.asarray)(plain)
     assert np.array_equal(frame_of(path), expected)
-    info = probe_picture(path)
+    info = probe_image(path)
     assert info is not None and (info.height, info.width) == expected.shape[:2]
 
 
@@ -181,7 +181,7 @@ def test_an_image_in_memory_keeps_the_size_that_it_tells(tmp_path: Path) -> None
     exif = PIL.Image.Exif()
     exif[ORIENTATION] = 6
     with PIL.Image.open(saved(tmp_path / "phone.jpg", coloured(), exif=exif)) as image:
-        assert to_rgb(image).shape == (6, 8, 3) and picture_size(image) == (6, 8)
+        assert to_rgb(image).shape == (6, 8, 3) and image_size(image) == (6, 8)
 
 
 @pytest.mark.parametrize("kind", ["PNG", "BMP", "TIFF", "GIF", "WEBP", "PPM", "JPEG2000", "TGA", "PCX", "ICO"])
@@ -200,11 +200,11 @@ def test_pages_and_previews_are_no_frames(tmp_path: Path) -> None:
         path = saved(
             tmp_path / name, coloured(), format=kind, save_all=True, append_images=[PIL.Image.new("RGB", (8, 6))]
         )
-        info = probe_picture(path)
+        info = probe_image(path)
         assert info is not None and (info.frame_count, info.rate_hz) == (1, 24.0)
         assert frame_of(path).any()
         with pytest.raises(RecordError, match="it has no frame 1"):
-            list(decode_picture(path, [1]))
+            list(decode_image(path, [1]))
 
 
 @pytest.mark.parametrize(("ending", "how"), [("gif", {}), ("png", {}), ("webp", {"lossless": True})])
@@ -212,16 +212,16 @@ def test_an_animation_is_a_video_of_its_frames(tmp_path: Path, ending: str, how:
     images = [PIL.Image.new("RGB", (8, 6), (20 * i, 255 - 20 * i, 0)) for i in range(9)]
     images[4].putpixel((1, 2), (255, 255, 255))
     path = saved(tmp_path / f"moving.{ending}", images[0], save_all=True, append_images=images[1:], duration=40, **how)
-    info = probe_picture(path)
+    info = probe_image(path)
     assert info is not None and (info.frame_count, info.height, info.width, info.rate_hz) == (9, 6, 8, 25.0)
-    got = list(decode_picture(path, [7, 4, 0]))
+    got = list(decode_image(path, [7, 4, 0]))
     assert [index for index, _ in got] == [0, 4, 7]
     assert all(np.array_equal(frame, np.asarray(images[index])) for index, frame in got)
 
 
 def test_frames_of_no_duration_are_shown_as_browsers_do(tmp_path: Path) -> None:
     images = [PIL.Image.new("L", (8, 6), 90 * i) for i in range(2)]
-    info = probe_picture(saved(tmp_path / "fast.gif", images[0], save_all=True, append_images=images[1:], duration=0))
+    info = probe_image(saved(tmp_path / "fast.gif", images[0], save_all=True, append_images=images[1:], duration=0))
     assert info is not None and info.rate_hz == 10.0
 
 
@@ -233,10 +233,10 @@ def test_a_large_picture_brings_no_warning_and_a_huge_one_a_clear_error(
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         assert frame_of(path).shape == (6, 8, 3)
-        assert probe_picture(path) is not None
+        assert probe_image(path) is not None
     monkeypatch.setattr(PIL.Image, "MAX_IMAGE_PIXELS", 20)
     with pytest.raises(RecordError, match=r"large\.png: has more than 0 million pixels\n  fix: scale it down"):
-        probe_picture(path)
+        probe_image(path)
 
 
 def test_one_pixel_is_a_picture(tmp_path: Path) -> None:
@@ -262,7 +262,7 @@ def test_a_damaged_file_gives_a_picture_or_an_error_that_names_it(
     path.write_bytes(content)
     told: RecordError | None = None
     try:
-        info = probe_picture(path)
+        info = probe_image(path)
         if info is not None and info.height * info.width < 1e6:
             assert frame_of(path).shape == (info.height, info.width, 3)
     except RecordError as error:

@@ -13,8 +13,8 @@ from refsav.datasets.masks import decode as decode_mask
 from refsav.datasets.records import VideoFile
 from refsav.datasets.sav.source import SourceConfig, read_video
 from refsav.model.output import legend as legends
-from refsav.model.output.mask_overlay import FILL_OPACITY, draw, free_corner
-from refsav.model.output.palette import CHOSEN, Rgb, colours
+from refsav.model.output.mask_overlay import FILL_OPACITY, draw_masks, free_corner
+from refsav.model.output.palette import DISTINCT_COLOURS, Rgb, colours
 
 GREY = 128
 
@@ -36,11 +36,11 @@ def count_of(picture: Image, colour: Rgb, tolerance: int = 2) -> int:
 def test_an_object_is_tinted_outlined_and_nothing_else_is_changed() -> None:
     frame, mask = canvas(200, 300), box((200, 300), 60, 100, 80, 90)
     before = frame.copy()
-    drawn = draw(frame, [mask], [""])
+    drawn = draw_masks(frame, [mask], [""])
     assert np.array_equal(frame, before)
-    tint = np.rint(GREY + FILL_OPACITY * (np.array(CHOSEN[0]) - GREY))
+    tint = np.rint(GREY + FILL_OPACITY * (np.array(DISTINCT_COLOURS[0]) - GREY))
     assert np.abs(drawn[mask].astype(int) - tint).max() <= 1, "no pixel of the object is hidden by its outline"
-    assert np.abs(drawn[100, 99].astype(int) - CHOSEN[0]).max() <= 2
+    assert np.abs(drawn[100, 99].astype(int) - DISTINCT_COLOURS[0]).max() <= 2
     assert np.array_equal(drawn[:50], before[:50])
     assert np.array_equal(drawn[:, :90], before[:, :90])
 
@@ -49,7 +49,7 @@ def test_an_object_is_tinted_outlined_and_nothing_else_is_changed() -> None:
 @pytest.mark.parametrize("size", [(120, 200), (1080, 1920)])
 def test_an_object_of_one_pixel_can_be_seen(size: tuple[int, int], shade: int) -> None:
     mask = box(size, 50, 60, 1, 1)
-    drawn = draw(canvas(*size, shade), [mask], [""])
+    drawn = draw_masks(canvas(*size, shade), [mask], [""])
     changed = np.abs(drawn.astype(int) - shade).max(axis=2) > 40
     assert np.ptp(np.nonzero(changed)[0]) >= 4
     assert np.ptp(np.nonzero(changed)[1]) >= 4
@@ -57,17 +57,17 @@ def test_an_object_of_one_pixel_can_be_seen(size: tuple[int, int], shade: int) -
 
 def test_an_outline_in_the_background_s_colour_has_a_dark_seam() -> None:
     frame = np.empty((200, 300, 3), np.uint8)
-    frame[:] = CHOSEN[0]
-    drawn = draw(frame, [box((200, 300), 60, 100, 80, 90)], [""])
-    assert drawn[100, 90:100].sum(axis=1).min() < 0.7 * sum(CHOSEN[0])
+    frame[:] = DISTINCT_COLOURS[0]
+    drawn = draw_masks(frame, [box((200, 300), 60, 100, 80, 90)], [""])
+    assert drawn[100, 90:100].sum(axis=1).min() < 0.7 * sum(DISTINCT_COLOURS[0])
 
 
 def test_where_objects_overlap_their_colours_take_turns() -> None:
     size = (400, 600)
     masks = [box(size, 50, 50, 300, 300), box(size, 100, 150, 280, 400), box(size, 150, 100, 100, 300)]
-    drawn = draw(canvas(*size), masks, ["", "", ""], legend=False)
+    drawn = draw_masks(canvas(*size), masks, ["", "", ""], legend=False)
     overlap = drawn[255:345, 155:345]
-    tints = [np.rint(GREY + FILL_OPACITY * (np.array(colour) - GREY)) for colour in CHOSEN[:2]]
+    tints = [np.rint(GREY + FILL_OPACITY * (np.array(colour) - GREY)) for colour in DISTINCT_COLOURS[:2]]
     shares = [float((np.abs(overlap - tint).max(axis=2) <= 1).mean()) for tint in tints]
     assert sum(shares) > 0.99
     assert min(shares) > 0.4
@@ -75,8 +75,8 @@ def test_where_objects_overlap_their_colours_take_turns() -> None:
 
 def test_two_phrases_for_one_object_both_show() -> None:
     mask = box((400, 600), 100, 100, 200, 300)
-    drawn = draw(canvas(400, 600), [mask, mask], ["", ""])
-    for colour in CHOSEN[:2]:
+    drawn = draw_masks(canvas(400, 600), [mask, mask], ["", ""])
+    for colour in DISTINCT_COLOURS[:2]:
         assert count_of(drawn[100:300, 100:400], colour) > 80, "each has a disc of its own"
 
 
@@ -84,14 +84,14 @@ def test_the_smaller_object_s_outline_is_whole() -> None:
     size = (400, 600)
     small, large = box(size, 150, 200, 60, 60), box(size, 100, 100, 200, 300)
     first, last = (
-        draw(canvas(*size), [*order], ["", ""], list(palette))
+        draw_masks(canvas(*size), [*order], ["", ""], list(palette))
         for order, palette in (
-            ((small, large), CHOSEN[:2]),
-            ((large, small), CHOSEN[1::-1]),
+            ((small, large), DISTINCT_COLOURS[:2]),
+            ((large, small), DISTINCT_COLOURS[1::-1]),
         )
     )
-    assert np.abs(first[180, 199].astype(int) - CHOSEN[0]).max() <= 2
-    assert np.abs(last[180, 199].astype(int) - CHOSEN[0]).max() <= 2
+    assert np.abs(first[180, 199].astype(int) - DISTINCT_COLOURS[0]).max() <= 2
+    assert np.abs(last[180, 199].astype(int) - DISTINCT_COLOURS[0]).max() <= 2
 
 
 @pytest.mark.parametrize("size", [(1, 1), (1, 40), (2, 3), (30, 40), (10, 2000), (2000, 10), (112, 200), (333, 517)])
@@ -99,7 +99,7 @@ def test_the_smaller_object_s_outline_is_whole() -> None:
 def test_every_size_can_be_drawn_on(size: tuple[int, int], full: bool) -> None:
     frame = np.random.default_rng(0).integers(0, 255, (*size, 3), dtype=np.uint8)
     masks = [np.full(size, full), box(size, 0, 0, 1, 1), box(size, size[0] - 1, size[1] - 1, 1, 1)]
-    drawn = draw(frame, masks, ["all", "红色的汽车", "x" * 300])
+    drawn = draw_masks(frame, masks, ["all", "红色的汽车", "x" * 300])
     assert drawn.shape == frame.shape
     assert drawn.dtype == np.uint8
 
@@ -108,8 +108,8 @@ def test_every_size_can_be_drawn_on(size: tuple[int, int], full: bool) -> None:
 @pytest.mark.parametrize("phrase", ['Tom & "Jerry\'s"', "two\nlines", "the dog 🐶", "word " * 60, "红色的汽车在左边"])
 def test_a_phrase_can_be_read_on_any_background_and_stays_in_its_panel(phrase: str, shade: int) -> None:
     size = (200, 356)
-    plain = draw(canvas(*size, shade), [np.zeros(size, np.bool_)], [""])
-    drawn = draw(canvas(*size, shade), [np.zeros(size, np.bool_)], [phrase], corner="top right")
+    plain = draw_masks(canvas(*size, shade), [np.zeros(size, np.bool_)], [""])
+    drawn = draw_masks(canvas(*size, shade), [np.zeros(size, np.bool_)], [phrase], corner="top right")
     legend = legends.plan((phrase,), size)
     assert legend is not None
     y, x = legends.place(legend, size, "top right")
@@ -122,8 +122,8 @@ def test_a_phrase_can_be_read_on_any_background_and_stays_in_its_panel(phrase: s
 
 def test_the_row_of_an_object_that_is_not_in_the_picture_is_faint() -> None:
     size = (480, 854)
-    there = draw(canvas(*size), [box(size, 0, 0, 9, 9)], ["car"], corner="bottom right")
-    gone = draw(canvas(*size), [np.zeros(size, np.bool_)], ["car"], corner="bottom right")
+    there = draw_masks(canvas(*size), [box(size, 0, 0, 9, 9)], ["car"], corner="bottom right")
+    gone = draw_masks(canvas(*size), [np.zeros(size, np.bool_)], ["car"], corner="bottom right")
     assert there[240:].max() == 255
     assert gone[240:].max() < 200
 
@@ -140,8 +140,8 @@ def test_the_legend_stands_where_it_hides_no_object() -> None:
 def test_no_number_hides_a_small_object_or_another_number() -> None:
     size = (480, 854)
     masks = [box(size, 200 + 12 * place, 400, 4, 4) for place in range(4)]
-    drawn = draw(canvas(*size), masks, [""] * 4)
-    for mask, colour in zip(masks, CHOSEN, strict=False):
+    drawn = draw_masks(canvas(*size), masks, [""] * 4)
+    for mask, colour in zip(masks, DISTINCT_COLOURS, strict=False):
         tint = np.rint(GREY + FILL_OPACITY * (np.array(colour) - GREY))
         assert np.abs(drawn[mask].astype(int) - tint).max() <= 1
 
@@ -152,7 +152,7 @@ def test_no_number_hides_a_small_object_or_another_number() -> None:
 )
 def test_what_does_not_go_together_is_refused(masks: list[Mask], phrases: list[str]) -> None:
     with pytest.raises(ValueError, match=r"go together|needs bool \(9, 9\)"):
-        draw(canvas(9, 9), masks, phrases)
+        draw_masks(canvas(9, 9), masks, phrases)
 
 
 def test_masks_as_coco_decodes_them_and_frames_of_any_layout_give_the_same_picture() -> None:
@@ -160,7 +160,7 @@ def test_masks_as_coco_decodes_them_and_frames_of_any_layout_give_the_same_pictu
     frame = np.random.default_rng(0).integers(0, 255, (*size, 3), dtype=np.uint8)
     mask = box(size, 20, 20, 20, 30)
     assert np.array_equal(
-        draw(frame, [mask], ["car"]), draw(np.asfortranarray(frame), [np.asfortranarray(mask)], ["car"])
+        draw_masks(frame, [mask], ["car"]), draw_masks(np.asfortranarray(frame), [np.asfortranarray(mask)], ["car"])
     )
 
 
@@ -172,10 +172,10 @@ def test_real_objects_are_all_outlined(sav_data: Path) -> None:
     tracks = read_video(video, SourceConfig()).tracks
     masks = [decode_mask(rle) for track in tracks if (rle := track.masks[0])]
     _, frame = next(decode(video.media, [0]))
-    drawn = draw(frame, masks, ["the camel in front", "一只骆驼"][: len(masks)])
+    drawn = draw_masks(frame, masks, ["the camel in front", "一只骆驼"][: len(masks)])
     for place, mask in enumerate(masks):
         around = cv2.dilate(mask.view(np.uint8), np.ones((3, 3), np.uint8)).astype(bool) & ~mask
-        assert count_of(drawn[around][None], CHOSEN[place], 40) > 0.5 * around.sum()
+        assert count_of(drawn[around][None], DISTINCT_COLOURS[place], 40) > 0.5 * around.sum()
 
 
 MACHADO = {

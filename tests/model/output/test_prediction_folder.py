@@ -15,9 +15,9 @@ from refsav.datasets.frames import Image, decode, probe
 from refsav.datasets.records import Rle
 from refsav.datasets.video_writer import exact_rate
 from refsav.model.media.clip import as_clip
-from refsav.model.output.mask_overlay import draw
-from refsav.model.output.prediction_folder import UNFINISHED, OutputFolder
-from refsav.model.output.result_json import Answer, Shown
+from refsav.model.output.mask_overlay import draw_masks
+from refsav.model.output.prediction_folder import UNFINISHED, PredictionFolder
+from refsav.model.output.result_json import InputInfo, TaskAnswer
 from tests.support.data.written_outputs import CHAT, SEGMENT, SIZE, files, objects, picture, shown, write
 
 
@@ -30,7 +30,8 @@ def test_every_frame_of_the_video_stands_at_its_place(tmp_path: Path) -> None:
     write(tmp_path, count)
     played = [frame for _, frame in decode(tmp_path / "overlay.mp4", range(count))]
     drawn = [
-        draw(picture(index), objects(index), SEGMENT.phrases or (), corner="bottom right") for index in range(count)
+        draw_masks(picture(index), objects(index), SEGMENT.phrases or (), corner="bottom right")
+        for index in range(count)
     ]
     assert probe(tmp_path / "overlay.mp4").frame_count == count
     for index, frame in enumerate(played):
@@ -44,8 +45,8 @@ def test_real_frames_keep_their_colours(sav_data: Path, tmp_path: Path) -> None:
     info = probe(media)
     size = (info.height, info.width)
     none = np.zeros(size, np.bool_)
-    with OutputFolder(
-        tmp_path, shown(6, size, info.rate_hz), Answer(text="", task="t", phrases=("",), settings={})
+    with PredictionFolder(
+        tmp_path, shown(6, size, info.rate_hz), TaskAnswer(text="", task="t", phrases=("",), settings={})
     ) as out:
         for index, frame in decode(media, range(6)):
             out.add(index, frame, [none])
@@ -116,18 +117,18 @@ def test_masks_come_back_from_json_and_from_pictures(tmp_path: Path) -> None:
 
 
 def test_an_image_is_kept_without_loss(tmp_path: Path) -> None:
-    with OutputFolder(tmp_path, Shown(name="cars.jpg", size=SIZE), SEGMENT) as output:
+    with PredictionFolder(tmp_path, InputInfo(name="cars.jpg", size=SIZE), SEGMENT) as output:
         output.add(0, picture(1), objects(1))
     assert sorted(files(tmp_path)) == ["masks/001/00000.png", "masks/002/00000.png", "overlay.png", "result.json"]
     saved = cv2.imread(str(tmp_path / "overlay.png"), cv2.IMREAD_COLOR_RGB)
-    assert np.array_equal(saved, draw(picture(1), objects(1), ("the car", "一只狗")))
+    assert np.array_equal(saved, draw_masks(picture(1), objects(1), ("the car", "一只狗")))
     assert json.loads((tmp_path / "result.json").read_text())["rate_hz"] is None
 
 
 def test_an_answer_without_objects_is_told_and_nothing_drawn(tmp_path: Path) -> None:
-    with OutputFolder(tmp_path / "a", shown(9), CHAT):
+    with PredictionFolder(tmp_path / "a", shown(9), CHAT):
         pass
-    with OutputFolder(tmp_path / "b", shown(2), CHAT) as output:
+    with PredictionFolder(tmp_path / "b", shown(2), CHAT) as output:
         for index in range(2):
             output.add(index, picture(index), [])
     for name in ("a", "b"):
@@ -142,15 +143,15 @@ PHRASES = ("a & b", 'he said "hi"', "two\nlines", "dog 🐶", "x" * 300, "红色
 
 @pytest.mark.parametrize("phrase", PHRASES)
 def test_phrases_and_texts_are_kept_to_the_letter(tmp_path: Path, phrase: str) -> None:
-    answer = Answer(text=phrase, task="segment", phrases=(phrase,), settings={"text": phrase})
-    with OutputFolder(tmp_path, shown(1), answer) as output:
+    answer = TaskAnswer(text=phrase, task="segment", phrases=(phrase,), settings={"text": phrase})
+    with PredictionFolder(tmp_path, shown(1), answer) as output:
         output.add(0, picture(0), objects(0)[:1])
     result = json.loads((tmp_path / "result.json").read_bytes())
     assert result["text"] == result["settings"]["text"] == result["objects"][0]["phrase"] == phrase
 
 
 def test_the_number_of_objects_may_come_with_the_first_masks(tmp_path: Path) -> None:
-    with OutputFolder(tmp_path, shown(2), Answer(text="", task="segment", phrases=None, settings={})) as output:
+    with PredictionFolder(tmp_path, shown(2), TaskAnswer(text="", task="segment", phrases=None, settings={})) as output:
         output.add(0, picture(0), objects(0))
         output.add(1, picture(1), objects(1))
     result = json.loads((tmp_path / "result.json").read_text())
@@ -164,7 +165,7 @@ def test_the_strip_shows_the_whole_video(tmp_path: Path, size: tuple[int, int], 
     assert sheet.shape[1] == tiles[1] * (size[1] + 4) - 4
     assert sheet.shape[0] > tiles[0] * (size[0] + 4)
     last = sheet[(tiles[0] - 1) * (size[0] + 4) :][: size[0], -size[1] :]
-    drawn = draw(picture(29, size), objects(29, size), SEGMENT.phrases or (), legend=False)
+    drawn = draw_masks(picture(29, size), objects(29, size), SEGMENT.phrases or (), legend=False)
     assert psnr_db(last[size[0] // 3 :], drawn[size[0] // 3 :]) > 25
 
 
@@ -193,7 +194,7 @@ def test_the_same_input_gives_the_same_bytes(tmp_path: Path) -> None:
 def test_a_new_result_takes_the_place_of_an_old_one_and_leaves_other_files(tmp_path: Path) -> None:
     write(tmp_path, 5)
     (tmp_path / "notes.txt").write_text("mine")
-    with OutputFolder(tmp_path, Shown(name="cars.jpg", size=SIZE), SEGMENT) as output:
+    with PredictionFolder(tmp_path, InputInfo(name="cars.jpg", size=SIZE), SEGMENT) as output:
         output.add(0, picture(0), objects(0))
     expected = ["masks/001/00000.png", "masks/002/00000.png", "notes.txt", "overlay.png", "result.json"]
     assert sorted(files(tmp_path)) == expected
@@ -201,7 +202,7 @@ def test_a_new_result_takes_the_place_of_an_old_one_and_leaves_other_files(tmp_p
 
 
 def test_a_frame_of_another_size_is_brought_to_that_of_the_others(tmp_path: Path) -> None:
-    with OutputFolder(tmp_path, shown(2), SEGMENT) as output:
+    with PredictionFolder(tmp_path, shown(2), SEGMENT) as output:
         output.add(0, picture(0), objects(0))
         output.add(1, picture(1, (200, 150)), objects(1))
     info = probe(tmp_path / "overlay.mp4")
@@ -210,5 +211,5 @@ def test_a_frame_of_another_size_is_brought_to_that_of_the_others(tmp_path: Path
 
 def test_a_clip_is_told_as_an_image_or_a_video() -> None:
     video, image = as_clip([picture(0), picture(1)]), as_clip([picture(0)])
-    assert Shown.of(video, "a.mp4") == Shown(name="a.mp4", size=SIZE, count=2, rate_hz=24.0)
-    assert Shown.of(image) == Shown(name="frames", size=SIZE)
+    assert InputInfo.of(video, "a.mp4") == InputInfo(name="a.mp4", size=SIZE, count=2, rate_hz=24.0)
+    assert InputInfo.of(image) == InputInfo(name="frames", size=SIZE)

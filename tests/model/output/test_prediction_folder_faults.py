@@ -9,8 +9,8 @@ import pytest
 
 from refsav.disk.files import DiskError
 from refsav.errors import RecordError
-from refsav.model.output.prediction_folder import UNFINISHED, OutputFolder
-from refsav.model.output.result_json import Answer, Shown
+from refsav.model.output.prediction_folder import UNFINISHED, PredictionFolder
+from refsav.model.output.result_json import InputInfo, TaskAnswer
 from tests.support.data.written_outputs import CHAT, SEGMENT, SIZE, files, objects, picture, shown, write
 
 
@@ -36,7 +36,7 @@ def test_a_folder_with_hidden_files_only_is_free(tmp_path: Path) -> None:
 def test_a_failure_leaves_the_old_result_or_nothing(tmp_path: Path) -> None:
     before = files(write(tmp_path / "old", 3))
     for folder in (tmp_path / "old", tmp_path / "new"):
-        with pytest.raises(KeyboardInterrupt), OutputFolder(folder, shown(3), SEGMENT) as output:
+        with pytest.raises(KeyboardInterrupt), PredictionFolder(folder, shown(3), SEGMENT) as output:
             output.add(0, picture(0), objects(0))
             raise KeyboardInterrupt
     assert files(tmp_path / "old") == before
@@ -47,7 +47,7 @@ NAMES = """
 from pathlib import Path
 import numpy as np
 from refsav.disk.files import DiskError
-from refsav.model.output.prediction_folder import OutputFolder
+from refsav.model.output.prediction_folder import PredictionFolder
 from tests.support.data.written_outputs import *
 """
 
@@ -60,7 +60,7 @@ def in_a_process(code: str, folder: Path) -> subprocess.CompletedProcess[str]:
 def test_a_kill_leaves_nothing_that_looks_whole_and_the_next_try_goes_through(tmp_path: Path) -> None:
     code = (
         "import os\n"
-        "output = OutputFolder(folder, shown(3), SEGMENT).__enter__()\n"
+        "output = PredictionFolder(folder, shown(3), SEGMENT).__enter__()\n"
         "output.add(0, picture(0), objects(0))\n"
         "os._exit(9)"
     )
@@ -96,7 +96,7 @@ def test_a_disk_that_takes_no_more_is_told(tmp_path: Path, limit: int) -> None:
         f"resource.setrlimit(resource.RLIMIT_FSIZE, ({limit}, {limit}))\n"
         "noise = np.random.default_rng(0).integers(0, 255, (40, *SIZE, 3), dtype=np.uint8)\n"
         "try:\n"
-        "    with OutputFolder(folder, shown(40), SEGMENT) as output:\n"
+        "    with PredictionFolder(folder, shown(40), SEGMENT) as output:\n"
         "        for index, frame in enumerate(noise): output.add(index, frame, objects(index))\n"
         "except DiskError as error: print(error)"
     )
@@ -124,7 +124,10 @@ def test_a_place_that_cannot_be_written_is_named(tmp_path: Path) -> None:
 def test_a_frame_that_does_not_fit_is_refused(
     tmp_path: Path, index: int, size: tuple[int, int], count: int, kind: type[np.generic], told: str
 ) -> None:
-    with pytest.raises(RecordError, match=rf"cars\.mp4:{told}"), OutputFolder(tmp_path, shown(3), SEGMENT) as output:
+    with (
+        pytest.raises(RecordError, match=rf"cars\.mp4:{told}"),
+        PredictionFolder(tmp_path, shown(3), SEGMENT) as output,
+    ):
         output.add(0, picture(0), objects(0))
         output.add(index, picture(index, size), [mask.astype(kind) for mask in objects(index, size)[:count]])
     assert files(tmp_path) == {}
@@ -140,9 +143,9 @@ def test_a_frame_that_does_not_fit_is_refused(
     ],
 )
 def test_too_many_and_too_few_frames_are_refused(
-    tmp_path: Path, count: int, given: int, answer: Answer, told: str
+    tmp_path: Path, count: int, given: int, answer: TaskAnswer, told: str
 ) -> None:
-    with pytest.raises(RecordError, match=told), OutputFolder(tmp_path, shown(count), answer) as output:
+    with pytest.raises(RecordError, match=told), PredictionFolder(tmp_path, shown(count), answer) as output:
         for index in range(given):
             output.add(index, picture(index), objects(index)[: len(answer.phrases or ())])
     assert files(tmp_path) == {}
@@ -150,18 +153,18 @@ def test_too_many_and_too_few_frames_are_refused(
 
 def test_a_frame_that_is_no_rgb_picture_is_refused(tmp_path: Path) -> None:
     for frame in (picture(0)[..., 0], picture(0).astype(np.float32), np.zeros((*SIZE, 4), np.uint8)):
-        with pytest.raises(RecordError, match="give RGB"), OutputFolder(tmp_path, shown(1), SEGMENT) as output:
+        with pytest.raises(RecordError, match="give RGB"), PredictionFolder(tmp_path, shown(1), SEGMENT) as output:
             output.add(0, frame, objects(0))
 
 
 def test_settings_that_json_cannot_hold_are_refused_before_any_work(tmp_path: Path) -> None:
     for value in (float("nan"), tmp_path):
-        answer = Answer(text="", task="segment", phrases=(), settings={"value": value})
+        answer = TaskAnswer(text="", task="segment", phrases=(), settings={"value": value})
         with pytest.raises((TypeError, ValueError)):
-            OutputFolder(tmp_path / "out", shown(1), answer)
+            PredictionFolder(tmp_path / "out", shown(1), answer)
 
 
 def test_what_is_neither_an_image_nor_a_video_is_refused() -> None:
     for size, count, rate_hz in (((0, 5), 1, None), ((5, 5), 0, 24.0), ((5, 5), 2, None)):
         with pytest.raises(ValueError, match="neither an image nor a video"):
-            Shown(name="a", size=size, count=count, rate_hz=rate_hz)
+            InputInfo(name="a", size=size, count=count, rate_hz=rate_hz)

@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from refsav.model.output.legend import CORNERS, SMALLEST_FONT_PX, Legend, place, plan
-from refsav.model.output.text_drawing import ELLIPSIS, drawable, line_px, typeset, width_px, wrapped
+from refsav.model.output.legend import CORNERS, MIN_FONT_PX, Legend, place, plan
+from refsav.model.output.text_drawing import ELLIPSIS, drawable_text, line_height_px, render_line, width_px, wrap_text
 
 
 @pytest.mark.parametrize(
@@ -29,33 +29,33 @@ from refsav.model.output.text_drawing import ELLIPSIS, drawable, line_px, typese
     ],
 )
 def test_a_phrase_is_drawn_without_what_the_fonts_lack_or_not_at_all(phrase: str, drawn: str) -> None:
-    assert drawable(phrase) == drawn
+    assert drawable_text(phrase) == drawn
 
 
 def test_a_rare_character_among_others_shows_that_it_is_missing() -> None:
-    assert drawable("𠮷野家") == "□野家"
+    assert drawable_text("𠮷野家") == "□野家"
 
 
 def test_chinese_characters_differ_from_each_other_and_from_question_marks() -> None:
-    drawn = [typeset(character, 24) for character in "红汽车?"]
+    drawn = [render_line(character, 24) for character in "红汽车?"]
     assert all(picture.max() > 128 for picture in drawn)
     assert not any(np.array_equal(one, other) for place, one in enumerate(drawn) for other in drawn[place + 1 :])
 
 
 @pytest.mark.parametrize("font_px", [11, 24, 69])
 def test_no_letter_is_cut_off(font_px: int) -> None:
-    picture = typeset("Ågjpqy|Üß车", font_px)
-    assert picture.shape[0] == line_px(font_px)
+    picture = render_line("Ågjpqy|Üß车", font_px)
+    assert picture.shape[0] == line_height_px(font_px)
     assert picture[0].max() == picture[-1].max() == picture[:, -1].max() == 0
 
 
 def test_lines_break_between_words_and_chinese_characters_but_not_before_a_comma() -> None:
     text = "the person in red to the left"
-    lines = wrapped(text, 20, 150, 9)
+    lines = wrap_text(text, 20, 150, 9)
     assert len(lines) > 1
     assert " ".join(lines) == text
     chinese = "红色的汽车，在左边。一只白色的狗在草地上奔跑"
-    lines = wrapped(chinese, 20, 100, 9)
+    lines = wrap_text(chinese, 20, 100, 9)
     assert len(lines) > 3
     assert "".join(lines) == chinese
     assert not any(line.startswith(("，", "。")) for line in lines)
@@ -63,15 +63,15 @@ def test_lines_break_between_words_and_chinese_characters_but_not_before_a_comma
 
 def test_a_word_longer_than_a_line_is_broken() -> None:
     word = "Donaudampfschifffahrtsgesellschaftskapitän"
-    lines = wrapped(word, 20, 100, 9)
+    lines = wrap_text(word, 20, 100, 9)
     assert len(lines) > 3
     assert "".join(lines) == word
 
 
 @given(st.text(st.sampled_from("abc ,车红， "), max_size=300), st.integers(60, 400), st.integers(1, 3))
 def test_lines_never_exceed_their_room_and_tell_what_they_leave_out(phrase: str, room_px: int, most: int) -> None:
-    text = drawable(phrase)
-    lines = wrapped(text, 20, room_px, most)
+    text = drawable_text(phrase)
+    lines = wrap_text(text, 20, room_px, most)
     assert len(lines) <= most
     assert all(width_px(line, 20) <= room_px for line in lines)
     assert "".join("".join(lines).split()) == "".join(text.split()) or lines[-1].endswith(ELLIPSIS)
@@ -92,7 +92,7 @@ PHRASES = (
 def test_the_panel_lies_inside_its_picture_in_every_corner(size: tuple[int, int], phrases: tuple[str, ...]) -> None:
     legend = plan(phrases, size)
     assert legend is not None
-    assert legend.font_px >= SMALLEST_FONT_PX
+    assert legend.font_px >= MIN_FONT_PX
     assert len(legend.rows) + legend.left_out == len(phrases) or legend.rows
     for corner in CORNERS:
         y, x = place(legend, size, corner)

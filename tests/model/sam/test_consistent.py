@@ -205,7 +205,7 @@ def test_both_decoders_are_read_and_written_under_their_names(both: Path, tmp_pa
 
 def test_such_a_checkpoint_is_used_consistently_unless_told_otherwise(both: Path, frames: list[Image]) -> None:
     model = Sa2VA.from_pretrained(both, device="cpu")
-    used = model.settled()
+    used = model.resolve_settings()
     assert (used.propagation, used.key_frames) == ("consistent", "uniform-5")
     assert model.original_decoder is not None
     found = model.ground(frames, PROMPT, ANSWER)

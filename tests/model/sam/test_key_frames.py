@@ -89,6 +89,6 @@ def test_what_is_no_rule_is_refused_with_those_that_are(rule: str) -> None:
 def test_settings_choose_the_rule_that_suits_the_propagation(
     original_decoder: bool, asked: dict[str, str], rule: str, propagation: Propagation
 ) -> None:
-    used = InferenceSettings.model_validate(asked).settled(original_decoder=original_decoder)
+    used = InferenceSettings.model_validate(asked).resolved(original_decoder=original_decoder)
     assert (used.key_frames, used.propagation) == (rule, propagation)
-    assert used.settled(original_decoder=not original_decoder) == used
+    assert used.resolved(original_decoder=not original_decoder) == used

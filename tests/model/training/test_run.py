@@ -147,7 +147,7 @@ def test_a_checkpoint_is_trained_and_its_original_mask_decoder_kept(data: Path, 
     )
     assert all(torch.equal(kept[name], weight) for name, weight in before.items())
     assert not torch.equal(now["conv_s0.weight"], before["conv_s0.weight"])
-    assert trained.settled().propagation == "consistent"
+    assert trained.resolve_settings().propagation == "consistent"
     train(
         TrainingDirectory(tmp_path / "more"),
         config_of(data, **{**changes, "model.origin": str(tmp_path / "run/model")}),

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from refsav.errors import RefSavError
-from refsav.model.ui.job_queue import MOST_WAITING, Desk, FullError, Job, UnexpectedError
+from refsav.model.ui.job_queue import MAX_WAITING, FullError, Job, JobQueue, UnexpectedError
 from refsav.processes.cancellation import look
 
 
@@ -17,8 +17,8 @@ def logged() -> list[BaseException]:
 
 
 @pytest.fixture
-def desk(logged: list[BaseException]) -> Iterator[Desk]:
-    made = Desk(logged.append)
+def queue(logged: list[BaseException]) -> Iterator[JobQueue]:
+    made = JobQueue(logged.append)
     yield made
     assert made.close(5)
 
@@ -36,7 +36,7 @@ def until_stopped() -> None:
         time.sleep(0.005)
 
 
-def test_jobs_are_done_one_after_the_other(desk: Desk) -> None:
+def test_jobs_are_done_one_after_the_other(queue: JobQueue) -> None:
     running, most = 0, 0
 
     def work() -> int:
@@ -47,27 +47,27 @@ def test_jobs_are_done_one_after_the_other(desk: Desk) -> None:
         running -= 1
         return most
 
-    jobs = [desk.submit(work) for _ in range(6)]
-    assert [desk.before(job) for job in jobs[1:]] == [1, 2, 3, 4, 5]
+    jobs = [queue.submit(work) for _ in range(6)]
+    assert [queue.jobs_ahead(job) for job in jobs[1:]] == [1, 2, 3, 4, 5]
     wait(jobs[-1])
     assert [job.state for job in jobs] == ["done"] * 6
     assert most == 1 and jobs[0].result == 1
-    assert jobs[0].seconds > 0.01 and desk.before(jobs[0]) == 0
+    assert jobs[0].seconds > 0.01 and queue.jobs_ahead(jobs[0]) == 0
 
 
-def test_a_job_is_stopped_while_it_works_and_while_it_waits(desk: Desk) -> None:
-    working, waiting, last = desk.submit(until_stopped), desk.submit(until_stopped), desk.submit(lambda: 7)
-    desk.stop(waiting)
+def test_a_job_is_stopped_while_it_works_and_while_it_waits(queue: JobQueue) -> None:
+    working, waiting, last = queue.submit(until_stopped), queue.submit(until_stopped), queue.submit(lambda: 7)
+    queue.stop(waiting)
     assert waiting.state == "stopped"
-    assert desk.before(last) == 1
-    desk.stop(working)
+    assert queue.jobs_ahead(last) == 1
+    queue.stop(working)
     wait(last)
     assert (working.state, last.state, last.result) == ("stopped", "done", 7)
-    desk.stop(last)
+    queue.stop(last)
     assert last.state == "done"
 
 
-def test_errors_of_a_user_are_kept_and_defects_are_logged_too(desk: Desk, logged: list[BaseException]) -> None:
+def test_errors_of_a_user_are_kept_and_defects_are_logged_too(queue: JobQueue, logged: list[BaseException]) -> None:
     def fail() -> None:
         raise RefSavError("no such frame\n  fix: count from 0")
 
@@ -77,7 +77,7 @@ def test_errors_of_a_user_are_kept_and_defects_are_logged_too(desk: Desk, logged
     def run_out() -> None:
         raise MemoryError
 
-    jobs = [desk.submit(work) for work in (fail, break_down, run_out)]
+    jobs = [queue.submit(work) for work in (fail, break_down, run_out)]
     wait(jobs[-1])
     assert [job.state for job in jobs] == ["failed"] * 3
     assert str(jobs[0].error).startswith("no such frame")
@@ -86,23 +86,23 @@ def test_errors_of_a_user_are_kept_and_defects_are_logged_too(desk: Desk, logged
     assert [type(error) for error in logged] == [KeyError, MemoryError]
 
 
-def test_the_queue_has_an_end_but_cleaning_up_goes_in(desk: Desk) -> None:
-    jobs = [desk.submit(until_stopped) for _ in range(MOST_WAITING + 1)]
-    with pytest.raises(FullError, match=f"{MOST_WAITING} others are waiting"):
-        desk.submit(lambda: None)
-    cleaned = desk.submit(lambda: None, always=True)
+def test_the_queue_has_an_end_but_cleaning_up_goes_in(queue: JobQueue) -> None:
+    jobs = [queue.submit(until_stopped) for _ in range(MAX_WAITING + 1)]
+    with pytest.raises(FullError, match=f"{MAX_WAITING} others are waiting"):
+        queue.submit(lambda: None)
+    cleaned = queue.submit(lambda: None, always=True)
     for job in reversed(jobs):
-        desk.stop(job)
+        queue.stop(job)
     wait(cleaned)
     assert cleaned.state == "done"
 
 
 def test_closing_stops_everything_and_tells_if_the_worker_does_not_listen() -> None:
-    desk = Desk(lambda _: None)
-    working, waiting = desk.submit(until_stopped), desk.submit(until_stopped)
-    assert desk.close(5)
+    queue = JobQueue(lambda _: None)
+    working, waiting = queue.submit(until_stopped), queue.submit(until_stopped)
+    assert queue.close(5)
     assert {working.state, waiting.state} == {"stopped"}
-    deaf, heard = Desk(lambda _: None), threading.Event()
+    deaf, heard = JobQueue(lambda _: None), threading.Event()
     job = deaf.submit(heard.wait)
     while job.state == "waiting":
         time.sleep(0.005)

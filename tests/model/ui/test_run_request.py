@@ -15,8 +15,17 @@ from refsav.model.input_errors import InputError
 from refsav.model.media.clip import Clip, as_clip, open_clip
 from refsav.model.sa2va import Sa2VA
 from refsav.model.sam.point_prompts import Mark
-from refsav.model.ui.examples import MOST_GIVEN, examples
-from refsav.model.ui.run_request import Heard, Outcome, Wanted, described, preview, preview_scale, task_of, work
+from refsav.model.ui.examples import MAX_EXAMPLES, examples
+from refsav.model.ui.run_request import (
+    SavedResult,
+    TaskProgress,
+    TaskRequest,
+    described,
+    make_task,
+    preview,
+    preview_scale,
+    work,
+)
 from refsav.processes.cancellation import StoppedError, ended_by
 from tests.support.models.speaking import SENTENCE, write_speaking
 
@@ -46,19 +55,19 @@ def film(frames: list[np.ndarray]) -> Clip:
     return as_clip(frames)
 
 
-def wanted(kind: str, **given: str) -> Wanted:
+def wanted(kind: str, **given: str) -> TaskRequest:
     usual = {"expressions": "", "question": "", "caption": "caption", "marks": "", **given}
-    return Wanted(kind=kind, settings=InferenceSettings(), **usual)
+    return TaskRequest(kind=kind, settings=InferenceSettings(), **usual)
 
 
-def result(outcome: Outcome) -> dict:
+def result(outcome: SavedResult) -> dict:
     return json.loads((outcome.folder / "result.json").read_text())
 
 
 def test_several_expressions_are_found_together_and_everything_is_in_the_archive(
     model: Sa2VA, picture: Clip, tmp_path: Path
 ) -> None:
-    heard = Heard()
+    heard = TaskProgress()
     outcome = work(model, picture, wanted("segment", expressions=" the square \n\n the rest"), tmp_path, heard)
     said = result(outcome)
     assert [one["phrase"] for one in said["objects"]] == ["the square", "the rest"]
@@ -74,7 +83,7 @@ def test_several_expressions_are_found_together_and_everything_is_in_the_archive
 
 
 def test_a_video_is_asked_and_the_settings_that_mattered_are_told(model: Sa2VA, film: Clip, tmp_path: Path) -> None:
-    heard = Heard()
+    heard = TaskProgress()
     outcome = work(model, film, wanted("ask", question=" Please segment the square. "), tmp_path, heard)
     assert result(outcome)["settings"]["prompts"] == ["Please segment the square."]
     assert heard.frames == 7 and (outcome.folder / "overlay.mp4").exists()
@@ -83,7 +92,7 @@ def test_a_video_is_asked_and_the_settings_that_mattered_are_told(model: Sa2VA, 
 
 
 def test_marks_are_followed_without_words(model: Sa2VA, film: Clip, tmp_path: Path) -> None:
-    heard = Heard()
+    heard = TaskProgress()
     outcome = work(model, film, wanted("track", marks="30,40@3\n10,20,50,60 100,80,0"), tmp_path, heard)
     assert [len(one.areas_px) for one in outcome.found] == [7, 7]
     assert any(outcome.found[0].areas_px)
@@ -91,9 +100,9 @@ def test_marks_are_followed_without_words(model: Sa2VA, film: Clip, tmp_path: Pa
 
 
 def test_descriptions_with_and_without_masks(model: Sa2VA, picture: Clip, film: Clip) -> None:
-    assert task_of(model, picture, wanted("describe")).prompts == ("<image>\nPlease describe the image in detail.",)
-    assert task_of(model, film, wanted("describe")).prompts == ("<image>\nPlease describe the video in detail.",)
-    assert task_of(model, film, wanted("describe", caption="grounded-caption")).kind == "grounded-caption"
+    assert make_task(model, picture, wanted("describe")).prompts == ("<image>\nPlease describe the image in detail.",)
+    assert make_task(model, film, wanted("describe")).prompts == ("<image>\nPlease describe the video in detail.",)
+    assert make_task(model, film, wanted("describe", caption="grounded-caption")).kind == "grounded-caption"
 
 
 @pytest.mark.parametrize(
@@ -108,7 +117,7 @@ def test_descriptions_with_and_without_masks(model: Sa2VA, picture: Clip, film: 
 )
 def test_what_is_missing_is_told(model: Sa2VA, picture: Clip, kind: str, given: dict[str, str], problem: str) -> None:
     with pytest.raises(InputError, match=problem):
-        task_of(model, picture, wanted(kind, **given))
+        make_task(model, picture, wanted(kind, **given))
 
 
 def test_regions_are_for_pictures_and_for_families_that_take_them(
@@ -116,12 +125,12 @@ def test_regions_are_for_pictures_and_for_families_that_take_them(
 ) -> None:
     marked = wanted("region", marks="10,20,50,60")
     with pytest.raises(InputError, match="not in a video"):
-        task_of(model, film, marked)
-    task = task_of(model, picture, marked)
+        make_task(model, film, marked)
+    task = make_task(model, picture, marked)
     assert [int(region.sum()) for region in task.regions] == [40 * 40]
     assert not model.adapter.takes_regions
     with pytest.raises(InputError, match="never trained"):
-        work(model, picture, marked, tmp_path, Heard())
+        work(model, picture, marked, tmp_path, TaskProgress())
     assert list(tmp_path.iterdir()) == []
 
 
@@ -129,7 +138,7 @@ def test_regions_are_described_one_by_one(
     picture: Clip, tmp_path_factory: pytest.TempPathFactory, tmp_path: Path
 ) -> None:
     checkpoint = write_speaking(tmp_path_factory.mktemp("model") / "internvl", "pocket-internvl")
-    model, heard = Sa2VA.from_pretrained(checkpoint, device="cpu"), Heard()
+    model, heard = Sa2VA.from_pretrained(checkpoint, device="cpu"), TaskProgress()
     assert model.adapter.takes_regions
     outcome = work(model, picture, wanted("region", marks="10,20,50,60\n30,40 5,5,0"), tmp_path, heard)
     assert [one.text for one in outcome.done.said] == [SENTENCE] * 2
@@ -143,7 +152,7 @@ def test_work_ends_at_the_next_token_or_frame_and_leaves_nothing(
 ) -> None:
     ended = threading.Event()
 
-    class Ending(Heard):
+    class Ending(TaskProgress):
         """Wants an end when the second frame is done."""
 
         def __setattr__(self, name: str, value: object) -> None:
@@ -162,7 +171,7 @@ def test_a_model_that_answers_is_ended_between_two_tokens(model: Sa2VA, picture:
     ended = threading.Event()
     ended.set()
     with ended_by(ended), pytest.raises(StoppedError):
-        model.say(picture, ["What is it?"])
+        model.generate_text(picture, ["What is it?"])
     with ended_by(ended), pytest.raises(StoppedError):  # frames before the marked one are followed backwards
         next(model.track(as_clip([next(picture.frames([0]))[1]] * 3), [[Mark(frame=2, points=((5, 5),))]]))
 
@@ -193,7 +202,7 @@ def test_examples_are_made_where_none_are_given(tmp_path: Path) -> None:
 def given(tmp_path: Path) -> Path:
     folder = tmp_path / "mine"
     folder.mkdir()
-    for number in range(MOST_GIVEN + 2):
+    for number in range(MAX_EXAMPLES + 2):
         cv2.imwrite(str(folder / f"cat {number}.png"), np.full((30, 40, 3), 10 * number, np.uint8))
     (folder / "notes.txt").write_text("none of them")
     return folder
@@ -201,7 +210,7 @@ def given(tmp_path: Path) -> Path:
 
 def test_given_examples_are_copied_and_broken_ones_told(given: Path, tmp_path: Path) -> None:
     offered = list(examples(tmp_path / "out", given))
-    assert [one.name for one in offered] == [f"cat {number}" for number in range(MOST_GIVEN)]
+    assert [one.name for one in offered] == [f"cat {number}" for number in range(MAX_EXAMPLES)]
     assert all(one.file.parent == tmp_path / "out" for one in offered)
     (given / "a broken one.png").write_bytes(b"text")
     with pytest.raises(RecordError, match=r"a broken one.png"):

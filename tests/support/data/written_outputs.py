@@ -7,18 +7,18 @@ import numpy as np
 
 from refsav.datasets.frames import Image
 from refsav.datasets.masks import Mask
-from refsav.model.output.prediction_folder import OutputFolder
-from refsav.model.output.result_json import Answer, Shown
+from refsav.model.output.prediction_folder import PredictionFolder
+from refsav.model.output.result_json import InputInfo, TaskAnswer
 
 SIZE = (90, 120)
 
-SEGMENT = Answer(text="Sure, it is [SEG].", task="segment", phrases=("the car", "一只狗"), settings={"frames": 5})
+SEGMENT = TaskAnswer(text="Sure, it is [SEG].", task="segment", phrases=("the car", "一只狗"), settings={"frames": 5})
 
-CHAT = Answer(text="A car & a dog.", task="chat", phrases=(), settings={})
+CHAT = TaskAnswer(text="A car & a dog.", task="chat", phrases=(), settings={})
 
 
-def shown(count: int, size: tuple[int, int] = SIZE, rate_hz: float | Fraction = 24.0) -> Shown:
-    return Shown(name="cars.mp4", size=size, count=count, rate_hz=rate_hz)
+def shown(count: int, size: tuple[int, int] = SIZE, rate_hz: float | Fraction = 24.0) -> InputInfo:
+    return InputInfo(name="cars.mp4", size=size, count=count, rate_hz=rate_hz)
 
 
 def picture(index: int, size: tuple[int, int] = SIZE) -> Image:
@@ -38,7 +38,7 @@ def objects(index: int, size: tuple[int, int] = SIZE) -> list[Mask]:
 
 
 def write(folder: Path, count: int, size: tuple[int, int] = SIZE, rate_hz: float | Fraction = 24.0) -> Path:
-    with OutputFolder(folder, shown(count, size, rate_hz), SEGMENT) as output:
+    with PredictionFolder(folder, shown(count, size, rate_hz), SEGMENT) as output:
         for index in range(count):
             output.add(index, picture(index, size), objects(index, size))
     return folder

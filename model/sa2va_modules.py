@@ -13,7 +13,7 @@ from refsav.model.families.mllm import Mllm, Tokenizer
 from refsav.model.sam.grounding import Sam2
 
 
-class Assembly(nn.Module):
+class Sa2VAModules(nn.Module):
     """The weights of a Sa2VA of any family and size, with tokenizer and files.
 
     Children: `mllm` (transformers' model), `sam2`, `text_hidden_fcs` (the projection of `[SEG]` states) and, where
@@ -35,7 +35,7 @@ class Assembly(nn.Module):
         if original_decoder:
             self.original_decoder = Sam2.build(architecture.sam2).sam_mask_decoder
 
-    def equip(self, tokenizer: Tokenizer, assets: Assets) -> Self:
+    def attach_tokenizer(self, tokenizer: Tokenizer, assets: Assets) -> Self:
         """Give the model its tokenizer and the files that are saved with it."""
         self.adapter: Mllm = self.architecture.adapter(self.mllm, tokenizer)
         self.assets = assets
