@@ -86,7 +86,7 @@ class QwenFamily(Family):
 
     def sa2va_config(self, base: Json, tokens: int) -> Json:
         raw = dict(base)
-        text = raw.get("text_config") or _nested(raw)
+        text = raw.get("text_config") or {"model_type": f"{self.model_type}_text", **_nested(raw)}
         raw["text_config"] = {**text, "vocab_size": tokens, "tie_word_embeddings": False}
         return {**raw, "template": USUAL_TEMPLATE}
 
@@ -196,5 +196,5 @@ class Qwen3VLFamily(QwenFamily):
 
 
 def _nested(raw: dict[str, Any]) -> Json:
-    """Take the language model's keys out of an older Qwen2.5-VL's config.json, where they are at the top."""
-    return {"model_type": "qwen2_5_vl_text", **{key: raw.pop(key) for key in list(raw) if key not in NOT_OF_THE_TEXT}}
+    """Take the language model's keys out of an older config.json, where they are at the top."""
+    return {key: raw.pop(key) for key in list(raw) if key not in NOT_OF_THE_TEXT}
