@@ -14,7 +14,8 @@ import pytest
 import refsav
 from tests.support.documentation import ROOT, Block, command_lines, links, python_blocks
 
-BLOCKS = python_blocks()
+BLOCKS = [block for block in python_blocks() if not block.copy_of]
+"""Copies of tested files are compared in test_extension_examples.py; they import what they extend."""
 GROUPS = ("review",)
 """Commands that only hold other commands."""
 

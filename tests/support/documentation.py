@@ -12,6 +12,7 @@ PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").g
 FENCE = re.compile(r"(?P<before>[^\n]*)\n```(?P<language>\w*)\n(?P<body>.*?)\n```", re.DOTALL)
 INLINE = re.compile(r"(?<!`)`([^`\n]+)`(?!`)")
 NOT_RUN = re.compile(r"<!-- not run: .+ -->")
+COPY = re.compile(r"<!-- a copy of (?P<file>\S+) -->")
 
 
 class Block(NamedTuple):
@@ -22,6 +23,8 @@ class Block(NamedTuple):
     language: str
     body: str
     is_run: bool
+    copy_of: str
+    """File that the block repeats, for readers on GitHub; "" if it stands only here."""
 
 
 def blocks() -> Iterator[Block]:
@@ -29,8 +32,10 @@ def blocks() -> Iterator[Block]:
         text = page.read_text(encoding="utf-8")
         for match in FENCE.finditer(text):
             line = text.count("\n", 0, match.start("body")) + 1
-            is_run = not NOT_RUN.fullmatch(match["before"])
-            yield Block(str(page.relative_to(ROOT)), line, match["language"], match["body"], is_run)
+            copy = COPY.fullmatch(match["before"])
+            is_run = not copy and not NOT_RUN.fullmatch(match["before"])
+            copy_of = copy["file"] if copy else ""
+            yield Block(str(page.relative_to(ROOT)), line, match["language"], match["body"], is_run, copy_of)
 
 
 def python_blocks() -> list[Block]:
