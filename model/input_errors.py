@@ -1,4 +1,4 @@
-"""Errors in a model's input in memory; RecordError reports what is on disk."""
+"""Errors in a model's input in memory; errors in files are RecordErrors."""
 
 from refsav.errors import RefSavError
 
@@ -6,7 +6,7 @@ FETCH_AGAIN = "copy or download the file again"
 
 
 class InputError(RefSavError):
-    """An input that a model cannot be given: one problem, one fix."""
+    """An input that a model cannot process: one problem, one fix."""
 
     def __init__(self, problem: str, fix: str) -> None:
         super().__init__(problem, fix=fix)

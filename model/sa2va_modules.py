@@ -1,4 +1,4 @@
-"""The parts that a Sa2VA is made of: modules, tokenizer, files."""
+"""The parts of a Sa2VA: its modules, its tokenizer and the files that are saved with it."""
 
 from collections.abc import Mapping
 from typing import Self
@@ -14,14 +14,14 @@ from refsav.model.sam.grounding import Sam2
 
 
 class Sa2VAModules(nn.Module):
-    """The weights of a Sa2VA of any family and size, with tokenizer and files.
+    """The modules of a Sa2VA of any family and size, with tokenizer and files.
 
-    Children: `mllm` (transformers' model), `sam2`, `text_hidden_fcs` (the projection of `[SEG]` states) and, where
-    it is at hand, `original_decoder` (SAM-2's mask decoder as it was before fine-tuning).
+    Submodules: `mllm` (transformers' model), `sam2`, `text_hidden_fcs` (projects the hidden states of `[SEG]` tokens)
+    and, if available, `original_decoder` (SAM-2's mask decoder before fine-tuning).
     """
 
     def __init__(self, architecture: Architecture, *, original_decoder: bool) -> None:
-        """Make a model with random weights."""
+        """Create the modules with random weights."""
         super().__init__()
         self.architecture = architecture
         self.mllm = architecture.build_mllm()
@@ -36,20 +36,20 @@ class Sa2VAModules(nn.Module):
             self.original_decoder = Sam2.build(architecture.sam2).sam_mask_decoder
 
     def attach_tokenizer(self, tokenizer: Tokenizer, assets: Assets) -> Self:
-        """Give the model its tokenizer and the files that are saved with it."""
+        """Set the tokenizer and the files that are saved with the model; return the model in evaluation mode."""
         self.adapter: Mllm = self.architecture.adapter(self.mllm, tokenizer)
         self.assets = assets
         return self.eval()
 
     def compile(self, *args: object, **kwargs: object) -> None:
-        """Compile the image encoder, whose shapes never change: the first frame takes a minute, the others less.
+        """Compile SAM-2's image encoder, whose shapes never change; arguments are passed to `torch.compile`.
 
-        What is given goes to `torch.compile`.
+        The first frame then takes about a minute, later frames less time than before.
         """
         self.sam2.image_encoder.compile(*args, **kwargs)
 
     def to_devices(self, placement: Placement) -> None:
-        """Finish placing: buffers that are computed follow the weights."""
+        """Move computed buffers to the devices of the weights."""
         if isinstance(placement.device_map, Mapping):
             dispatch_model(self, dict(placement.device_map))
         else:

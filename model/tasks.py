@@ -1,4 +1,4 @@
-"""What Sa2VA can be asked to do, one call each, with results in memory or written frame by frame into a folder."""
+"""The tasks of Sa2VA, one function each, and a function that runs a task and writes its result to a folder."""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -10,7 +10,7 @@ import torch
 from refsav.datasets.masks import Mask
 from refsav.model.inference_settings import InferenceSettings
 from refsav.model.input_errors import InputError
-from refsav.model.language import inference_prompts as wordings
+from refsav.model.language import inference_prompts
 from refsav.model.media.clip import Clip, as_clip
 from refsav.model.output.prediction_folder import PredictionFolder
 from refsav.model.output.result_json import InputInfo, TaskAnswer
@@ -22,62 +22,78 @@ from refsav.model.sam.propagation import FrameLogits
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Task:
-    """Something to do with an image or a video. Make it with one of the functions below."""
+    """A task about an image or a video, made by one of the functions below."""
 
     kind: str
     prompts: tuple[str, ...] = ()
-    """Asked together about the same frames."""
+    """Prompts about the same frames, answered together."""
     names: tuple[str, ...] = ()
-    """What the objects of each prompt are called; none: as the answer calls them."""
+    """Name of the objects of each prompt; empty for the phrases of the answers."""
     regions: tuple[Mask, ...] = ()
     """Visual prompts, bool [h, w]."""
     objects: tuple[MarkedObject, ...] = ()
-    """Marked by a person, for SAM-2 alone."""
+    """Objects marked by a person; only SAM-2 is used for them."""
 
 
 @dataclass(frozen=True, slots=True)
 class TaskResult:
-    """A task that was done, its masks in a folder."""
+    """The result of a task whose masks were written to a folder."""
 
-    said: tuple[TextAnswer, ...]
+    answers: tuple[TextAnswer, ...]
     object_count: int
     settings: InferenceSettings
 
 
 def ask(*prompts: str) -> Task:
-    """Any prompt as it stands: chat, questions, "Please segment …"; the answer says whether there are masks."""
+    """Make a task of prompts that are used unchanged; each [SEG] in the answers gets a mask."""
     return Task(kind="ask", prompts=prompts)
 
 
 def segment(*expressions: str, video: bool) -> Task:
-    """Referring segmentation of one or several expressions."""
-    asked = tuple(wordings.segment(expression, video=video) for expression in expressions)
-    return Task(kind="segment", prompts=asked, names=expressions)
+    """Make a task of referring segmentation: one or several expressions, found in the same image or video."""
+    prompts = tuple(inference_prompts.segment(expression, video=video) for expression in expressions)
+    return Task(kind="segment", prompts=prompts, names=expressions)
 
 
 def caption(*, video: bool) -> Task:
-    """A description in words."""
-    return Task(kind="caption", prompts=(wordings.caption(video=video),))
+    """Make a task of captioning, without masks."""
+    return Task(kind="caption", prompts=(inference_prompts.caption(video=video),))
 
 
 def grounded_caption() -> Task:
-    """A description whose phrases have masks."""
-    return Task(kind="grounded-caption", prompts=(wordings.GROUNDED_CAPTION,))
+    """Make a task of grounded caption generation: a caption whose phrases have masks."""
+    return Task(kind="grounded-caption", prompts=(inference_prompts.GROUNDED_CAPTION,))
 
 
 def describe_regions(regions: Sequence[Mask]) -> Task:
-    """What each of these regions, bool [h, w], of an image is."""
-    asked = tuple(wordings.region(number) for number in range(1, len(regions) + 1))
-    return Task(kind="region", prompts=asked, regions=tuple(regions))
+    """Make a task of region captioning.
+
+    Args:
+        regions: Visual prompts, bool [h, w] at the image's size.
+    """
+    prompts = tuple(inference_prompts.region(number) for number in range(1, len(regions) + 1))
+    return Task(kind="region", prompts=prompts, regions=tuple(regions))
 
 
 def track(objects: Sequence[MarkedObject]) -> Task:
-    """Follow objects that a person has marked with points and boxes."""
+    """Make a task of tracking objects that a person has marked with points and boxes."""
     return Task(kind="track", objects=tuple(objects))
 
 
 def regions_of(model: Sa2VA, frames: Frames, marks: Sequence[Mark]) -> list[Mask]:
-    """Regions of an image that marks stand for: a box is its area, points are what SAM-2 finds at them."""
+    """Convert marks into regions of an image: a box into its area, points into the mask that SAM-2 predicts for them.
+
+    Args:
+        model: The model.
+        frames: The image.
+        marks: One mark for each region.
+
+    Returns:
+        bool [h, w] for each mark.
+
+    Raises:
+        InputError: If a region is empty.
+    """
     clip = as_clip(frames)
     regions: list[Mask] = [np.zeros((clip.height, clip.width), np.bool_) for _ in marks]
     pointed = [number for number, mark in enumerate(marks) if mark.points]
@@ -91,7 +107,7 @@ def regions_of(model: Sa2VA, frames: Frames, marks: Sequence[Mark]) -> list[Mask
             regions[number] = mask
     for number, region in enumerate(regions, 1):
         if not region.any():
-            raise InputError(f"region {number} has no pixel in the picture", "mark an object with a point or a box")
+            raise InputError(f"region {number} has no pixel in the image", "mark an object with a point or a box")
     return regions
 
 
@@ -102,59 +118,59 @@ def run_to_folder(
     folder: Path,
     *,
     settings: InferenceSettings | None = None,
-    heard: Callable[[Sequence[TextAnswer]], None] = lambda _: None,
-    progress: Callable[[int], None] = lambda _: None,
+    on_answers: Callable[[Sequence[TextAnswer]], None] = lambda _: None,
+    on_progress: Callable[[int], None] = lambda _: None,
 ) -> TaskResult:
-    """Do a task and write its result; memory does not grow with the video's length.
+    """Run a task and write its result; memory use does not grow with the length of the video.
 
     Args:
-        model: Asked.
-        clip: Asked about.
-        task: Of this module.
-        folder: See `outputs`.
-        settings: Of inference.
-        heard: Called with the answers before masks are made of them.
-        progress: Called with the number of frames done.
+        model: The model.
+        clip: The image or video.
+        task: From a function of this module.
+        folder: The result's folder; `prediction_folder` describes its files.
+        settings: Settings of inference; None for the defaults.
+        on_answers: Called with the answers, before their masks are computed.
+        on_progress: Called with the number of frames whose masks are written.
 
     Raises:
         InputError: If the task does not fit the model or the clip.
-        RecordError: If a frame cannot be read, or the folder holds something else.
+        RecordError: If a frame cannot be read, or the folder contains something other than a result.
         DiskError: If the folder cannot be written.
     """
     used = model.resolve_settings(settings)
-    said = (
+    answers = (
         _named(task, model.generate_text(clip, task.prompts, regions=task.regions, settings=used))
         if task.prompts
         else ()
     )
-    heard(said)
-    phrases = tuple(phrase for one in said for phrase in one.phrases) or _numbers(task.objects)
-    kept = {**used.model_dump(), "prompts": list(task.prompts), "complete": all(one.complete for one in said)}
-    if task.objects:  # no words, so nothing of how words become masks
+    on_answers(answers)
+    phrases = tuple(phrase for one in answers for phrase in one.phrases) or _numbers(task.objects)
+    kept = {**used.model_dump(), "prompts": list(task.prompts), "complete": all(one.complete for one in answers)}
+    if task.objects:  # no prompts, so key frames and propagation do not apply
         decoder = "fine-tuned" if model.original_decoder is None else "original"
         kept = {"mask_decoder": decoder, "objects_at_once": used.objects_at_once}
-    answer = TaskAnswer(text="\n".join(one.text for one in said), task=task.kind, phrases=phrases, settings=kept)
-    with PredictionFolder(folder, InputInfo.of(clip), answer) as output:
+    summary = TaskAnswer(text="\n".join(one.text for one in answers), task=task.kind, phrases=phrases, settings=kept)
+    with PredictionFolder(folder, InputInfo.of(clip), summary) as output:
         if phrases:
-            found = _masks(model, clip, task, said, used)
+            found = _masks(model, clip, task, answers, used)
             for (index, frame), logits in zip(clip.frames(range(clip.count)), found, strict=True):
                 output.add(index, frame, list(model.full_size(logits.logits, clip.height, clip.width)))
-                progress(index + 1)
-    return TaskResult(tuple(said), len(phrases), used)
+                on_progress(index + 1)
+    return TaskResult(tuple(answers), len(phrases), used)
 
 
 def _masks(
-    model: Sa2VA, clip: Clip, task: Task, said: Sequence[TextAnswer], used: InferenceSettings
+    model: Sa2VA, clip: Clip, task: Task, answers: Sequence[TextAnswer], used: InferenceSettings
 ) -> Iterator[FrameLogits]:
     if task.objects:
         return model.track(clip, task.objects, settings=used)
-    return model.segment(clip, torch.cat([one.seg_projected for one in said]), settings=used)
+    return model.segment(clip, torch.cat([one.seg_projected for one in answers]), settings=used)
 
 
-def _named(task: Task, said: Sequence[TextAnswer]) -> list[TextAnswer]:
+def _named(task: Task, answers: Sequence[TextAnswer]) -> list[TextAnswer]:
     if not task.names:
-        return list(said)
-    return [replace(one, phrases=(name,) * len(one.phrases)) for one, name in zip(said, task.names, strict=True)]
+        return list(answers)
+    return [replace(one, phrases=(name,) * len(one.phrases)) for one, name in zip(answers, task.names, strict=True)]
 
 
 def _numbers(objects: Sequence[MarkedObject]) -> tuple[str, ...]:

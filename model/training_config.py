@@ -1,4 +1,4 @@
-"""Everything that a training run can be told; torch is not needed to read it."""
+"""The configuration of a training run; reading it needs no torch."""
 
 from typing import Literal
 
@@ -8,141 +8,143 @@ from refsav.config import Config
 from refsav.datasets.training_sources.config import DataConfig
 from refsav.model.families.seg_tokens import SegDesign
 
-Learns = Literal["full", "frozen"]
+TrainMode = Literal["full", "frozen"]
 
 
 class InitialModelConfig(Config):
-    """The model that is trained."""
+    """The model to train."""
 
     origin: str = Field(
         "configs/models/pocket.toml",
-        description="Sa2VA to begin with: a checkpoint's directory, or a TOML file of sizes for one from nothing.",
+        description="Sa2VA to start from: a checkpoint directory, or a TOML file of sizes for random weights.",
     )
-    seed: int = Field(0, ge=0, description="Of random weights, for a model from nothing.")
-    attention: str = Field("sdpa", description="Attention of the language model, as transformers names it.")
+    seed: int = Field(0, ge=0, description="Seed of the random weights.")
+    attention: str = Field("sdpa", description="Attention of the language model, by its name in transformers.")
     keep_original_decoder: bool = Field(
         True,
-        description="Keep SAM-2's mask decoder aside as it was before training, for consistent propagation; a model "
-        "from nothing has none worth keeping.",
+        description="Keep a copy of SAM-2's mask decoder from before the training, for consistent propagation; not for "
+        "random weights.",
     )
 
 
 class SegConfig(Config):
-    """What stands for an object of a video in an answer (paper, Table 12)."""
+    """The tokens for an object of a video in an answer (Sa2VA, Table 12)."""
 
     design: SegDesign = Field(
-        "single", description="single: [SEG] for all frames; repetitive: [SEG] for each; unique: [SEG 1], [SEG 2] …"
+        "single",
+        description="single: one [SEG] for all frames; repetitive: one [SEG] per frame; unique: [SEG 1], [SEG 2] …",
     )
-    frames: int = Field(5, ge=1, description="Most frames of an example: so many tokens unique has.")
+    frames: int = Field(5, ge=1, description="Most frames per example; unique has as many tokens.")
 
 
 class LearnsConfig(Config):
-    """Which parts learn. The defaults are the paper's; SAM-2's memory never learns, no loss reaches it."""
+    """How each part is trained. The defaults are the paper's. SAM-2's memory gets no gradient and is always frozen."""
 
     language_model: Literal["lora", "full", "frozen"] = Field("lora", description="Decoder layers of the LLM.")
-    embeddings: Learns = Field("full", description="Its embeddings of tokens, and its head.")
-    vision_tower: Learns = Field("frozen", description="The vision tower of the multimodal LLM.")
-    vision_projection: Learns = Field("frozen", description="What brings its features to the LLM.")
-    seg_projection: Learns = Field("full", description="The MLP behind [SEG].")
-    image_encoder: Learns = Field("frozen", description="SAM-2's image encoder.")
-    prompt_encoder: Learns = Field("frozen", description="SAM-2's prompt encoder.")
-    mask_decoder: Learns = Field("full", description="SAM-2's mask decoder.")
+    embeddings: TrainMode = Field("full", description="The LLM's token embeddings and its output head.")
+    vision_tower: TrainMode = Field("frozen", description="The vision tower of the multimodal LLM.")
+    vision_projection: TrainMode = Field("frozen", description="The projection of its features into the LLM.")
+    seg_projection: TrainMode = Field("full", description="The MLP that projects the hidden states of [SEG].")
+    image_encoder: TrainMode = Field("frozen", description="SAM-2's image encoder.")
+    prompt_encoder: TrainMode = Field("frozen", description="SAM-2's prompt encoder.")
+    mask_decoder: TrainMode = Field("full", description="SAM-2's mask decoder.")
 
 
 class LoraConfig(Config):
-    """Low-rank adapters on every linear layer of the LLM's decoder, where language_model is lora."""
+    """LoRA on every linear layer of the LLM's decoder, if learns.language_model is lora."""
 
     rank: int = Field(256, ge=1, description="Rank of the adapters.")
-    alpha: int = Field(512, ge=1, description="Scale: alpha / rank times the adapter is added.")
-    dropout: float = Field(0.05, ge=0, lt=1, description="Share of an adapter's inputs that are dropped.")
+    alpha: int = Field(512, ge=1, description="Scale: the adapter's output is multiplied by alpha / rank.")
+    dropout: float = Field(0.05, ge=0, lt=1, description="Dropout on an adapter's input, 0-1.")
 
 
 class LossConfig(Config):
-    """Weights of the loss parts; the defaults are the released ones."""
+    """Weights of the loss terms. The defaults are those of the released code."""
 
-    text: float = Field(1.0, ge=0, description="Of the answers' cross-entropy.")
-    pixels: float = Field(2.0, ge=0, description="Of the masks' pixel cross-entropy.")
-    dice: float = Field(0.5, ge=0, description="Of the masks' dice loss.")
+    text: float = Field(1.0, ge=0, description="Weight of the answers' cross-entropy.")
+    pixels: float = Field(2.0, ge=0, description="Weight of the masks' pixel-wise cross-entropy.")
+    dice: float = Field(0.5, ge=0, description="Weight of the masks' Dice loss.")
     points: int = Field(
-        12544, ge=0, description="Points at which a mask is compared, most where it is unsure; 0 for all its pixels."
+        12544,
+        ge=0,
+        description="Points sampled per mask for the mask losses, most of them where the prediction is uncertain; "
+        "0: all pixels.",
     )
 
 
 class LearningConfig(Config):
-    """How it learns."""
+    """Batches, steps and the optimizer."""
 
-    batch: int = Field(64, ge=1, description="Examples of a step, over all devices.")
-    at_once: int = Field(1, ge=1, description="Examples that a device takes at once; the rest of a step follows.")
-    by_length: bool = Field(
-        True, description="Give a step examples of about one length, so that little of it is padding."
-    )
-    epochs: float = Field(1.0, gt=0, description="Times that the data is gone through.")
-    steps: int = Field(0, ge=0, description="Steps in place of epochs; 0 for as many as the epochs have.")
-    rate: float = Field(4e-5, gt=0, description="AdamW's highest learning rate.")
-    weight_decay: float = Field(0.05, ge=0, description="AdamW's weight decay.")
-    betas: tuple[float, float] = Field((0.9, 0.999), description="AdamW's decay of its two means, fraction 0-1.")
-    warm_up: float = Field(0.05, ge=0, lt=1, description="Share of the steps in which the rate rises; then a cosine.")
-    clip: float = Field(1.0, ge=0, description="Longest gradient; a longer one is cut to it; 0 for no limit.")
+    batch: int = Field(64, ge=1, description="Examples per step, over all devices.")
+    at_once: int = Field(1, ge=1, description="Examples per forward pass on a device; gradients are accumulated.")
+    by_length: bool = Field(True, description="Group examples of similar length into steps, to reduce padding.")
+    epochs: float = Field(1.0, gt=0, description="Passes over the data.")
+    steps: int = Field(0, ge=0, description="Number of steps, instead of epochs; 0: as many as the epochs have.")
+    rate: float = Field(4e-5, gt=0, description="Peak learning rate of AdamW.")
+    weight_decay: float = Field(0.05, ge=0, description="Weight decay of AdamW.")
+    betas: tuple[float, float] = Field((0.9, 0.999), description="Betas of AdamW, each 0-1.")
+    warm_up: float = Field(0.05, ge=0, lt=1, description="Share of the steps with linear warm-up, before cosine decay.")
+    clip: float = Field(1.0, ge=0, description="Largest gradient norm; larger ones are scaled down; 0: no limit.")
     turns: Literal["together", "apart"] = Field(
         "together",
-        description="An example's turns are one conversation, as the paper has it, or apart, each one of its own about "
-        "the same frames: easier to learn from nothing.",
+        description="together: the turns of an example are one conversation, as in the paper. apart: each turn is a "
+        "conversation of its own about the same frames, which is easier to learn for a model with random weights.",
     )
     most_tokens: int = Field(
-        8192, ge=64, description="Longest conversation with its images, in tokens; examples with more are left out."
+        8192, ge=64, description="Longest conversation, with its images, in tokens; longer examples are skipped."
     )
     explodes_above: float = Field(
-        100.0, ge=0, description="Loss of one example that ends the training, as NaN does; 0 for no limit."
+        100.0, ge=0, description="The training ends if an example's loss is NaN or exceeds this; 0: no limit."
     )
     gradient_checkpointing: bool = Field(
-        False, description="Compute the LLM's layers again on the way back: a third slower, far less memory."
+        False, description="Recompute the LLM's layers in the backward pass: a third slower, much less memory."
     )
-    seed: int = Field(0, ge=0, description="Of dropout and sampled points; the data has one of its own.")
+    seed: int = Field(0, ge=0, description="Seed of dropout and sampled points; data.seed is that of the data.")
     threads: int = Field(
-        0, ge=0, description="Threads that a CPU computes with; 0: as torch chooses. One suits a small model."
+        0, ge=0, description="CPU threads of torch; 0: torch's default. One is best for a small model."
     )
-    workers: int = Field(1, ge=0, description="Processes that read examples for a device; 0: the training itself.")
+    workers: int = Field(1, ge=0, description="Data loader processes per device; 0: load in the training process.")
 
 
 class CheckpointsConfig(Config):
-    """Checkpoints to go on from, in RUN/checkpoints."""
+    """Checkpoints to resume from, in RUN/checkpoints."""
 
-    every: int = Field(500, ge=0, description="Steps between two; the last step has one too. 0: only that.")
-    keep: int = Field(2, ge=1, description="The last ones that are kept.")
+    every: int = Field(500, ge=0, description="Steps between two checkpoints; 0: only one, after the last step.")
+    keep: int = Field(2, ge=1, description="Number of latest checkpoints to keep.")
 
 
 class MetricsConfig(Config):
-    """What is told of a training while it runs, beside RUN/metrics.jsonl."""
+    """The metrics of a training, in RUN/metrics.jsonl and experiment trackers."""
 
-    every: int = Field(1, ge=1, description="Steps between two lines of metrics, each a mean over the steps between.")
+    every: int = Field(1, ge=1, description="Steps between two lines of metrics; each line is a mean over these steps.")
     trackers: Literal["auto", "none", "tensorboard", "wandb"] = Field(
-        "auto", description="Where curves go too; auto: to those of the two that are installed."
+        "auto", description="Experiment trackers that also get the metrics; auto: tensorboard and wandb, if installed."
     )
 
 
 class TrainingConfig(Config):
-    """A training but for its data: a TOML file or the command line sets each key."""
+    """The configuration of a training without its data."""
 
-    model: InitialModelConfig = Field(InitialModelConfig(), description="The model.")
-    seg: SegConfig = Field(SegConfig(), description="What stands for an object in an answer.")
-    learns: LearnsConfig = Field(LearnsConfig(), description="What learns.")
-    lora: LoraConfig = Field(LoraConfig(), description="Adapters.")
-    loss: LossConfig = Field(LossConfig(), description="The loss.")
-    learning: LearningConfig = Field(LearningConfig(), description="Steps and rates.")
+    model: InitialModelConfig = Field(InitialModelConfig(), description="The model to train.")
+    seg: SegConfig = Field(SegConfig(), description="Segmentation tokens.")
+    learns: LearnsConfig = Field(LearnsConfig(), description="How each part is trained.")
+    lora: LoraConfig = Field(LoraConfig(), description="LoRA adapters.")
+    loss: LossConfig = Field(LossConfig(), description="Weights of the loss terms.")
+    learning: LearningConfig = Field(LearningConfig(), description="Batches, steps and the optimizer.")
     checkpoints: CheckpointsConfig = Field(CheckpointsConfig(), description="Checkpoints.")
     watching: MetricsConfig = Field(MetricsConfig(), description="Metrics.")
 
 
 class ValidationConfig(Config):
-    """How well it does on examples that it does not learn from, while it learns."""
+    """Validation on held-out examples during the training."""
 
-    every: int = Field(0, ge=0, description="Steps between two looks, and one at the end; 0 for none.")
-    examples: int = Field(64, ge=1, description="Examples that are looked at, always the same.")
-    data: DataConfig = Field(DataConfig(), description="Where they come from.")
+    every: int = Field(0, ge=0, description="Steps between two validations; there is one after the last step. 0: none.")
+    examples: int = Field(64, ge=1, description="Number of examples; always the same ones.")
+    data: DataConfig = Field(DataConfig(), description="Sources of the examples.")
 
 
 class TrainConfig(TrainingConfig):
-    """Everything that a training can be told. Each key has a default; a TOML file or the command line sets it."""
+    """The configuration of a training run. Every key has a default; TOML files and the command line override it."""
 
-    data: DataConfig = Field(DataConfig(), description="What it learns from.")
+    data: DataConfig = Field(DataConfig(), description="Training data.")
     validation: ValidationConfig = Field(ValidationConfig(), description="Held-out examples.")

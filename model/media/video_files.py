@@ -1,4 +1,4 @@
-"""Video files as a user may give them: what is none is refused, whatever FFmpeg would make of it."""
+"""Check that a file is a video; files that FFmpeg opens although they are not videos are refused."""
 
 import codecs
 from pathlib import Path
@@ -7,36 +7,43 @@ from refsav.datasets import frames
 from refsav.datasets.frames import MediaInfo
 from refsav.errors import RecordError
 
-GIVE_IMAGE_OR_VIDEO = "give a picture, a video or a folder of pictures; if it is one, copy or download it again"
+GIVE_IMAGE_OR_VIDEO = "give an image, a video or a folder of images; if it is one, copy or download it again"
 
 _HEAD_BYTES = 65536
 _HEIF_BRANDS = {b"heic", b"heim", b"heis", b"heix", b"mif1"}
 
 
 def probe_video(path: Path) -> MediaInfo:
-    """Tell size, rate and number of frames of a file that is no picture; the size is that of frames as they are stored.
+    """Read size, frame rate and number of frames of a video file.
+
+    Args:
+        path: A file that `probe_image` does not recognise.
+
+    Returns:
+        The size is that of the stored frames, without a display rotation.
 
     Raises:
-        RecordError: If it is no video, or cannot be read as one.
+        RecordError: If it is not a video, or cannot be decoded.
     """
     with path.open("rb") as file:
         head = file.read(_HEAD_BYTES)
-    if _is_text(head):  # FFmpeg would draw it, or open the files that it lists
-        raise RecordError(path, "", "is text, neither a picture nor a video", GIVE_IMAGE_OR_VIDEO)
-    if head[4:8] == b"ftyp" and head[8:12] in _HEIF_BRANDS:  # FFmpeg would give one tile of it as a video
-        raise RecordError(path, "", "is a HEIF picture, which is not read", "save it as JPEG or PNG")
+    if _is_text(head):  # FFmpeg would render it as subtitles, or open the files that it lists
+        raise RecordError(path, "", "is text, not an image or a video", GIVE_IMAGE_OR_VIDEO)
+    if head[4:8] == b"ftyp" and head[8:12] in _HEIF_BRANDS:  # FFmpeg would read one tile of it as a video
+        raise RecordError(path, "", "is a HEIF image, which is not supported", "save it as JPEG or PNG")
     try:
         info = frames.probe(path)
     except RecordError as error:
-        raise RecordError(path, error.where, f"is no picture, and it {error.problem}", GIVE_IMAGE_OR_VIDEO) from error
+        problem = f"is not an image, and as a video it {error.problem}"
+        raise RecordError(path, error.where, problem, GIVE_IMAGE_OR_VIDEO) from error
     if info.height < 1 or info.width < 1:
-        raise RecordError(path, "", "is no picture, and as a video it has no size", GIVE_IMAGE_OR_VIDEO)
+        raise RecordError(path, "", "is not an image, and as a video it has no size", GIVE_IMAGE_OR_VIDEO)
     return info
 
 
 def _is_text(head: bytes) -> bool:
     try:
-        codecs.getincrementaldecoder("utf-8")().decode(head)  # which may end inside a character
+        codecs.getincrementaldecoder("utf-8")().decode(head)  # the head may end within a character
     except UnicodeDecodeError:
         return False
     return not any(byte < 0x20 and byte not in b"\t\n\r\f\x1b" for byte in head)

@@ -1,4 +1,4 @@
-"""A sheet with some frames of a video, for a quick look: tiles with their frames' numbers, and the legend once."""
+"""A contact sheet of a video: some frames with masks and frame numbers, and one legend."""
 
 from collections.abc import Sequence
 
@@ -18,35 +18,46 @@ MAX_TILES = 8
 TILE_PX = 400
 """Longer side of a tile; a smaller video keeps its size."""
 GAP_PX = 4
-UPRIGHT_COLUMNS, OTHER_COLUMNS = 8, 4
-"""So many tiles stand side by side, upright ones and others."""
+PORTRAIT_COLUMNS, LANDSCAPE_COLUMNS = 8, 4
+"""Tiles in a row: portrait and landscape."""
 
 
 class VideoContactSheet:
-    """Collects the frames of a sheet while a video goes by, spread evenly from the first to the last."""
+    """Collects the frames of a contact sheet from a stream of frames, evenly spaced from the first to the last."""
 
     def __init__(self, count: int, phrases: Sequence[str]) -> None:
-        """Begin a sheet of a video of `count` frames."""
-        places = np.linspace(0, count - 1, min(MAX_TILES, count))
-        self._wanted = frozenset(int(place) for place in np.round(places))
+        """Start a sheet.
+
+        Args:
+            count: Number of frames of the video.
+            phrases: The phrase of each object, for the legend.
+        """
+        indices = np.linspace(0, count - 1, min(MAX_TILES, count))
+        self._chosen = frozenset(int(index) for index in np.round(indices))
         self._phrases = tuple(phrases)
         self._tiles: list[Image] = []
 
     def add(self, index: int, frame: Image, masks: Sequence[Mask]) -> None:
-        """Look at a frame, uint8 RGB [h, w, 3] with a mask bool [h, w] for each object, and keep it if it is due."""
-        if index not in self._wanted:
+        """Draw a frame as a tile if it is one of the chosen ones.
+
+        Args:
+            index: The frame's number, from 0.
+            frame: uint8 RGB [h, w, 3].
+            masks: bool [h, w] for each object.
+        """
+        if index not in self._chosen:
             return
         scale = min(1.0, TILE_PX / max(frame.shape[:2]))
         size = (max(1, round(scale * frame.shape[1])), max(1, round(scale * frame.shape[0])))
         small = np.asarray(cv2.resize(frame, size, interpolation=cv2.INTER_AREA), np.uint8)
         tile = draw_masks(small, [_resized(mask, size) for mask in masks], self._phrases, legend=False)
-        _tell(tile, str(index))
+        _write_number(tile, str(index))
         self._tiles.append(tile)
 
     def sheet(self) -> Image:
-        """Give the sheet, uint8 RGB [h, w, 3]; there must be at least one tile."""
+        """Return the sheet, uint8 RGB [h, w, 3]. At least one tile must have been added."""
         height, width = self._tiles[0].shape[:2]
-        columns = min(len(self._tiles), UPRIGHT_COLUMNS if 1.2 * width < height else OTHER_COLUMNS)
+        columns = min(len(self._tiles), PORTRAIT_COLUMNS if 1.2 * width < height else LANDSCAPE_COLUMNS)
         tiles = lay_out(self._tiles, columns, GAP_PX, PANEL_RGB)
         panel = legends.plan(self._phrases, (tiles.shape[0], tiles.shape[1]), (1.0, 1.0))
         if not panel:
@@ -60,13 +71,13 @@ class VideoContactSheet:
 
 
 def _resized(mask: Mask, size: tuple[int, int]) -> Mask:
-    """Resize a mask to (width, height); what is thinner than a pixel stays visible."""
+    """Resize a mask, bool [h, w], to (width, height); parts thinner than a pixel remain visible."""
     small = cv2.resize(mask.view(np.uint8) * 255, size, interpolation=cv2.INTER_AREA)
     return np.asarray(small >= max(1, min(128, int(small.max()))), np.bool_)
 
 
-def _tell(tile: Image, number: str) -> None:
-    """Write a frame's number into the corner, where there is room for it."""
+def _write_number(tile: Image, number: str) -> None:
+    """Write the frame's number into the top left corner, if there is room for it."""
     font = legends.font_px((tile.shape[0], tile.shape[1]))
     box = (round(1.5 * font), width_px(number, font) + font)
     if 2 * box[0] <= tile.shape[0] and 2 * box[1] <= tile.shape[1]:

@@ -1,4 +1,4 @@
-"""Colours that tell objects apart on any picture, and to colour-blind eyes as well."""
+"""Colours that distinguish objects on any image, also for colour-blind people."""
 
 import colorsys
 
@@ -19,26 +19,27 @@ DISTINCT_COLOURS: tuple[Rgb, ...] = (
     (0, 144, 48),  # green
     (144, 192, 96),  # moss
 )
-"""Searched for the largest least distance in CIELAB, as seen with and without each kind of colour blindness: at least
-25 among the first eight, 18 among all. They come in the order that keeps those in use furthest apart."""
+"""Chosen by a search that maximises the smallest distance between two colours in CIELAB, as seen with normal vision and
+with each kind of colour blindness: at least 25 among the first eight, 18 among all. The order keeps the first n colours
+as far apart as possible, for every n."""
 
 GOLDEN = 0.618034
-"""Steps of this share of the colour circle never come close to an earlier one soon."""
+"""Golden ratio: hues at multiples of this share of the colour circle stay apart longest."""
 
 
 def colours(count: int) -> tuple[Rgb, ...]:
-    """Give a colour for each of `count` objects; an object's colour does not depend on how many follow it."""
-    return DISTINCT_COLOURS[:count] + tuple(_generated(place) for place in range(count - len(DISTINCT_COLOURS)))
+    """Return a colour for each of `count` objects; an object's colour does not depend on how many follow it."""
+    return DISTINCT_COLOURS[:count] + tuple(_generated(index) for index in range(count - len(DISTINCT_COLOURS)))
 
 
-def _generated(place: int) -> Rgb:
+def _generated(index: int) -> Rgb:
     red, green, blue = colorsys.hsv_to_rgb(
-        0.03 + GOLDEN * place % 1, (0.55, 0.95)[place // 2 % 2], (1.0, 0.7)[place % 2]
+        0.03 + GOLDEN * index % 1, (0.55, 0.95)[index // 2 % 2], (1.0, 0.7)[index % 2]
     )
     return round(255 * red), round(255 * green), round(255 * blue)
 
 
 def is_light(colour: Rgb) -> bool:
-    """Whether dark writing is read more easily on a colour than white writing."""
+    """Whether dark text is easier to read on a colour than white text (luma as in ITU-R BT.601)."""
     red, green, blue = colour
     return 0.299 * red + 0.587 * green + 0.114 * blue > 140

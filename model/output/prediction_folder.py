@@ -1,11 +1,11 @@
-"""The folder that a prediction leaves behind: what was answered, the masks, and pictures of them.
+"""The folder of a prediction: the answer, the masks, and images of them.
 
     result.json                   text, settings, and for each object its phrase, masks (COCO RLE) and areas
-    masks/<object>/<frame>.png    one picture for every object and frame, 0 and 255; objects from 001, frames from 00000
+    masks/<object>/<frame>.png    one image per object and frame, 0 and 255; objects from 001, frames from 00000
     overlay.png or overlay.mp4    the image, or every frame of the video, with the masks drawn over it
-    strip.jpg                     some frames of a video side by side
+    strip.jpg                     contact sheet of a video
 
-An object's number is the one that the pictures show. An answer without objects leaves `result.json` alone.
+Objects have the numbers that the overlay shows. For an answer without objects there is only `result.json`.
 """
 
 import json
@@ -32,49 +32,53 @@ from refsav.model.output.result_json import InputInfo, ObjectMasks, TaskAnswer, 
 
 RESULT_FILE = "result.json"
 RESULT_PARTS = ("masks", "overlay.png", "overlay.mp4", "strip.jpg")
-"""With `result.json`, all that a result consists of: a new one takes the place of these and leaves others alone."""
+"""The other parts of a result: a new result replaces them and leaves all other files."""
 
 UNFINISHED = ".unfinished"
-"""Folder inside the result's own, in which everything is made before it gets its place."""
+"""Folder within the result's folder in which all parts are written before they are moved to their places."""
 
-STRIP_QUALITY = 90
+SHEET_QUALITY = 90
 
 
 class PredictionFolder:
-    """Writes a result while its frames come by; the memory that it takes does not grow with the video.
+    """Writes a result frame by frame; memory use does not grow with the length of the video.
 
-    As a context manager: on leaving without an error all files get their places, `result.json` as the last one. On
-    leaving with one, an earlier result in the folder stays as it was.
+    It is a context manager. On exit without an error, all files are moved to their places, `result.json` last. After an
+    error, a previous result in the folder is unchanged.
     """
 
-    def __init__(self, folder: Path, shown: InputInfo, answer: TaskAnswer) -> None:
-        """Describe a result; nothing is written yet.
+    def __init__(self, folder: Path, info: InputInfo, answer: TaskAnswer) -> None:
+        """Prepare a result; nothing is written yet.
+
+        Args:
+            folder: The result's folder.
+            info: The image or video.
+            answer: The model's answer.
 
         Raises:
-            ValueError: If the settings do not fit into JSON.
-            TypeError: For the same reason.
+            ValueError, TypeError: If the settings are not JSON-serialisable.
         """
         json.dumps(dict(answer.settings), allow_nan=False)
-        self._folder, self._shown, self._answer = folder, shown, answer
+        self._folder, self._info, self._answer = folder, info, answer
         self._unfinished = folder / UNFINISHED
         self._count = 0
         self._objects: list[ObjectMasks] | None = None
-        self._film: VideoWriter | None = None
-        self._strip: VideoContactSheet | None = None
+        self._video: VideoWriter | None = None
+        self._sheet: VideoContactSheet | None = None
         self._corner: Corner | None = None
         self._is_placing = False
 
     def __enter__(self) -> Self:
-        """Get the folder ready.
+        """Create the folder.
 
         Raises:
-            RecordError: If it holds something else than a result.
+            RecordError: If it contains something other than a result.
             DiskError: If it cannot be written.
         """
         _refuse_foreign(self._folder)
         self._is_new = not self._folder.exists()
         with self._writing():
-            if self._unfinished.exists():  # left by a process that was killed
+            if self._unfinished.exists():  # from a process that was killed
                 shutil.rmtree(self._unfinished)
             self._unfinished.mkdir(parents=True)
         return self
@@ -83,46 +87,46 @@ class PredictionFolder:
         """Add the next frame.
 
         Args:
-            index: Its number, from 0.
-            frame: uint8 RGB [height, width, 3]; brought to the size of the others if it has another one.
-            masks: bool [h, w] in that size for each object, empty where it cannot be seen.
+            index: The frame's number, from 0.
+            frame: uint8 RGB [h, w, 3]; resized to the size in the InputInfo if it has another one.
+            masks: bool [h, w] for each object, in the size of the InputInfo; all False if the object is not visible.
 
         Raises:
-            RecordError: If it is not the next frame, or anything has another size or number than was said.
+            RecordError: If it is not the next frame, or a size or the number of objects does not match.
             DiskError: If it cannot be written.
         """
         self._check(index, frame, masks)
-        height, width = self._shown.size
+        height, width = self._info.size
         if frame.shape[:2] != (height, width):
             frame = np.asarray(cv2.resize(frame, (width, height), interpolation=cv2.INTER_AREA), np.uint8)
         with self._writing():
-            objects = self._begun(len(masks))
+            objects = self._start_objects(len(masks))
             self._count += 1
-            for its, mask in zip(objects, masks, strict=True):
-                its.add(mask)
+            for one, mask in zip(objects, masks, strict=True):
+                one.add(mask)
             if objects:
-                self._show(index, frame, masks, [its.phrase for its in objects])
+                self._draw(index, frame, masks, [one.phrase for one in objects])
 
-    def _begun(self, count: int) -> list[ObjectMasks]:
-        """Objects of the result, and the film and the strip once there is an object to be shown."""
+    def _start_objects(self, count: int) -> list[ObjectMasks]:
+        """Return the objects; the first call creates them and, for a video, its overlay and contact sheet."""
         if self._objects is None:
             phrases = ("",) * count if self._answer.phrases is None else self._answer.phrases
             self._objects = [
                 ObjectMasks(self._unfinished / "masks" / f"{number:03d}", self._unfinished / f"{number}.lines", phrase)
                 for number, phrase in enumerate(phrases, start=1)
             ]
-            if phrases and self._shown.rate_hz is not None:
-                self._film = VideoWriter(self._unfinished / "overlay.mp4", self._shown.size, self._shown.rate_hz)
-                self._strip = VideoContactSheet(self._shown.count, phrases)
+            if phrases and self._info.rate_hz is not None:
+                self._video = VideoWriter(self._unfinished / "overlay.mp4", self._info.size, self._info.rate_hz)
+                self._sheet = VideoContactSheet(self._info.count, phrases)
         return self._objects
 
-    def _show(self, index: int, frame: Image, masks: Sequence[Mask], phrases: Sequence[str]) -> None:
+    def _draw(self, index: int, frame: Image, masks: Sequence[Mask], phrases: Sequence[str]) -> None:
         if self._corner is None and any(mask.any() for mask in masks):
-            self._corner = free_corner(masks, phrases)  # and there the legend stays
+            self._corner = free_corner(masks, phrases)  # for all later frames, so that the legend does not move
         drawn = draw_masks(frame, masks, phrases, corner=self._corner)
-        if self._film and self._strip:
-            self._film.add(drawn)
-            self._strip.add(index, frame, masks)
+        if self._video and self._sheet:
+            self._video.add(drawn)
+            self._sheet.add(index, frame, masks)
         else:
             (self._unfinished / "overlay.png").write_bytes(encode_png(drawn))
 
@@ -136,23 +140,23 @@ class PredictionFolder:
             self._clean_up()
 
     def _finish(self) -> None:
-        if self._count < self._shown.count and (self._count or self._answer.phrases != ()):
-            problem = f"is missing: only {self._count} of {self._shown.count} frames have got their masks"
-            raise self._error(self._count, problem, "the input may be cut short; copy it again")
+        if self._count < self._info.count and (self._count or self._answer.phrases != ()):
+            problem = f"is missing: only {self._count} of {self._info.count} frames have masks"
+            raise self._error(self._count, problem, "the input may be truncated; copy it again")
         with self._writing():
-            for its in self._objects or ():
-                its.close()
-            if self._film and self._strip:
-                self._film.finish()
-                self._film = None
-                sheet = encode_jpeg(self._strip.sheet(), STRIP_QUALITY)
+            for one in self._objects or ():
+                one.close()
+            if self._video and self._sheet:
+                self._video.finish()
+                self._video = None
+                sheet = encode_jpeg(self._sheet.sheet(), SHEET_QUALITY)
                 (self._unfinished / "strip.jpg").write_bytes(sheet)
-            write_result(self._unfinished / RESULT_FILE, self._shown, self._answer, self._objects or ())
+            write_result(self._unfinished / RESULT_FILE, self._info, self._answer, self._objects or ())
             flush_to_disk(self._unfinished / RESULT_FILE)
             self._put_in_place()
 
     def _put_in_place(self) -> None:
-        """Exchange an earlier result for this one; whoever is stopped in between leaves no `result.json`."""
+        """Replace a previous result; a process that is stopped in between leaves no `result.json`."""
         self._is_placing = True
         (self._folder / RESULT_FILE).unlink(missing_ok=True)
         for name in RESULT_PARTS:
@@ -164,40 +168,40 @@ class PredictionFolder:
             if new.exists():
                 new.replace(old)
         (self._unfinished / RESULT_FILE).replace(self._folder / RESULT_FILE)
-        shutil.rmtree(self._unfinished, ignore_errors=True)  # beside a whole result it means nothing
+        shutil.rmtree(self._unfinished, ignore_errors=True)  # next to a complete result it is ignored
         flush_to_disk(self._folder)
 
     def _clean_up(self) -> None:
-        if self._film:
-            self._film.abandon()
+        if self._video:
+            self._video.abandon()
         with suppress(OSError):
-            for its in self._objects or ():
-                its.close()
-        if not self._is_placing:  # else it tells that what lies beside it is half a result
+            for one in self._objects or ():
+                one.close()
+        if not self._is_placing:  # otherwise it marks the result as partial
             shutil.rmtree(self._unfinished, ignore_errors=True)
         if self._is_new:
-            with suppress(OSError):  # there is a result in it
+            with suppress(OSError):  # it contains a result
                 self._folder.rmdir()
 
     def _check(self, index: int, frame: Image, masks: Sequence[Mask]) -> None:
-        height, width = self._shown.size
-        if index != self._count or index >= self._shown.count:
-            problem = f"came in place of frame {self._count} of {self._shown.count}"
+        height, width = self._info.size
+        if index != self._count or index >= self._info.count:
+            problem = f"was given instead of frame {self._count} of {self._info.count}"
             raise self._error(index, problem, "give every frame once, in order")
         if frame.ndim != 3 or frame.shape[2] != 3 or frame.dtype != np.uint8:
             raise self._error(index, f"is {frame.dtype} {frame.shape}", "give RGB: uint8 [height, width, 3]")
         if self._objects is not None or self._answer.phrases is not None:
             count = len(self._answer.phrases or ()) if self._objects is None else len(self._objects)
             if len(masks) != count:
-                problem = f"has masks of {len(masks)} objects, there are {count}"
-                raise self._error(index, problem, "give an empty mask for an object that cannot be seen")
+                problem = f"has masks of {len(masks)} objects instead of {count}"
+                raise self._error(index, problem, "give an empty mask for an object that is not visible")
         for number, mask in enumerate(masks, start=1):
             if mask.shape != (height, width) or mask.dtype != np.bool_:
                 problem = f"the mask of object {number} is {mask.dtype} {mask.shape}, not bool ({height}, {width})"
-                raise self._error(index, problem, "bring masks to the size of the frames first")
+                raise self._error(index, problem, "resize the masks to the size of the frames first")
 
     def _error(self, index: int, problem: str, fix: str) -> RecordError:
-        return RecordError(Path(self._shown.name), f"frame {index}", problem, fix)
+        return RecordError(Path(self._info.name), f"frame {index}", problem, fix)
 
     @contextmanager
     def _writing(self) -> Iterator[None]:
@@ -208,14 +212,15 @@ class PredictionFolder:
 
 
 def _refuse_foreign(folder: Path) -> None:
-    """Make sure that a folder is free, or holds a result. Raises RecordError, and DiskError if it cannot be read."""
+    """Refuse a folder with anything but a result. Raises RecordError, and DiskError if it cannot be read."""
     if folder.is_file():
         raise RecordError(folder, "", "is a file, not a folder", "name a new folder")
     try:
         found = sorted(path.name for path in folder.iterdir()) if folder.exists() else []
     except OSError as error:
         raise DiskError(folder, error) from error
-    is_free = all(name.startswith(".") for name in found)  # desktops leave hidden files
+    is_free = all(name.startswith(".") for name in found)  # file managers create hidden files
     if not is_free and UNFINISHED not in found and not is_result(folder / RESULT_FILE):
         some = ", ".join(found[:3]) + (" …" if len(found) > 3 else "")
-        raise RecordError(folder, "", f"holds something else than a result: {some}", "name a new folder, or empty it")
+        problem = f"contains something other than a result: {some}"
+        raise RecordError(folder, "", problem, "name a new folder, or empty it")

@@ -1,4 +1,4 @@
-"""`result.json`, and what goes into it: written object by object, so that a long video needs no more memory."""
+"""Write `result.json` object by object, so that memory use does not grow with the length of a video."""
 
 import json
 import shutil
@@ -17,15 +17,15 @@ from refsav.disk.json_stream import JsonArray, JsonLayout, JsonObject
 from refsav.model.media.clip import Clip
 
 KEYS = frozenset(("version", "input", "text", "task", "objects"))
-"""What tells our `result.json` from somebody else's."""
+"""Keys that identify a `result.json` of RefSAV."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class InputInfo:
-    """What is told of the image or video that was shown to a model."""
+    """The image or video that a result is about, as `result.json` describes it."""
 
     name: str
-    """As `result.json` tells it: a path or a file's name."""
+    """A path or a file's name."""
     size: tuple[int, int]
     """(height, width) of every frame, in pixels."""
     count: int = 1
@@ -39,7 +39,7 @@ class InputInfo:
 
     @classmethod
     def of(cls, clip: Clip, name: str = "") -> "InputInfo":
-        """Describe a clip, an image if it has a single frame; `name` is the clip's own unless another one is given."""
+        """Describe a clip; `name` replaces the clip's name."""
         return cls(
             name=name or clip.name,
             size=(clip.height, clip.width),
@@ -50,34 +50,34 @@ class InputInfo:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class TaskAnswer:
-    """What a model answered, before its masks are known."""
+    """The model's answer, without its masks."""
 
     text: str
     task: str
-    """What it was asked to do, for example "segment" or "chat"."""
+    """The task, for example "segment" or "ask"."""
     phrases: tuple[str, ...] | None
-    """What each object is called, "" without a name; None if their number is not known before the first masks."""
+    """The phrase of each object, "" for one without; None if the first masks decide how many objects there are."""
     settings: Mapping[str, object]
-    """Whatever else is kept with the result; must fit into JSON."""
+    """Further values to keep with the result; JSON-serialisable."""
 
 
 class ObjectMasks:
-    """The masks of one object, taken frame by frame: as pictures, and as lines that wait to become JSON."""
+    """Writes the masks of one object frame by frame: as PNG files, and as lines that become a part of the JSON."""
 
     def __init__(self, folder: Path, lines: Path, phrase: str) -> None:
-        """Begin an object.
+        """Start an object.
 
         Args:
-            folder: Where its pictures go; is made.
-            lines: A file for the encoded masks.
-            phrase: What the object is called.
+            folder: Folder for its PNG files; it is created.
+            lines: File for the encoded masks.
+            phrase: The object's phrase.
 
         Raises:
-            OSError: If one of them cannot be made.
+            OSError: If the folder or the file cannot be created.
         """
         self.phrase = phrase
         self.areas_px = array("q")
-        """Mask area of each frame so far."""
+        """Mask area in each frame so far, in pixels."""
         self.lines = lines
         self._folder = folder
         folder.mkdir(parents=True)
@@ -85,7 +85,7 @@ class ObjectMasks:
         self._masks = JsonArray(self._stream, JsonLayout("\n    ", ",\n    ", "\n   "))
 
     def add(self, mask: Mask) -> None:
-        """Take the mask of the next frame, bool [h, w]. Raises OSError."""
+        """Write the mask of the next frame, bool [h, w]. Raises OSError if it cannot be written."""
         index, area_px = len(self.areas_px), int(np.count_nonzero(mask))
         (self._folder / f"{index:05d}.png").write_bytes(encode_mask_png(mask))
         rle = encode(mask) if area_px else None
@@ -93,34 +93,44 @@ class ObjectMasks:
         self.areas_px.append(area_px)
 
     def close(self) -> None:
-        """End the array of masks and close its file, unless that is done already. Raises OSError."""
+        """End the array of masks and close its file, if it is open. Raises OSError if it cannot be written."""
         if not self._stream.closed:
             self._masks.close()
             self._stream.close()
 
 
-def write_result(path: Path, shown: InputInfo, answer: TaskAnswer, objects: Sequence[ObjectMasks]) -> None:
-    """Write `result.json`; the objects must be closed. Raises OSError."""
+def write_result(path: Path, info: InputInfo, answer: TaskAnswer, objects: Sequence[ObjectMasks]) -> None:
+    """Write `result.json`.
+
+    Args:
+        path: The file.
+        info: The image or video.
+        answer: The model's answer.
+        objects: The masks of each object, closed.
+
+    Raises:
+        OSError: If the file cannot be written.
+    """
     head = {
         "version": __version__,
-        "input": shown.name,
+        "input": info.name,
         "task": answer.task,
         "text": answer.text,
         "settings": dict(answer.settings),
-        "height": shown.size[0],
-        "width": shown.size[1],
-        "frames": shown.count,
-        "rate_hz": None if shown.rate_hz is None else float(shown.rate_hz),
+        "height": info.size[0],
+        "width": info.size[1],
+        "frames": info.count,
+        "rate_hz": None if info.rate_hz is None else float(info.rate_hz),
     }
-    with path.open("w", encoding="utf-8", errors="backslashreplace") as stream:  # half a character becomes its escape
+    with path.open("w", encoding="utf-8", errors="backslashreplace") as stream:  # lone surrogates are escaped
         result = JsonObject(stream, JsonLayout("\n  ", ",\n  ", "\n", dumps=_json))
         for key, value in head.items():
             result.add(key, value)
         result.add_key("objects")
         entries = JsonArray(stream, JsonLayout("\n   ", ",\n   ", "\n  "))
-        for its in objects:
-            entries.append_text(f'{{"phrase": {_json(its.phrase)}, "area_px": {its.areas_px.tolist()}, "masks": ')
-            with its.lines.open(encoding="ascii") as lines:
+        for masks in objects:
+            entries.append_text(f'{{"phrase": {_json(masks.phrase)}, "area_px": {masks.areas_px.tolist()}, "masks": ')
+            with masks.lines.open(encoding="ascii") as lines:
                 shutil.copyfileobj(lines, stream)
             stream.write("}")
         entries.close()
@@ -133,7 +143,7 @@ def _json(value: object) -> str:
 
 
 def is_result(path: Path) -> bool:
-    """Whether a file is a `result.json` that we have written."""
+    """Whether a file is a `result.json` of RefSAV."""
     try:
         content = json.loads(path.read_bytes())
     except (OSError, ValueError):

@@ -1,7 +1,7 @@
-"""Text as pixels, in the fonts that OpenCV 5 brings along: Latin, Greek, Cyrillic, Chinese, Japanese and Korean.
+"""Draw text with the fonts inside OpenCV 5: Latin, Greek, Cyrillic, Chinese, Japanese and Korean.
 
-They look the same on every machine, and none has to be installed. What they cannot draw is left out, and a text of
-which too little would remain is given up as a whole: the reader still has it in `result.json`.
+Text looks the same on every machine, and no font has to be installed. Characters that the fonts lack are omitted; if
+too little of a text would remain, it is not drawn at all. `result.json` contains every text in full.
 """
 
 import math
@@ -15,43 +15,43 @@ import numpy as np
 import numpy.typing as npt
 
 Coverage = npt.NDArray[np.uint8]
-"""uint8 [h, w]: how much of a pixel is covered, 0-255."""
+"""uint8 [h, w]: how much of each pixel is covered, 0-255."""
 
 FONT_WEIGHT = 500
-"""Between regular (400) and semibold (600): thin strokes drown in a video."""
+"""Between regular (400) and semibold (600): video compression blurs thin strokes."""
 
 ASCENT, DESCENT = 1.06, 0.28
-"""How far the tallest and the deepest letters reach from the line that they stand on, in heights of the font."""
+"""How far the tallest and the deepest letters reach above and below the baseline, in font sizes."""
 
 ELLIPSIS = "…"
 NO_GLYPH = "□"
-"""Stands for a letter that the fonts lack."""
+"""Replaces a letter that the fonts lack."""
 
 MIN_DRAWABLE_SHARE = 0.6
-"""A text of whose letters fewer can be drawn says nothing any more."""
+"""A text is drawn if the fonts have at least this share of its letters."""
 
 RIGHT_TO_LEFT = frozenset(("R", "AL", "AN"))
-"""OpenCV sets these scripts from left to right, which nobody can read."""
+"""Scripts written from right to left, which OpenCV draws from left to right."""
 
-_WIDE = r"\u2e80-\u9fff\uac00-\ud7ff\uf900-\ufaff\uff00-\uffef"
-_CLOSING = r"、。，．：；！？）」』】》”’％…,.!?:;)"
-_UNBROKEN = re.compile(rf"[{_WIDE}][{_CLOSING}]*|[^\s{_WIDE}]+|\s+")
-"""What a line is not broken inside of: a word, or one Chinese character and the marks that close it."""
+_CJK = r"\u2e80-\u9fff\uac00-\ud7ff\uf900-\ufaff\uff00-\uffef"
+_CLOSING_MARKS = r"、。，．：；！？）」』】》”’％…,.!?:;)"
+_UNBREAKABLE = re.compile(rf"[{_CJK}][{_CLOSING_MARKS}]*|[^\s{_CJK}]+|\s+")
+"""Lines are not broken inside these: a word, or a CJK character with the closing marks after it."""
 
 _FONT = cv2.FontFace("sans")
-_ONE_AT_A_TIME = threading.Lock()
-"""OpenCV keeps the font's weight in the font itself and lets other threads run meanwhile."""
+_FONT_LOCK = threading.Lock()
+"""OpenCV sets the weight on the shared font and releases the GIL while it draws."""
 
 
 def width_px(text: str, font_px: int) -> int:
-    """Measure one line of text."""
-    with _ONE_AT_A_TIME:
+    """Return the width of one line of text, in pixels."""
+    with _FONT_LOCK:
         _, _, width, _ = cv2.getTextSize((0, 0), text, (0, 0), _FONT, font_px, FONT_WEIGHT)
     return int(width)
 
 
 def line_height_px(font_px: int) -> int:
-    """Height of a line with the space that it needs above and below."""
+    """Return the height of a line, with ascent and descent, in pixels."""
     return _baseline_px(font_px) + math.ceil(DESCENT * font_px)
 
 
@@ -63,7 +63,7 @@ def _baseline_px(font_px: int) -> int:
 def render_line(text: str, font_px: int) -> Coverage:
     """Draw one line of text, uint8 [line height, width], 0-255; read-only, because it is cached for the next frame."""
     canvas = np.zeros((line_height_px(font_px), max(1, width_px(text, font_px) + font_px // 4)), np.uint8)
-    with _ONE_AT_A_TIME:
+    with _FONT_LOCK:
         cv2.putText(canvas, text, (0, _baseline_px(font_px)), (255,), _FONT, font_px, FONT_WEIGHT)
     canvas.flags.writeable = False
     return canvas
@@ -71,17 +71,17 @@ def render_line(text: str, font_px: int) -> Coverage:
 
 @lru_cache(maxsize=1024)
 def drawable_text(text: str) -> str:
-    """Give a text as one line of what can be drawn: no emoji, no control characters; "" if too little would remain."""
+    """Return the text as one line of drawable characters (no emoji or control characters); "" if too little remains."""
     line = " ".join(unicodedata.normalize("NFC", text).split())
     letters = [character for character in line if unicodedata.category(character)[0] in "LNM"]
     lost = sum(not _has_glyph(letter) for letter in letters)
     if not letters or len(letters) - lost < MIN_DRAWABLE_SHARE * len(letters):
         return ""
-    drawn = (character if _has_glyph(character) else _instead_of(character) for character in line)
+    drawn = (character if _has_glyph(character) else _replacement(character) for character in line)
     return " ".join("".join(drawn).split())
 
 
-def _instead_of(character: str) -> str:
+def _replacement(character: str) -> str:
     return NO_GLYPH if unicodedata.category(character)[0] in "LN" else ""
 
 
@@ -91,15 +91,22 @@ def _has_glyph(character: str) -> bool:
         return True
     if not character.isprintable() or unicodedata.bidirectional(character) in RIGHT_TO_LEFT:
         return False
-    # OpenCV draws a question mark for what it does not know, and says nothing.
+    # OpenCV silently draws a question mark for a character that the fonts lack.
     return not np.array_equal(render_line.__wrapped__(character, 16), render_line.__wrapped__("?", 16))
 
 
-def wrap_text(text: str, font_px: int, room_px: int, most_lines: int) -> tuple[str, ...]:
-    """Break a text of one line into some that are no wider than `room_px`; what does not fit ends in an ellipsis."""
+def wrap_text(text: str, font_px: int, room_px: int, max_lines: int) -> tuple[str, ...]:
+    """Wrap a text; if it does not fit, the last line ends with an ellipsis.
+
+    Args:
+        text: One line, from `drawable_text`.
+        font_px: Font size in pixels.
+        room_px: Width of the widest line, in pixels.
+        max_lines: Largest number of lines.
+    """
     lines: list[str] = []
-    waiting = _UNBROKEN.findall(text)
-    while waiting and len(lines) < most_lines:
+    waiting = _UNBREAKABLE.findall(text)
+    while waiting and len(lines) < max_lines:
         line = ""
         while waiting and width_px((line + waiting[0]).rstrip(), font_px) <= room_px:
             line += waiting.pop(0)

@@ -1,4 +1,4 @@
-"""`refsav ui`: a page in the browser for one checkpoint, served on this machine, with nothing fetched from others."""
+"""`refsav ui`: serve a web page for one checkpoint from this machine, without any request to other machines."""
 
 import logging
 import os
@@ -16,17 +16,17 @@ from fastapi import FastAPI
 from refsav.disk.files import DiskError
 from refsav.errors import RefSavError
 from refsav.model.sa2va import Sa2VA
-from refsav.model.ui.examples import Example, examples
+from refsav.model.ui.examples import Example, write_examples
 from refsav.model.ui.job_queue import JobQueue
 from refsav.model.ui.request_filter import RequestFilter
 
 if TYPE_CHECKING:
-    from refsav.model.ui.page import Model, Page
+    from refsav.model.ui.page import ModelSummary, Page
 
 LOOPBACK = ("127.0.0.1", "::1", "localhost")
 
 SHUTDOWN_S = 3.0
-"""Seconds that open connections, and then the model, get to end when the server is told to."""
+"""Seconds that open connections, and then the model, get to end when the server shuts down."""
 
 STYLE = Path(__file__).with_name("style.css")
 
@@ -35,7 +35,7 @@ OFFLINE_ENVIRONMENT = {
     "HF_HUB_DISABLE_TELEMETRY": "1",
     "HF_HUB_OFFLINE": "1",
 }
-"""Settled before Gradio is imported: it would tell others that it runs here, and ask for newer versions."""
+"""Environment variables, set before Gradio is imported: they turn off its usage reports and version checks."""
 
 
 class AddressError(RefSavError):
@@ -43,21 +43,27 @@ class AddressError(RefSavError):
 
 
 @contextmanager
-def listening(host: str, port: int) -> Iterator[socket.socket]:
-    """Take an address, 0 for any free port; who comes is kept waiting until `serve` is called with it.
+def listen(host: str, port: int) -> Iterator[socket.socket]:
+    """Listen on an address; connections wait until `serve` is called with the socket.
+
+    Args:
+        host: Host name or IP address.
+        port: Port; 0 takes a free one.
 
     Raises:
-        AddressError: If it cannot be had.
+        AddressError: If the address cannot be listened on.
     """
     try:
         family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
-        taken = socket.create_server((host, port), family=family)
+        server = socket.create_server((host, port), family=family)
     except OSError as error:
-        reason = error.strerror or str(error)
-        fix = "choose another with --host and --port; --port 0 takes a free one"
-        raise AddressError(f"{host}, port {port}: cannot be listened on: {reason}\n  fix: {fix}") from None
-    with taken:
-        yield taken
+        raise AddressError(
+            f"cannot be listened on: {error.strerror or error}",
+            fix="choose another address with --host and --port; --port 0 takes a free port",
+            path=f"{host}, port {port}",
+        ) from None
+    with server:
+        yield server
 
 
 def serve(
@@ -67,64 +73,64 @@ def serve(
     *,
     host: str,
     max_upload_mb: int,
-    given: Path | None,
-    ready: Callable[[str], None],
+    examples: Path | None,
+    on_ready: Callable[[str], None],
 ) -> None:
-    """Serve the page until the process is told to end (SIGINT, SIGTERM); nothing is left of it then.
+    """Serve the page until SIGINT or SIGTERM, then delete all its files.
 
     Args:
-        model: Asked, by one visitor at a time.
-        name: What it is called in the page.
-        address: Of `listening`.
-        host: As it was given to that.
-        max_upload_mb: Largest file that may be uploaded, in megabytes.
-        given: Folder with pictures and videos to offer as examples; None for made ones.
-        ready: Called with the page's address when it can be opened.
+        model: The model; it serves one visitor at a time.
+        name: Name of the model in the page.
+        address: Socket from `listen`.
+        host: The host that `listen` was called with.
+        max_upload_mb: Largest upload, in MB.
+        examples: Folder of images and videos to offer as examples; None for synthetic ones.
+        on_ready: Called with the page's URL when it can be opened.
 
     Raises:
         RecordError: If an example cannot be read.
-        DiskError: If there is no room for temporary files.
+        DiskError: If temporary files cannot be written.
     """
     is_idle = True
     try:
         with _private_folder() as folder:
-            jobs = JobQueue(_log)
+            queue = JobQueue(_log)
             try:
-                app = _app(model, name, jobs, folder, host, max_upload_mb, given)
-                told = _told_address(host, address.getsockname()[1])
-                _Server(app, lambda: ready(told)).run(sockets=[address])
+                app = _app(model, name, queue, folder, host, max_upload_mb, examples)
+                url = _url(host, address.getsockname()[1])
+                _Server(app, lambda: on_ready(url)).run(sockets=[address])
             finally:
-                is_idle = jobs.close(SHUTDOWN_S)  # nobody writes into the folder when it is removed
+                is_idle = queue.close(SHUTDOWN_S)  # before the folder is removed, so that no job writes into it
     finally:
-        if not is_idle:  # a layer of a large model takes its time, and nothing can interrupt it
+        if not is_idle:  # a layer of a large model can take long, and nothing can interrupt it
             os._exit(0)
 
 
 def _app(
-    model: Sa2VA, name: str, jobs: JobQueue, folder: Path, host: str, max_upload_mb: int, given: Path | None
+    model: Sa2VA, name: str, queue: JobQueue, folder: Path, host: str, max_upload_mb: int, examples: Path | None
 ) -> RequestFilter:
     os.environ.update(OFFLINE_ENVIRONMENT)
     os.environ["GRADIO_TEMP_DIR"] = str(folder)
     import gradio as gr
 
     from refsav.model.ui.input_handlers import InputHandlers
-    from refsav.model.ui.page import lay_out
+    from refsav.model.ui.page import build_page
     from refsav.model.ui.sessions import Sessions
     from refsav.model.ui.task_handlers import TaskHandlers
 
-    offered: list[Example] = list(examples(folder / "examples", given))
-    page = lay_out(_told(model, name), offered, max_upload_mb)
+    offered: list[Example] = list(write_examples(folder / "examples", examples))
+    page = build_page(_summary(model, name), offered, max_upload_mb)
     results = folder / "results"
     results.mkdir()
-    sessions = Sessions(jobs, results)
+    sessions = Sessions(queue, results)
     with page.blocks:
         InputHandlers(page, sessions).bind([example.file for example in offered])
         TaskHandlers(model, page, sessions).bind()
-    page.blocks.queue(default_concurrency_limit=None, api_open=False)  # the jobs sees to it that jobs come in turn
-    return RequestFilter(_mounted(gr, page, max_upload_mb), folder, frozenset(LOOPBACK) if host in LOOPBACK else None)
+    page.blocks.queue(default_concurrency_limit=None, api_open=False)  # JobQueue runs one job at a time
+    return RequestFilter(_mount(gr, page, max_upload_mb), folder, frozenset(LOOPBACK) if host in LOOPBACK else None)
 
 
-def _mounted(gr: Any, page: "Page", max_upload_mb: int) -> FastAPI:  # noqa: ANN401 - Gradio has no types
+def _mount(gr: Any, page: "Page", max_upload_mb: int) -> FastAPI:  # noqa: ANN401 - Gradio has no types
     app: FastAPI = gr.mount_gradio_app(
         FastAPI(openapi_url=None),
         page.blocks,
@@ -140,19 +146,19 @@ def _mounted(gr: Any, page: "Page", max_upload_mb: int) -> FastAPI:  # noqa: ANN
         theme=_theme(gr),
         css_paths=[STYLE],
     )
-    page.blocks.has_launched = True  # else Gradio does not look where files lie that a call names
+    page.blocks.has_launched = True  # otherwise Gradio does not check where the files lie that a call names
     return app
 
 
 @contextmanager
 def _private_folder() -> Iterator[Path]:
-    """A folder that nobody else may read, removed in the end; all temporary files of this process go into it."""
+    """A temporary folder that only this user may read; all temporary files of this process go into it."""
     before = tempfile.tempdir
     try:
-        made = tempfile.TemporaryDirectory(prefix="refsav-ui-", ignore_cleanup_errors=True)
+        temporary = tempfile.TemporaryDirectory(prefix="refsav-ui-", ignore_cleanup_errors=True)
     except OSError as error:
         raise DiskError(Path(tempfile.gettempdir()), error) from error
-    with made as folder:
+    with temporary as folder:
         tempfile.tempdir = folder
         try:
             yield Path(folder).resolve()
@@ -161,9 +167,9 @@ def _private_folder() -> Iterator[Path]:
 
 
 class _Server(uvicorn.Server):
-    """A server that ends soon: pages keep connections open for as long as they are looked at."""
+    """A server that shuts down without waiting for its connections: an open page keeps its connection open."""
 
-    def __init__(self, app: RequestFilter, ready: Callable[[], None]) -> None:
+    def __init__(self, app: RequestFilter, on_ready: Callable[[], None]) -> None:
         super().__init__(
             uvicorn.Config(
                 app,
@@ -173,35 +179,35 @@ class _Server(uvicorn.Server):
                 timeout_graceful_shutdown=1,
             )
         )
-        self._ready = ready
+        self._on_ready = on_ready
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
-        self._ready()
+        self._on_ready()
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        logging.getLogger("uvicorn.error").setLevel(logging.CRITICAL)  # that pages were open is no error
+        logging.getLogger("uvicorn.error").setLevel(logging.CRITICAL)  # it logs open pages as errors
         await super().shutdown(sockets)
 
 
-def _told(model: Sa2VA, name: str) -> "Model":
-    from refsav.model.ui.page import Model
+def _summary(model: Sa2VA, name: str) -> "ModelSummary":
+    from refsav.model.ui.page import ModelSummary
 
     adapter = model.adapter
     weight = next(model.parameters())
     millions = sum(parameter.numel() for parameter in model.parameters()) / 1e6
     size = f"{millions / 1000:.1f} billion parameters" if millions >= 1000 else f"{millions:.1f} million parameters"
-    return Model(
+    return ModelSummary(
         name=name,
         facts=(adapter.family, size, f"{weight.device.type}, {str(weight.dtype).removeprefix('torch.')}"),
-        usual=model.resolve_settings(),
+        defaults=model.resolve_settings(),
         no_regions=""
         if adapter.takes_regions
         else f"{adapter.family} was never trained with visual prompts; a checkpoint of the InternVL family takes them.",
     )
 
 
-def _told_address(host: str, port: int) -> str:
+def _url(host: str, port: int) -> str:
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 
@@ -209,8 +215,8 @@ def _log(error: BaseException) -> None:
     traceback.print_exception(error)
 
 
-def _theme(gr: Any) -> Any:  # noqa: ANN401 - likewise
-    """System fonts, plain surfaces, a blue that white writing can be read on; the rest is in the style sheet."""
+def _theme(gr: Any) -> Any:  # noqa: ANN401 - Gradio has no types
+    """System fonts, plain surfaces, a blue on which white text is legible; the rest is in the style sheet."""
     return gr.themes.Base(font=["system-ui"], font_mono=["ui-monospace"], radius_size="lg").set(
         body_background_fill="#f5f6f8",
         body_background_fill_dark="#0e1116",

@@ -1,4 +1,4 @@
-"""Something to try the page with at once: a picture and a video of moving shapes, made when the page starts."""
+"""Examples that the page offers: files from a folder, or a synthetic image and a synthetic video of moving shapes."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -35,42 +35,46 @@ SCENES = SynthConfig(
     leaving_share=0,
 )
 IMAGE_SCENE, VIDEO_SCENE = 2, 7
-"""Scenes of these settings that look well."""
+"""Numbers of two scenes that look good."""
 
 
 @dataclass(frozen=True, slots=True)
 class Example:
-    """A file to begin with."""
+    """A file that a visitor can try."""
 
     name: str
     file: Path
     thumbnail: Path
 
 
-def examples(folder: Path, given: Path | None) -> Iterator[Example]:
-    """Write examples into a folder: copies of the pictures and videos that are given, or made ones.
+def write_examples(folder: Path, source: Path | None) -> Iterator[Example]:
+    """Write examples into a folder.
+
+    Args:
+        folder: Where the examples and their thumbnails are written.
+        source: Folder whose images and videos are copied; None for the synthetic ones.
 
     Raises:
-        RecordError: If the given folder, or a file in it, cannot be read.
+        RecordError: If the source folder, or a file in it, cannot be read.
         DiskError: If the folder cannot be written.
     """
-    for name, file in _given(given, folder) if given else _made(folder):
+    for name, file in _copied(source, folder) if source else _synthetic(folder):
         clip = open_clip(file)
         thumbnail = folder / "thumbnails" / f"{file.name}.jpg"
         write_bytes(thumbnail, _thumbnail(next(clip.frames([0]))[1], is_video=clip.count > 1), durable=False)
         yield Example(name, file, thumbnail)
 
 
-def _made(folder: Path) -> Iterator[tuple[str, Path]]:
-    picture, film = folder / "shapes.png", folder / "moving-shapes.mp4"
+def _synthetic(folder: Path) -> Iterator[tuple[str, Path]]:
+    image, video = folder / "shapes.png", folder / "moving-shapes.mp4"
     frame = compose(SCENES, IMAGE_SCENE)[0].picture(0)
-    write_bytes(picture, encode_png(frame), durable=False)
-    yield "A picture", picture
-    write_bytes(film, encode_video(compose(SCENES, VIDEO_SCENE)[0]), durable=False)
-    yield "A video", film
+    write_bytes(image, encode_png(frame), durable=False)
+    yield "An image", image
+    write_bytes(video, encode_video(compose(SCENES, VIDEO_SCENE)[0]), durable=False)
+    yield "A video", video
 
 
-def _given(source: Path, folder: Path) -> Iterator[tuple[str, Path]]:
+def _copied(source: Path, folder: Path) -> Iterator[tuple[str, Path]]:
     try:
         files = sorted(path for path in source.iterdir() if path.suffix.lower() in SUFFIXES and path.is_file())
     except OSError as error:
@@ -82,6 +86,7 @@ def _given(source: Path, folder: Path) -> Iterator[tuple[str, Path]]:
 
 
 def _thumbnail(frame: Image, *, is_video: bool) -> bytes:
+    """Scale a frame, uint8 RGB [h, w, 3], to a JPEG; a video's gets a play button."""
     scale = THUMBNAIL_PX / max(frame.shape[:2])
     small = cv2.resize(frame, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
     if is_video:

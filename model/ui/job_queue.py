@@ -1,4 +1,4 @@
-"""The one worker behind the page: jobs of all visitors, one after the other, each with a way to stop it."""
+"""The job queue behind the page: one worker thread runs the jobs of all visitors in turn; each job can be stopped."""
 
 import threading
 import time
@@ -16,80 +16,91 @@ MAX_WAITING = 16
 
 
 class FullError(RefSavError):
-    """Too many wait already."""
+    """Too many jobs are waiting."""
 
     def __init__(self) -> None:
-        super().__init__(f"{MAX_WAITING} others are waiting for this model\n  fix: try again in a few minutes")
+        super().__init__(f"{MAX_WAITING} others are waiting for this model", fix="try again in a few minutes")
 
 
 class UnexpectedError(RefSavError):
-    """A defect of ours, told to the visitor in few words; the server's log has them all."""
+    """A defect in RefSAV. The visitor sees a short message; the traceback is in the server's log."""
 
     def __init__(self, error: BaseException) -> None:
         if type(error).__name__ in ("OutOfMemoryError", "MemoryError"):
-            super().__init__(
-                "the model has run out of memory\n  fix: take fewer key frames, objects or a smaller picture"
-            )
+            problem = "the model has run out of memory"
+            fix = "choose fewer key frames, fewer objects or a smaller image"
         else:
-            super().__init__(
-                f"something went wrong that should not have ({type(error).__name__})\n"
-                "  fix: try something else; whoever runs this page finds the details in its log"
-            )
+            problem = f"an unexpected error occurred ({type(error).__name__})"
+            fix = "try something else; the server's log has the details"
+        super().__init__(problem, fix=fix)
 
 
 class Job(Generic[Result]):
-    """A piece of work and what has become of it. Whoever waits for it looks; it calls nobody."""
+    """A piece of work and its state. Callers poll it; it has no callbacks."""
 
     def __init__(self, work: Callable[[], Result]) -> None:
         self.state: State = "waiting"
         self.result: Result | None = None
         self.error: RefSavError | None = None
         self.seconds = 0.0
-        """How long it took, once it is over."""
+        """Run time; 0 until the job is over."""
         self.ended = threading.Event()
-        """Set when it is to end early."""
+        """Set to end the job early."""
         self._work = work
 
     @property
     def is_over(self) -> bool:
-        """Whether nothing will change any more."""
+        """Whether the state is final."""
         return self.state in ("done", "failed", "stopped")
 
     def run(self, log: Callable[[BaseException], None]) -> None:
-        """Do the work; errors are kept, those that are defects told to `log` too."""
-        began = time.monotonic()
+        """Do the work and keep its result or its error.
+
+        Args:
+            log: Called with an error that is a defect, not a user's mistake.
+        """
+        started = time.monotonic()
         try:
             with ended_by(self.ended):
                 self.result = self._work()
-            over: State = "done"
+            final: State = "done"
         except StoppedError:
-            over = "stopped"
+            final = "stopped"
         except RefSavError as error:
-            self.error, over = error, "failed"
-        except Exception as error:  # noqa: BLE001 - the page goes on for the others
+            self.error, final = error, "failed"
+        except Exception as error:  # noqa: BLE001 - the page keeps running for the other visitors
             log(error)
-            self.error, over = UnexpectedError(error), "failed"
-        self.seconds = time.monotonic() - began
-        self.state = over  # last: then the rest is there
+            self.error, final = UnexpectedError(error), "failed"
+        self.seconds = time.monotonic() - started
+        self.state = final  # last: whoever polls it finds the rest complete
 
 
 class JobQueue:
-    """Takes jobs and does them in turn, in one thread of its own: the model is never run twice at once."""
+    """Runs jobs one after the other in a thread of its own, so the model never runs twice at once."""
 
     def __init__(self, log: Callable[[BaseException], None]) -> None:
+        """Start the worker thread.
+
+        Args:
+            log: Called with the errors of jobs that are defects.
+        """
         self._log = log
         self._jobs: list[Job[Any]] = []
-        """The first is the one that is being done."""
+        """The first one is running."""
         self._changed = threading.Condition()
         self._closed = False
         self._thread = threading.Thread(target=self._serve, name="refsav-jobs", daemon=True)
         self._thread.start()
 
     def submit(self, work: Callable[[], Result], *, always: bool = False) -> Job[Result]:
-        """Queue a piece of work, even if too many wait where it is to be done `always`.
+        """Queue a piece of work.
+
+        Args:
+            work: Called without arguments in the worker thread.
+            always: Whether to queue it even if the queue is full.
 
         Raises:
-            FullError: If too many wait.
+            FullError: If too many jobs are waiting.
         """
         job = Job(work)
         with self._changed:
@@ -100,12 +111,12 @@ class JobQueue:
         return job
 
     def jobs_ahead(self, job: Job[Any]) -> int:
-        """How many jobs come before this one, the one that is being done included."""
+        """Count the jobs ahead of this one, the running job included."""
         with self._changed:
             return self._jobs.index(job) if job in self._jobs else 0
 
     def stop(self, job: Job[Any]) -> None:
-        """End a job early: at once if it waits, else at its next token or frame."""
+        """End a job early: at once if it is waiting, otherwise at its next token or frame."""
         with self._changed:
             job.ended.set()
             if job.state == "waiting":
@@ -113,7 +124,7 @@ class JobQueue:
                 job.state = "stopped"
 
     def close(self, within_s: float) -> bool:
-        """Stop all jobs; returns whether the worker has ended within these seconds."""
+        """Stop all jobs. Returns False if the worker thread has not ended after `within_s` seconds."""
         with self._changed:
             self._closed = True
             jobs = list(self._jobs)

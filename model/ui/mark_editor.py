@@ -1,6 +1,6 @@
-"""Marks as the page edits them: a line of text for each object (`mark_text`), and drawn over the frame that is shown.
+"""Marks of objects as the page edits them: as text, one line per object, and drawn over the shown frame.
 
-The text is all there is: clicks add to it, and whoever cannot click types it.
+The text (see `point_prompt_syntax`) is the only state: clicks add to it, and it can be typed instead.
 """
 
 from collections.abc import Iterator, Sequence
@@ -15,15 +15,15 @@ Point = tuple[float, float]
 
 
 def lines_of(text: str) -> list[str]:
-    """The lines that mark an object."""
+    """Return the lines that mark an object."""
     return [" ".join(line.split()) for line in text.splitlines() if line.strip()]
 
 
 def objects_in(text: str) -> list[list[Mark]]:
-    """The marks of each object.
+    """Parse the marks of each object.
 
     Raises:
-        InputError: If a line cannot be read; it says which.
+        InputError: If a line is not a list of marks; it names the object.
     """
     objects = []
     for number, line in enumerate(lines_of(text), 1):
@@ -35,89 +35,108 @@ def objects_in(text: str) -> list[list[Mark]]:
 
 
 def with_point(text: str, number: int, at: Point, *, on_object: bool, frame: int) -> str:
-    """The text with one more point, for object `number` from 1; a number without a line begins a new object."""
-    return _with(text, number, _told(at) + ("" if on_object else ",0") + _told_frame(frame))
+    """Return the text with another point.
+
+    Args:
+        text: The marks so far.
+        number: The object's number, from 1; a number without a line starts a new object.
+        at: The point.
+        on_object: Whether the point is on the object (a positive click) or outside it (a negative click).
+        frame: Which frame it is in, from 0.
+    """
+    return _append(text, number, _format_point(at) + ("" if on_object else ",0") + _format_frame(frame))
 
 
 def with_box(text: str, number: int, corner: Point, other: Point, frame: int) -> str:
-    """The text with a box between two corners, in place of the one that the object may have in this frame."""
+    """Return the text with a box, which replaces the object's previous box in this frame.
+
+    Args:
+        text: The marks so far.
+        number: The object's number, from 1; a number without a line starts a new object.
+        corner: One corner.
+        other: The opposite corner.
+        frame: Which frame the box is in, from 0.
+    """
     lines = lines_of(text)
     if number <= len(lines):
-        kept = [piece for piece in lines[number - 1].split() if not _is_box_in(piece, frame)]
+        kept = [mark for mark in lines[number - 1].split() if not _is_box_in(mark, frame)]
         lines[number - 1] = " ".join(kept)
     (x0, x1), (y0, y1) = (sorted(pair) for pair in zip(corner, other, strict=True))
-    box = _told((x0, y0)) + "," + _told((x1, y1)) + _told_frame(frame)
+    box = _format_point((x0, y0)) + "," + _format_point((x1, y1)) + _format_frame(frame)
     if number <= len(lines):
         lines[number - 1] = f"{lines[number - 1]} {box}".strip()
         return "\n".join(lines)
-    return _with("\n".join(lines), number, box)
+    return _append("\n".join(lines), number, box)
 
 
 def without_last(text: str, number: int) -> str:
-    """The text without the mark that object `number` got last; an object without marks is no more."""
+    """Return the text without the last mark of object `number`; an object without marks is removed."""
     lines = lines_of(text)
     if number <= len(lines):
         lines[number - 1] = " ".join(lines[number - 1].split()[:-1])
     return "\n".join(line for line in lines if line)
 
 
-def _with(text: str, number: int, piece: str) -> str:
+def _append(text: str, number: int, mark: str) -> str:
     lines = lines_of(text)
     if number > len(lines):
-        return "\n".join([*lines, piece])
-    lines[number - 1] += f" {piece}"
+        return "\n".join([*lines, mark])
+    lines[number - 1] += f" {mark}"
     return "\n".join(lines)
 
 
-def _is_box_in(piece: str, frame: int) -> bool:
-    numbers, _, told = piece.partition("@")
-    return numbers.count(",") == 3 and int(told or 0) == frame
+def _is_box_in(mark: str, frame: int) -> bool:
+    numbers, _, mark_frame = mark.partition("@")
+    return numbers.count(",") == 3 and int(mark_frame or 0) == frame
 
 
-def _told(at: Point) -> str:
+def _format_point(at: Point) -> str:
     return ",".join(f"{round(number, 1):g}" for number in at)
 
 
-def _told_frame(frame: int) -> str:
+def _format_frame(frame: int) -> str:
     return f"@{frame}" if frame else ""
 
 
-def drawn(objects: Sequence[Sequence[Mark]], frame: int, size: tuple[int, int], corner: Point | None = None) -> str:
-    """The marks that lie in a frame, as HTML to be laid over it: numbers on objects, crosses beside them, boxes.
+def overlay(objects: Sequence[Sequence[Mark]], frame: int, size: tuple[int, int], corner: Point | None = None) -> str:
+    """Draw the marks of a frame as HTML that lies over the image: numbers, crosses for points outside, boxes.
 
-    They keep their size where the picture is small, and the picture itself need not be sent again for each.
+    As HTML, marks keep their size when the image is displayed smaller, and the image is not sent again for each mark.
 
     Args:
-        objects: Marks of each object.
-        frame: Which frame is shown.
+        objects: The marks of each object.
+        frame: The shown frame, from 0.
         size: (height, width) of the frame, in pixels.
-        corner: The first corner of a box that waits for its second.
+        corner: The first corner of a box whose second corner is missing.
+
+    Returns:
+        HTML; empty if the frame has no marks.
     """
     parts = [
         part
         for number, marks in enumerate(objects, 1)
         for mark in marks
         if mark.frame == frame
-        for part in _parts(number, mark, size)
+        for part in _elements(number, mark, size)
     ]
     if corner:
-        parts.append(f'<i class="corner" style="{_at(corner, size)}"></i>')
+        parts.append(f'<i class="corner" style="{_position(corner, size)}"></i>')
     height, width = size
     return f'<div class="marks" style="--width: {width}; --height: {height}">{"".join(parts)}</div>' if parts else ""
 
 
-def _parts(number: int, mark: Mark, size: tuple[int, int]) -> Iterator[str]:
+def _elements(number: int, mark: Mark, size: tuple[int, int]) -> Iterator[str]:
     colour = colours(number)[number - 1]
     tint = f"--tint: rgb{colour}; --ink: {'#0e1014' if is_light(colour) else '#fff'}"
     if mark.box:
         x0, y0, x1, y1 = mark.box
-        across, down = 100 * abs(x1 - x0) / size[1], 100 * abs(y1 - y0) / size[0]
-        place = f"{_at((min(x0, x1), min(y0, y1)), size)}; width: {across:.2f}%; height: {down:.2f}%"
-        yield f'<i class="box" style="{place}; {tint}"><i class="dot">{number}</i></i>'
-    for at, on in zip(mark.points, mark.on_object or (True,) * len(mark.points), strict=True):
-        kind, text = ("dot", str(number)) if on else ("dot beside", "×")
-        yield f'<i class="{kind}" style="{_at(at, size)}; {tint}">{text}</i>'
+        width, height = 100 * abs(x1 - x0) / size[1], 100 * abs(y1 - y0) / size[0]
+        area = f"{_position((min(x0, x1), min(y0, y1)), size)}; width: {width:.2f}%; height: {height:.2f}%"
+        yield f'<i class="box" style="{area}; {tint}"><i class="dot">{number}</i></i>'
+    for at, on_object in zip(mark.points, mark.on_object or (True,) * len(mark.points), strict=True):
+        css_class, text = ("dot", str(number)) if on_object else ("dot outside", "×")
+        yield f'<i class="{css_class}" style="{_position(at, size)}; {tint}">{text}</i>'
 
 
-def _at(point: Point, size: tuple[int, int]) -> str:
+def _position(point: Point, size: tuple[int, int]) -> str:
     return f"left: {100 * point[0] / size[1]:.2f}%; top: {100 * point[1] / size[0]:.2f}%"

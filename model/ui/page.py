@@ -1,4 +1,4 @@
-"""The page's parts and how they are laid out; what they do is in `ui_pointing` and `ui_asking`."""
+"""The page's components and their layout; the event handlers are in `input_handlers` and `task_handlers`."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -10,30 +10,30 @@ from refsav.model.ui import html
 from refsav.model.ui.examples import Example
 
 MAX_CHARACTERS = 2000
-"""Characters of a question."""
+"""Longest text that a field takes."""
 
 DELETE_CACHE_S = (3600, 86400)
-"""How often Gradio looks for old files of visitors, and how old they are then, in seconds."""
+"""How often Gradio deletes visitors' old files, and from which age on, in seconds."""
 
-TOOLS = (("On the object", "on"), ("Beside it", "beside"), ("Box: two corners", "box"))
-KINDS = (("In words", "caption"), ("In words, with masks for what they name", "grounded-caption"))
+TOOLS = (("On the object", "on"), ("Outside it", "outside"), ("Box: two corners", "box"))
+CAPTIONS = (("As text", "caption"), ("As text, with masks for its phrases", "grounded-caption"))
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Model:
-    """What the page tells of the model."""
+class ModelSummary:
+    """What the page shows about the model."""
 
     name: str
     facts: tuple[str, ...]
-    usual: InferenceSettings
-    """What `auto` means."""
+    defaults: InferenceSettings
+    """The settings that `auto` stands for."""
     no_regions: str
-    """Why it takes no visual prompts; empty if it does."""
+    """Why it takes no visual prompts; empty if it takes them."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Input:
-    """Where a file is chosen and seen."""
+    """Components to choose and view a file."""
 
     drop: gr.File
     notice: gr.HTML
@@ -42,14 +42,14 @@ class Input:
     """One for each example."""
     picture: gr.Image
     marked: gr.HTML
-    """Lies over the picture."""
+    """The marks, over the image."""
     frame: gr.Slider
     size: gr.HTML
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Marking:
-    """Where objects are marked."""
+class MarkControls:
+    """Components to mark objects."""
 
     number: gr.Radio
     tool: gr.Radio
@@ -61,20 +61,20 @@ class Marking:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Questions:
-    """Where a person says what is wanted."""
+    """Components to request a task."""
 
     tabs: gr.Tabs
     expressions: gr.Textbox
     question: gr.Textbox
     caption: gr.Radio
-    marking: Marking
+    marking: MarkControls
     run: Mapping[str, gr.Button]
-    """Buttons by what they begin."""
+    """Buttons by the task that they start."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Settings:
-    """Folded away."""
+    """Components of the collapsed settings."""
 
     key_frames: gr.Textbox
     propagation: gr.Dropdown
@@ -83,12 +83,12 @@ class Settings:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Result:
-    """Where answers appear."""
+    """Components that show the answer."""
 
     status: gr.HTML
     stop: gr.Button
     overlay: gr.Image
-    film: gr.Video
+    video: gr.Video
     answer: gr.HTML
     files: gr.Row
     json: gr.DownloadButton
@@ -97,7 +97,7 @@ class Result:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Page:
-    """Every part that something happens to."""
+    """The components that event handlers use."""
 
     blocks: gr.Blocks
     input: Input
@@ -106,20 +106,26 @@ class Page:
     result: Result
 
 
-def lay_out(model: Model, examples: Sequence[Example], max_upload_mb: int) -> Page:
-    """Make the page; nothing happens on it yet."""
+def build_page(model: ModelSummary, examples: Sequence[Example], max_upload_mb: int) -> Page:
+    """Build the page, without event handlers.
+
+    Args:
+        model: What the page shows about the model.
+        examples: Files that the page offers.
+        max_upload_mb: Largest upload, in MB; only shown here.
+    """
     blocks = gr.Blocks(title=f"RefSAV: {model.name}", analytics_enabled=False, delete_cache=DELETE_CACHE_S)
     with blocks:
         gr.HTML(html.header(model.name, model.facts), elem_id="head")
         with gr.Row(elem_id="columns"):
             with gr.Column(elem_id="asking", min_width=320):
                 with gr.Column(elem_classes="card"):
-                    gr.HTML(html.heading(1, "A picture or a video"))
+                    gr.HTML(html.heading(1, "An image or a video"))
                     given = _input(examples, max_upload_mb)
                 with gr.Column(elem_classes="card"):
                     gr.HTML(html.heading(2, "What do you want to know?"))
                     questions = _questions(model)
-                    settings = _settings(model.usual)
+                    settings = _settings(model.defaults)
             with gr.Column(elem_id="answering", min_width=320), gr.Column(elem_classes="card"):
                 gr.HTML(html.heading(3, "The answer"))
                 result = _result()
@@ -128,11 +134,11 @@ def lay_out(model: Model, examples: Sequence[Example], max_upload_mb: int) -> Pa
 
 
 def _input(examples: Sequence[Example], max_upload_mb: int) -> Input:
-    label = f"Picture or video, up to {max_upload_mb} MB"
+    label = f"Image or video, up to {max_upload_mb} MB"
     drop = gr.File(label=label, file_types=["image", "video"], show_label=False, height=170, elem_id="drop")
     notice = gr.HTML(elem_id="notice")
     with gr.Row(elem_id="examples", visible=bool(examples)) as row:
-        gr.HTML(html.note("No file at hand? Try one of these:"))
+        gr.HTML(html.note("No file? Try one of these:"))
         buttons = [
             gr.Button(one.name, icon=str(one.thumbnail), size="sm", elem_classes="example", min_width=0)
             for one in examples
@@ -144,7 +150,7 @@ def _input(examples: Sequence[Example], max_upload_mb: int) -> Input:
             format="jpeg",
             buttons=[],
             visible=False,
-            alt_text="The picture, or the frame of the video that is shown",
+            alt_text="The image, or the selected frame of the video",
             elem_id="picture",
         )
         marked = gr.HTML(elem_id="marked")
@@ -161,13 +167,13 @@ def _input(examples: Sequence[Example], max_upload_mb: int) -> Input:
     )
 
 
-def _questions(model: Model) -> Questions:
+def _questions(model: ModelSummary) -> Questions:
     run: dict[str, gr.Button] = {}
     with gr.Tabs(elem_id="tasks", selected="segment", overflow_behavior="wrap") as tabs:
         with gr.Tab("Segment", id="segment"):
             expressions = gr.Textbox(
                 label="What to find",
-                info="One object on each line; all are found at once.",
+                info="One object per line; all are segmented together.",
                 placeholder="the yellow star\nthe blue ring",
                 lines=3,
                 max_lines=12,
@@ -178,15 +184,15 @@ def _questions(model: Model) -> Questions:
         with gr.Tab("Ask", id="ask"):
             question = gr.Textbox(
                 label="Your question",
-                info="Ask for masks too: “Please segment what …”.",
-                placeholder="What is unusual about this picture?",
+                info="To get masks, start with “Please segment …”.",
+                placeholder="What is unusual about this image?",
                 max_lines=6,
                 max_length=MAX_CHARACTERS,
                 elem_id="question",
             )
             run["ask"] = _button("ask", "Ask")
         with gr.Tab("Describe", id="describe"):
-            caption = gr.Radio(list(KINDS), value="caption", label="Describe it", elem_id="caption")
+            caption = gr.Radio(list(CAPTIONS), value="caption", label="Describe it", elem_id="caption")
             run["describe"] = _button("describe", "Describe")
         with gr.Tab("Point", id="point"):
             marking = _marking()
@@ -198,8 +204,8 @@ def _questions(model: Model) -> Questions:
     return Questions(tabs=tabs, expressions=expressions, question=question, caption=caption, marking=marking, run=run)
 
 
-def _marking() -> Marking:
-    gr.HTML(html.note("Click on objects in the picture above."))
+def _marking() -> MarkControls:
+    gr.HTML(html.note("Click on objects in the image above."))
     number = gr.Radio([("new", 1)], value=1, label="Object", elem_id="number")
     tool = gr.Radio(list(TOOLS), value="on", label="A click means", elem_id="tool")
     with gr.Row(elem_classes="tight"):
@@ -207,22 +213,24 @@ def _marking() -> Marking:
         clear = gr.Button("Clear all", size="sm", elem_id="clear")
     with gr.Accordion("Marks as text", open=False, elem_id="as-text"):
         marks = gr.Textbox(
-            label="One object on each line",
-            info="x,y on it · x,y,0 beside it · x0,y0,x1,y1 a box, all in pixels · @5 in frame 5",
+            label="One object per line",
+            info="x,y point on it · x,y,0 point outside it · x0,y0,x1,y1 box, in pixels · append @5 for frame 5",
             placeholder="120,80\n10,20,200,240 60,40,0",
             lines=2,
             max_length=MAX_CHARACTERS,
             elem_id="marks",
         )
-    return Marking(number=number, tool=tool, undo=undo, clear=clear, marks=marks, note=gr.HTML(elem_id="marks-note"))
+    note = gr.HTML(elem_id="marks-note")
+    return MarkControls(number=number, tool=tool, undo=undo, clear=clear, marks=marks, note=note)
 
 
-def _settings(usual: InferenceSettings) -> Settings:
+def _settings(defaults: InferenceSettings) -> Settings:
     with gr.Accordion("Settings", open=False, elem_id="settings"):
         key_frames = gr.Textbox(
             "auto",
             label="Key frames of a video",
-            info=f"What the language model sees: first-5, uniform-5, all, or 0,8,16. auto is {usual.key_frames} here.",
+            info="Frames that the language model sees: first-5, uniform-5, all, or 0,8,16. "
+            f"auto is {defaults.key_frames} here.",
             max_lines=1,
             max_length=MAX_CHARACTERS,
             elem_id="key-frames",
@@ -230,13 +238,13 @@ def _settings(usual: InferenceSettings) -> Settings:
         propagation = gr.Dropdown(
             ["auto", "official", "consistent", "none"],
             value="auto",
-            label="How the other frames get their masks",
-            info="official: as released. consistent: SAM-2’s own decoder follows. none: every frame from the html. "
-            f"auto is {usual.propagation} here.",
+            label="Masks of the other frames",
+            info="official: as released. consistent: by SAM-2’s original decoder. none: each frame from the answer "
+            f"alone. auto is {defaults.propagation} here.",
             elem_id="propagation",
         )
         new_tokens = gr.Slider(
-            1, 4096, usual.new_tokens, step=1, label="Longest answer, in tokens", elem_id="new-tokens"
+            1, 4096, defaults.new_tokens, step=1, label="Longest answer, in tokens", elem_id="new-tokens"
         )
     return Settings(key_frames=key_frames, propagation=propagation, new_tokens=new_tokens)
 
@@ -249,10 +257,10 @@ def _result() -> Result:
         interactive=False,
         buttons=["fullscreen"],
         visible=False,
-        alt_text="The picture with the masks drawn over it",
+        alt_text="The image with the masks drawn over it",
         elem_id="overlay",
     )
-    film = gr.Video(
+    video = gr.Video(
         show_label=False, interactive=False, autoplay=True, loop=True, buttons=[], visible=False, elem_id="film"
     )
     answer = gr.HTML(elem_id="answer")
@@ -260,7 +268,7 @@ def _result() -> Result:
         json = gr.DownloadButton("result.json", size="sm", elem_id="download-json")
         archive = gr.DownloadButton("All files (zip)", size="sm", elem_id="download-zip")
     return Result(
-        status=status, stop=stop, overlay=overlay, film=film, answer=answer, files=files, json=json, archive=archive
+        status=status, stop=stop, overlay=overlay, video=video, answer=answer, files=files, json=json, archive=archive
     )
 
 

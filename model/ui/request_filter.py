@@ -1,4 +1,4 @@
-"""What stands between the network and Gradio: only what the page itself asks for goes through."""
+"""An ASGI filter in front of Gradio that passes only the requests that the page itself makes."""
 
 import json
 import re
@@ -17,7 +17,7 @@ ALLOWED_PATHS = re.compile(
     r"|/(assets|static)/.+"
     r"|/gradio_api/(upload|upload_progress|queue/join|queue/data|cancel|heartbeat/\w+|startup-events|file=.+)"
 )
-"""Paths that the page asks for. Others of Gradio's (a proxy, an API, monitoring …) are not needed, and not there."""
+"""Paths that the page requests. Gradio's other paths (a proxy, an API, monitoring …) are refused."""
 
 MAX_CALL_BYTES = 2**20
 
@@ -25,7 +25,7 @@ CONTENT_SECURITY_POLICY = (
     "default-src 'self' data: blob:; script-src 'self' 'unsafe-inline' 'unsafe-eval' blob:; "
     "style-src 'self' 'unsafe-inline'; form-action 'self'; base-uri 'self'; object-src 'none'"
 )
-"""Tells browsers that the page has nothing to ask of other hosts."""
+"""Forbids browsers to load anything from other hosts."""
 
 SECURITY_HEADERS = (
     (b"content-security-policy", CONTENT_SECURITY_POLICY.encode()),
@@ -37,60 +37,63 @@ SECURITY_HEADERS = (
 class RequestFilter:
     """Refuses requests that the page does not make.
 
-    Gradio fetches addresses that a visitor gives in place of a file, and takes paths that were never uploaded where it
-    is mounted in another app; neither comes through here.
+    Gradio fetches web addresses that a visitor gives in place of a file, and when it is mounted in another app it
+    accepts paths that were never uploaded. This filter blocks both.
     """
 
     def __init__(self, app: App, folder: Path, hosts: frozenset[str] | None) -> None:
-        """Stand before an ASGI app.
+        """Wrap an ASGI app.
 
         Args:
-            app: Gradio's.
-            folder: Where all files lie that a call may name.
-            hosts: Names that this server may be called by, by its own page alone; None for any, by any. Pages of
-                others call what runs on their visitors' machines, and give their own name our address (DNS rebinding).
+            app: Gradio's app.
+            folder: The only folder whose files a request may name.
+            hosts: Host names that this server may be called by, and only from its own page; None allows every name and
+                every page. Web pages can call servers on their visitors' machines, and can make their own name resolve
+                to our address (DNS rebinding).
         """
         self._app, self._folder, self._hosts = app, folder.resolve(), hosts
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
-        """Serve one connection."""
+        """Serve one connection; see the ASGI specification."""
         if scope["type"] == "lifespan":
             await self._app(scope, receive, send)
             return
         if scope["type"] != "http":
             return
-        given = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
-        refusal = self._refusal(scope["path"], given)
+        headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
+        refusal = self._refusal(scope["path"], headers)
         if not refusal and scope["path"] == "/gradio_api/queue/join":
-            body = await _body(receive)
-            refusal = "" if body is not None and self._is_own(body) else "this call names a file that was not uploaded"
-            receive = _again(body or b"", receive)
+            body = await _read_body(receive)
+            is_allowed = body is not None and self._names_own_files(body)
+            refusal = "" if is_allowed else "this request names a file that was not uploaded"
+            receive = _replay(body or b"", receive)
         if refusal:
             await _refuse(send, refusal)
             return
 
-        async def send_more(message: Message) -> None:
+        async def send_with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
                 message["headers"] = [*message["headers"], *SECURITY_HEADERS]
             await send(message)
 
-        await self._app(scope, receive, send_more)
+        await self._app(scope, receive, send_with_headers)
 
-    def _refusal(self, path: str, given: dict[str, str]) -> str:
+    def _refusal(self, path: str, headers: dict[str, str]) -> str:
+        """Return why a request is refused; empty if it is allowed."""
         if self._hosts is not None:
-            if _name(given.get("host", "")) not in self._hosts:
-                return "this server is not called that"
-            origin = given.get("origin")
-            if origin is not None and urlsplit(origin).netloc != given.get("host"):
-                return "this call comes from another page"
+            if _host_name(headers.get("host", "")) not in self._hosts:
+                return "this host name is not allowed"
+            origin = headers.get("origin")
+            if origin is not None and urlsplit(origin).netloc != headers.get("host"):
+                return "requests from other pages are not allowed"
         if not ALLOWED_PATHS.fullmatch(path):
-            return "there is no such thing here"
-        wanted = path.partition("/gradio_api/file=")[2]
-        return "" if not wanted or self._is_inside(wanted) else "this file is none of this page"
+            return "this path does not belong to this page"
+        file = path.partition("/gradio_api/file=")[2]
+        return "" if not file or self._is_inside(file) else "this file does not belong to this page"
 
-    def _is_own(self, body: bytes) -> bool:
+    def _names_own_files(self, body: bytes) -> bool:
         try:
-            return all(self._is_inside(path) for path in _paths(json.loads(body)))
+            return all(self._is_inside(path) for path in _paths_in(json.loads(body)))
         except ValueError:
             return False
 
@@ -101,26 +104,26 @@ class RequestFilter:
             return False
 
 
-def _name(host: str) -> str:
-    """The name in a Host header, without its port."""
+def _host_name(host: str) -> str:
+    """Return the name in a Host header, without its port."""
     return urlsplit(f"//{host}").hostname or ""
 
 
-def _paths(value: object) -> Iterator[str]:
-    """What a call names as a file, wherever it stands in it."""
+def _paths_in(value: object) -> Iterator[str]:
+    """Find every file path in a decoded JSON body, at any depth."""
     if isinstance(value, dict):
         for key, inner in value.items():
             if key == "path" and isinstance(inner, str):
                 yield inner
             else:
-                yield from _paths(inner)
+                yield from _paths_in(inner)
     elif isinstance(value, list):
         for inner in value:
-            yield from _paths(inner)
+            yield from _paths_in(inner)
 
 
-async def _body(receive: Receive) -> bytes | None:
-    """A request's body; None if it is too long."""
+async def _read_body(receive: Receive) -> bytes | None:
+    """Return a request's body; None if it is too long or the client disconnected."""
     body, more = b"", True
     while more and len(body) <= MAX_CALL_BYTES:
         message = await receive()
@@ -131,18 +134,18 @@ async def _body(receive: Receive) -> bytes | None:
     return None if more or len(body) > MAX_CALL_BYTES else body
 
 
-def _again(body: bytes, receive: Receive) -> Receive:
-    """Gives a body that was read already, then whatever comes."""
-    given = False
+def _replay(body: bytes, receive: Receive) -> Receive:
+    """Return a `receive` that gives a body that was already read, then the messages that follow."""
+    is_given = False
 
-    async def once_more() -> Message:
-        nonlocal given
-        if given:
+    async def replay() -> Message:
+        nonlocal is_given
+        if is_given:
             return await receive()
-        given = True
+        is_given = True
         return {"type": "http.request", "body": body, "more_body": False}
 
-    return once_more
+    return replay
 
 
 async def _refuse(send: Send, reason: str) -> None:

@@ -1,4 +1,4 @@
-"""From what a person wants, as it stands in the page, to a result on disk; nothing of Gradio here."""
+"""Run what a visitor requested in the page and write the result to disk; independent of Gradio."""
 
 import json
 import zipfile
@@ -21,27 +21,26 @@ from refsav.model.sa2va import Sa2VA
 from refsav.model.ui import html, mark_editor
 
 PREVIEW_PX = 1280
-"""Longer side of the frame that is shown to be clicked on, of small ones too: it is more than the page has room for,
-and Gradio tells wrong places of clicks on a picture that is shown larger than it is."""
+"""Longer side of the frame that is shown for clicking. Small frames are enlarged to it as well: it is more than the
+page has room for, and Gradio reports wrong click positions on an image that is displayed larger than it is."""
 
-
-MASKED = ("segment", "grounded-caption")
+TASKS_WITH_MASKS = ("segment", "grounded-caption")
 """Tasks whose answers should have masks."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class TaskRequest:
-    """What a person wants done."""
+    """What a visitor requested, as the page's fields hold it."""
 
     kind: str
     """segment, ask, describe, track or region: the button that was pressed."""
     expressions: str
-    """One a line."""
+    """One per line."""
     question: str
     caption: str
     """caption or grounded-caption."""
     marks: str
-    """See `ui_marks`."""
+    """One object per line; see `mark_editor`."""
     settings: InferenceSettings
 
 
@@ -52,23 +51,35 @@ class SavedResult:
     folder: Path
     archive: Path
     """The folder as a zip file."""
-    done: tasks.TaskResult
-    found: tuple[html.ObjectSummary, ...]
+    result: tasks.TaskResult
+    objects: tuple[html.ObjectSummary, ...]
     used: tuple[tuple[str, str], ...]
-    """Settings that made a difference, by their names."""
+    """Names and values of the settings that made a difference."""
 
 
 @dataclass(slots=True)
 class TaskProgress:
-    """What is known while the work goes on; the worker writes it, the page looks."""
+    """Progress of a running task; the worker thread writes it, the page polls it."""
 
     answers: str = ""
-    """HTML; empty before anything was said."""
+    """HTML; empty until the model has answered."""
     frames: int = 0
+    """Frames whose masks are done."""
 
 
 def preview(clip: Clip, index: int) -> Image:
-    """A frame, uint8 RGB [h, w, 3], in the size in which it is sent to be looked at. Raises RefSavError."""
+    """Return a frame at the size in which the page shows it.
+
+    Args:
+        clip: The image or video.
+        index: Which frame, from 0.
+
+    Returns:
+        uint8 RGB [h, w, 3], the longer side `PREVIEW_PX`.
+
+    Raises:
+        RefSavError: If the frame cannot be read.
+    """
     frame = next(iter(clip.frames([index])))[1]
     scale = preview_scale(clip)
     size = (max(1, round(scale * clip.width)), max(1, round(scale * clip.height)))
@@ -76,88 +87,98 @@ def preview(clip: Clip, index: int) -> Image:
 
 
 def preview_scale(clip: Clip) -> float:
-    """Pixels of the preview for one of the frame."""
+    """Return the preview's pixels per pixel of the frame."""
     return PREVIEW_PX / max(clip.height, clip.width)
 
 
-def described(clip: Clip) -> str:
-    """Size and length of a clip, for a person."""
+def describe_clip(clip: Clip) -> str:
+    """Return the size and the length of a clip as text."""
     size = f"{clip.width} × {clip.height} pixels"
     if clip.count == 1:
         return size
     return f"{size}, {clip.count} frames, {clip.count / clip.rate_hz:.1f} s"
 
 
-def make_task(model: Sa2VA, clip: Clip, wanted: TaskRequest) -> tasks.Task:
-    """The task that is wanted.
+def make_task(model: Sa2VA, clip: Clip, request: TaskRequest) -> tasks.Task:
+    """Make the task that was requested.
 
     Raises:
-        InputError: If something that it needs is missing in the page.
+        InputError: If the page lacks something that the task needs.
     """
     video = clip.count > 1
-    if wanted.kind == "segment":
-        expressions = [line.strip() for line in wanted.expressions.splitlines() if line.strip()]
+    if request.kind == "segment":
+        expressions = [line.strip() for line in request.expressions.splitlines() if line.strip()]
         if not expressions:
-            raise InputError("nothing is named that could be found", "write what to find, one object on each line")
+            raise InputError("there is no expression", "write what to find, one object per line")
         return tasks.segment(*expressions, video=video)
-    if wanted.kind == "ask":
-        if not wanted.question.strip():
+    if request.kind == "ask":
+        if not request.question.strip():
             raise InputError("there is no question", "write what you want to know")
-        return tasks.ask(wanted.question.strip())
-    if wanted.kind == "describe":
-        return tasks.grounded_caption() if wanted.caption == "grounded-caption" else tasks.caption(video=video)
-    objects = mark_editor.objects_in(wanted.marks)
+        return tasks.ask(request.question.strip())
+    if request.kind == "describe":
+        return tasks.grounded_caption() if request.caption == "grounded-caption" else tasks.caption(video=video)
+    objects = mark_editor.objects_in(request.marks)
     if not objects:
-        raise InputError("nothing is marked", "click on an object in the picture")
-    if wanted.kind == "track":
+        raise InputError("no object is marked", "click on an object in the image")
+    if request.kind == "track":
         return tasks.track(objects)
     if video:
-        raise InputError("marked objects are described in a picture, not in a video", "choose a picture")
+        raise InputError("marked objects can be described in an image, not in a video", "choose an image")
     return tasks.describe_regions(tasks.regions_of(model, clip, [marks[0] for marks in objects]))
 
 
-def work(model: Sa2VA, clip: Clip, wanted: TaskRequest, place: Path, heard: TaskProgress) -> SavedResult:
-    """Do what is wanted; the result is a folder in `place`, named after the input and what was done.
+def run_request(model: Sa2VA, clip: Clip, request: TaskRequest, parent: Path, progress: TaskProgress) -> SavedResult:
+    """Run a request.
+
+    Args:
+        model: The model.
+        clip: The image or video.
+        request: What the visitor requested.
+        parent: Where the result's folder is created; it is named after the input and the task.
+        progress: Updated as the task runs.
 
     Raises:
-        InputError: If it does not fit the model or the clip.
+        InputError: If the request does not fit the model or the clip.
         RecordError: If a frame cannot be read.
         DiskError: If the result cannot be written.
-        StoppedError: If it is to end.
+        StoppedError: If the job is stopped.
     """
-    task = make_task(model, clip, wanted)
+    task = make_task(model, clip, request)
 
-    def listen(said: Sequence[TextAnswer]) -> None:
-        heard.answers = html.answers(said, task.names, masks_wanted=task.kind in MASKED)
+    def on_answers(answers: Sequence[TextAnswer]) -> None:
+        progress.answers = html.answers(answers, task.names, masks_expected=task.kind in TASKS_WITH_MASKS)
 
-    def count(frames: int) -> None:
-        heard.frames = frames
+    def on_progress(frames: int) -> None:
+        progress.frames = frames
 
-    folder = place / f"{clip.name}-{task.kind}"
-    done = tasks.run_to_folder(model, clip, task, folder, settings=wanted.settings, heard=listen, progress=count)
-    return SavedResult(folder, _packed(folder), done, _found(folder, clip), tuple(_used(task, clip, done)))
+    folder = parent / f"{clip.name}-{task.kind}"
+    result = tasks.run_to_folder(
+        model, clip, task, folder, settings=request.settings, on_answers=on_answers, on_progress=on_progress
+    )
+    return SavedResult(folder, _zip(folder), result, _summaries(folder, clip), tuple(_used(task, clip, result)))
 
 
-def _used(task: tasks.Task, clip: Clip, done: tasks.TaskResult) -> Iterator[tuple[str, str]]:
+def _used(task: tasks.Task, clip: Clip, result: tasks.TaskResult) -> Iterator[tuple[str, str]]:
     if task.prompts and clip.count > 1:
-        yield "key frames", done.settings.key_frames
-        yield "propagation", done.settings.propagation
+        yield "key frames", result.settings.key_frames
+        yield "propagation", result.settings.propagation
     if task.prompts:
-        yield "longest answer", f"{done.settings.new_tokens} tokens"
+        yield "longest answer", f"{result.settings.new_tokens} tokens"
 
 
-def _packed(folder: Path) -> Path:
+def _zip(folder: Path) -> Path:
     archive = folder.with_name(f"{folder.name}.zip")
     try:
-        with zipfile.ZipFile(archive, "w") as writing:  # what is in it is compressed
+        with zipfile.ZipFile(archive, "w") as stream:  # stored: the files are compressed already
             for path in sorted(folder.rglob("*")):
                 if path.is_file():
-                    writing.write(path, path.relative_to(folder.parent))
+                    stream.write(path, path.relative_to(folder.parent))
     except OSError as error:
         raise DiskError(archive, error) from error
     return archive
 
 
-def _found(folder: Path, clip: Clip) -> tuple[html.ObjectSummary, ...]:
+def _summaries(folder: Path, clip: Clip) -> tuple[html.ObjectSummary, ...]:
     objects = json.loads((folder / RESULT_FILE).read_bytes())["objects"]
-    return tuple(html.ObjectSummary(one["phrase"], tuple(one["area_px"]), clip.height * clip.width) for one in objects)
+    frame_px = clip.height * clip.width
+    return tuple(html.ObjectSummary(one["phrase"], tuple(one["area_px"]), frame_px) for one in objects)

@@ -1,4 +1,4 @@
-"""What the server keeps for each open page, until that page is closed."""
+"""The server's state for each open page, kept until the page is closed."""
 
 import shutil
 import tempfile
@@ -14,52 +14,58 @@ from refsav.model.ui.mark_editor import Point
 from refsav.model.ui.run_request import SavedResult
 
 Updates = dict[Any, Any]
-"""New states of parts of the page."""
+"""New values of Gradio components, by component."""
 
 EVENT_OPTIONS: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
-"""How events are bound: the page tells by itself what goes on, and nobody else calls them."""
+"""Options of every event: the page shows progress itself, and the events are not part of an API."""
 
 
 @dataclass(slots=True)
 class Session:
-    """One open page."""
+    """The state of one open page."""
 
     clip: Clip | None = None
     job: Job[SavedResult] | None = None
-    place: Path | None = None
-    """Folder of the last result."""
+    result_folder: Path | None = None
+    """Folder of the latest result."""
     marks: str = ""
-    """See `ui_marks`. Kept here as well as in the page: who clicks fast would lose marks on their way back."""
+    """The text that `mark_editor` edits. It is kept here as well as in the page: fast clicks would be lost if each
+    waited for the page to send the text back."""
     corner: Point | None = None
-    """The first corner of a box until there is a second one."""
+    """The first corner of a box, until the second one is clicked."""
 
 
 class Sessions:
-    """All open pages."""
+    """The sessions of all open pages."""
 
-    def __init__(self, jobs: JobQueue, results: Path) -> None:
-        """Begin without any; results go into folders of their own in `results`."""
-        self.jobs, self.results = jobs, results
+    def __init__(self, queue: JobQueue, results: Path) -> None:
+        """Start without sessions.
+
+        Args:
+            queue: Where results are removed, after the jobs that write them.
+            results: Folder in which every result gets a folder of its own.
+        """
+        self.queue, self.results = queue, results
         self._open: dict[str, Session] = {}
 
     def of(self, request: gr.Request) -> Session:
-        """The session that a call belongs to."""
+        """Return the session that a call belongs to; the first call of a page creates it."""
         return self._open.setdefault(request.session_hash or "", Session())
 
-    def begin_result(self, session: Session) -> Path:
-        """A new folder for a result; the one before goes, since its page does not show it any more."""
-        self.forget(session.place)
-        session.place = Path(tempfile.mkdtemp(dir=self.results))
-        return session.place
+    def new_result_folder(self, session: Session) -> Path:
+        """Create a folder for a result and remove the previous one, which the page no longer shows."""
+        self.remove_result(session.result_folder)
+        session.result_folder = Path(tempfile.mkdtemp(dir=self.results))
+        return session.result_folder
 
-    def leave(self, request: gr.Request) -> None:
-        """Forget a page that was closed."""
+    def close(self, request: gr.Request) -> None:
+        """Drop the session of a page that was closed: its job is stopped, its result removed."""
         session = self._open.pop(request.session_hash or "", Session())
         if session.job:
-            self.jobs.stop(session.job)
-        self.forget(session.place)
+            self.queue.stop(session.job)
+        self.remove_result(session.result_folder)
 
-    def forget(self, place: Path | None) -> None:
-        """Remove a result, once nobody writes it any more."""
-        if place:
-            self.jobs.submit(lambda: shutil.rmtree(place, ignore_errors=True), always=True)
+    def remove_result(self, folder: Path | None) -> None:
+        """Remove a result through the queue, so that no job still writes it."""
+        if folder:
+            self.queue.submit(lambda: shutil.rmtree(folder, ignore_errors=True), always=True)

@@ -97,7 +97,7 @@ def test_segmenting_a_real_video_leaves_a_film_in_step_with_its_frames(
     clip = open_clip(real_video)
     task = tasks.segment("the camel", "the fence", video=True)
     shares: list[int] = []
-    done = tasks.run_to_folder(model, clip, task, tmp_path / "out", settings=QUICK, progress=shares.append)
+    done = tasks.run_to_folder(model, clip, task, tmp_path / "out", settings=QUICK, on_progress=shares.append)
     result = result_of(tmp_path / "out")
     assert [one["phrase"] for one in result["objects"]] == ["the camel", "the fence"]
     assert done.object_count == 2
@@ -245,7 +245,7 @@ def test_regions_are_described_by_a_family_with_visual_prompts(frames: list[Imag
     done = tasks.run_to_folder(
         intern, as_clip(frames[:1]), task, tmp_path / "out", settings=InferenceSettings(new_tokens=4)
     )
-    assert len(done.said) == 2
+    assert len(done.answers) == 2
     assert result_of(tmp_path / "out")["task"] == "region"
     with pytest.raises(InputError, match="mark them in one image"):
         intern.predict(frames, "What is region1?", regions=regions)

@@ -82,7 +82,7 @@ def test_a_picture_is_uploaded_and_what_is_named_is_found(browser: Browser, file
     choose(browser, files / "kite.png")
     browser.write("#expressions textarea", "the red kite\n<b>the ground</b>")
     browser.click("#run-segment")
-    until_answered(browser, "of the picture")
+    until_answered(browser, "of the image")
     answer = shown(browser, "#answer")
     assert answer.count(SAID) == 2 and "the red kite" in answer and "<b>the ground</b>" in answer
     colours = browser.value(
@@ -124,7 +124,7 @@ def test_objects_are_marked_by_clicks_and_their_masks_made(browser: Browser, fil
     browser.click("#picture img", (0.75, 0.75))
     browser.click("#picture img", (0.5, 0.25))
     browser.until("document.querySelectorAll('#number label').length", 3)
-    over = "[...document.querySelectorAll('#marked .dot:not(.beside)')].map((it) => it.getBoundingClientRect())"
+    over = "[...document.querySelectorAll('#marked .dot:not(.outside)')].map((it) => it.getBoundingClientRect())"
     seen = browser.value(f"{over}.map((it) => [it.x + it.width / 2, it.y + it.height / 2])")
     box = browser.value(
         "(({x, y, width, height}) => [x, y, width, height])"
@@ -169,7 +169,7 @@ def test_a_video_is_asked_and_followed_and_plays(browser: Browser, files: Path, 
     browser.click("#picture img", (0.4, 0.4))
     browser.click("#as-text button")
     browser.until("document.querySelector('#marks textarea')?.value.endsWith('@4')")
-    assert shown(browser, "#run-track") == "Follow them"
+    assert shown(browser, "#run-track") == "Track them"
     browser.click("#run-track")
     until_answered(browser, "object 1")
     with zipfile.ZipFile(downloaded(browser, "#download-zip", tmp_path / "zip")) as archive:
@@ -178,16 +178,16 @@ def test_a_video_is_asked_and_followed_and_plays(browser: Browser, files: Path, 
     assert is_result(folder / "result.json") and probe(folder / "overlay.mp4").frame_count == FRAMES
 
 
-def test_what_cannot_be_done_is_told_in_the_page(browser: Browser, page: Served, files: Path) -> None:
+def test_the_page_shows_errors(browser: Browser, page: Served, files: Path) -> None:
     browser.click("#run-segment")
-    browser.until("document.querySelector('#status [role=alert]')?.innerText.includes('no picture or video yet')")
+    browser.until("document.querySelector('#status [role=alert]')?.innerText.includes('no image or video yet')")
     upload(browser, files / "broken.png")
-    browser.until("document.querySelector('#notice [role=alert]')?.innerText.includes('is text, neither a picture')")
+    browser.until("document.querySelector('#notice [role=alert]')?.innerText.includes('is text, not an image')")
     assert "tmp" not in shown(browser, "#notice")
     open_page(browser, page)
     choose(browser, files / "kite.png")
     browser.click("#run-segment")
-    browser.until("document.querySelector('#status [role=alert]')?.innerText.includes('Nothing is named')")
+    browser.until("document.querySelector('#status [role=alert]')?.innerText.includes('There is no expression')")
     browser.click("#settings button")
     browser.write("#key-frames :is(input, textarea)", "7")
     browser.write("#expressions textarea", "the kite")
@@ -228,7 +228,7 @@ def test_where_the_keyboard_is_can_be_seen(browser: Browser) -> None:
         )
         assert where[1:] == ["solid", 3], where
         seen.add(where[0])
-    assert {"A picture", "A video", "Segment"} <= seen
+    assert {"An image", "A video", "Segment"} <= seen
 
 
 def test_marked_objects_are_described_by_a_family_that_takes_regions(

@@ -1,4 +1,4 @@
-"""`refsav predict`: a checkpoint is read, asked about an image or a video, and its answer printed and drawn."""
+"""`refsav predict`: run a task on an image or a video, print the answer and write masks and overlays."""
 
 from collections.abc import Mapping, Sequence
 from functools import partial
@@ -38,8 +38,8 @@ def predict(
     allow_pickle: bool,
     overrides: Mapping[str, Any],
 ) -> None:
-    """Run one task and print where its result is. Raises RefSavError if anything given cannot be used."""
-    kind = task or _usual_task(texts, marks, masks)
+    """Run one task and print where its result is. Raises RefSavError if an argument or a file is not valid."""
+    kind = task or _default_task(texts, marks, masks)
     _check(kind, texts, marks, masks)
     require("model", "torch", "transformers", "sam2")
     from refsav.model.inference_settings import InferenceSettings
@@ -57,13 +57,12 @@ def predict(
     what = _task(model, clip, kind, texts, marks, masks)
     target = folder or Path(f"{clip.name}-{kind}")
     with _progress(clip.count) as bar:
-        done = run_to_folder(
-            model, clip, what, target, settings=settings, heard=partial(_print_answers, kind), progress=bar
-        )
-    _print_outcome(kind, done, clip, target)
+        on_answers = partial(_print_answers, kind)
+        result = run_to_folder(model, clip, what, target, settings=settings, on_answers=on_answers, on_progress=bar)
+    _print_result(kind, result, clip, target)
 
 
-def _usual_task(texts: Sequence[str], marks: Sequence[str], masks: Sequence[Path]) -> TaskName:
+def _default_task(texts: Sequence[str], marks: Sequence[str], masks: Sequence[Path]) -> TaskName:
     if texts:
         return "ask"
     if masks:
@@ -110,19 +109,19 @@ def _read_mask(path: Path, clip: "Clip") -> Any:  # noqa: ANN401 - bool [h, w]; 
     from refsav.errors import RecordError
     from refsav.model.media.clip import open_clip
 
-    picture = open_clip(path)
-    if (picture.height, picture.width) != (clip.height, clip.width):
+    image = open_clip(path)
+    if (image.height, image.width) != (clip.height, clip.width):
         raise RecordError(
             path,
             "",
-            f"is {picture.width}x{picture.height}, the picture {clip.width}x{clip.height}",
-            "give a mask of the picture's size, not black on the region",
+            f"is {image.width}x{image.height}, the input is {clip.width}x{clip.height}",
+            "give a mask of the input's size; the region is all that is not black",
         )
-    return next(picture.frames([0]))[1].any(axis=-1)
+    return next(image.frames([0]))[1].any(axis=-1)
 
 
 class _progress:  # noqa: N801 - a context manager that reads like a function
-    """Shows how many frames are done, where somebody is looking."""
+    """Shows how many frames are done, on a terminal."""
 
     def __init__(self, frame_count: int) -> None:
         self._bar = Progress(
@@ -147,9 +146,9 @@ class _progress:  # noqa: N801 - a context manager that reads like a function
         self._bar.stop()
 
 
-def _print_answers(kind: TaskName, said: Sequence["TextAnswer"]) -> None:
-    for one in said:
-        if len(said) > 1:
+def _print_answers(kind: TaskName, answers: Sequence["TextAnswer"]) -> None:
+    for one in answers:
+        if len(answers) > 1:
             out.print(f"[dim]{escape(one.prompt.replace('<image>', '').strip())}[/]")
         out.print(escape(one.text))
         if not one.complete:
@@ -158,12 +157,12 @@ def _print_answers(kind: TaskName, said: Sequence["TextAnswer"]) -> None:
             err.print("no mask: the answer has no [SEG]", markup=False)
 
 
-def _print_outcome(kind: TaskName, done: "TaskResult", clip: "Clip", folder: Path) -> None:
-    if done.object_count:
-        shown, used = "image" if clip.count == 1 else "video", done.settings
-        by_words = shown == "video" and kind != "track"
-        how = f", propagation {used.propagation}, key frames {used.key_frames}" if by_words else ""
-        out.print(f"masks: {done.object_count} x {clip.count} {'frame' if clip.count == 1 else 'frames'}{how}")
+def _print_result(kind: TaskName, result: "TaskResult", clip: "Clip", folder: Path) -> None:
+    if result.object_count:
+        shown, used = "image" if clip.count == 1 else "video", result.settings
+        has_propagation = shown == "video" and kind != "track"
+        how = f", propagation {used.propagation}, key frames {used.key_frames}" if has_propagation else ""
+        out.print(f"masks: {result.object_count} x {clip.count} {'frame' if clip.count == 1 else 'frames'}{how}")
         name = "overlay.png" if shown == "image" else "overlay.mp4"
         out.print(f"{shown}: {escape(str(folder / name))}")
     out.print(f"result: {escape(str(folder / 'result.json'))}")

@@ -1,4 +1,4 @@
-"""`refsav ui`: a checkpoint is read, and a page to ask it served until Ctrl-C."""
+"""`refsav ui`: load a checkpoint and serve its web page until Ctrl-C."""
 
 from contextlib import ExitStack, suppress
 from pathlib import Path
@@ -24,7 +24,7 @@ def serve(
     original_sam2: Path | None,
     allow_pickle: bool,
 ) -> None:
-    """Serve the page. Raises RefSavError if anything given cannot be used."""
+    """Serve the page until Ctrl-C. Raises RefSavError if an option or the checkpoint is not valid."""
     require("model", "torch", "transformers", "sam2")
     require("ui", "gradio")
     if examples and not examples.is_dir():
@@ -34,17 +34,19 @@ def serve(
             from refsav.model.sa2va import Sa2VA
             from refsav.model.ui import app as ui
 
-            address = stack.enter_context(ui.listening(host, port))
+            address = stack.enter_context(ui.listen(host, port))
             model = Sa2VA.from_pretrained(
                 checkpoint, device=device, dtype=dtype, original_sam2=original_sam2, allow_pickle=allow_pickle
             )
-        with suppress(KeyboardInterrupt):  # that is how it is meant to end
+        with suppress(KeyboardInterrupt):  # the intended way to end it
             name = checkpoint.resolve().name
-            ui.serve(model, name, address, host=host, max_upload_mb=upload_mb, given=examples, ready=_print_address)
+            ui.serve(
+                model, name, address, host=host, max_upload_mb=upload_mb, examples=examples, on_ready=_print_address
+            )
 
 
 def _print_address(address: str) -> None:
     out.print(f"open {escape(address)}")
     err.print("Ctrl-C ends it", style="dim")
     if not address.startswith(("http://127.", "http://localhost", "http://[::1]")):
-        err.print("whoever reaches this machine can use the page: it asks for no password", style="yellow")
+        err.print("everybody who can reach this machine can use the page; it has no password", style="yellow")

@@ -181,12 +181,12 @@ def test_a_broken_frame_of_a_folder_is_named(tmp_path: Path) -> None:
     (tmp_path / "2.png").symlink_to(tmp_path / "gone.png")
     clip = open_clip(tmp_path)
     assert clip.count == 3 and brightness(clip, [0]) == [0]
-    with pytest.raises(RecordError, match=r"1\.png: is not a readable picture"):
+    with pytest.raises(RecordError, match=r"1\.png: is not a readable image"):
         brightness(clip, [1])
-    with pytest.raises(RecordError, match=r"2\.png: cannot be read as a picture: No such file"):
+    with pytest.raises(RecordError, match=r"2\.png: cannot be decoded as an image: No such file"):
         brightness(clip, [2])
     (tmp_path / "0.png").write_text("<html>")
-    with pytest.raises(RecordError, match=r"0\.png: is not a readable picture"):
+    with pytest.raises(RecordError, match=r"0\.png: is not a readable image"):
         open_clip(tmp_path)
 
 
@@ -199,8 +199,8 @@ def test_a_broken_frame_of_a_folder_is_named(tmp_path: Path) -> None:
         ("list.ffconcat", b"ffconcat version 1.0\nfile video.mp4\n", "is text"),
         ("list.m3u8", b"#EXTM3U\n#EXTINF:1,\nvideo.mp4\n", "is text"),
         ("umlaut.png", "ä".encode() * 40000, "is text"),
-        ("cut.png", b"\x89PNG\r\n\x1a\n\x00\x00", "is no picture, and as a video it has no size"),
-        ("noise.mp4", bytes(range(1, 256)) * 9, "is no picture, and it cannot be opened as a video"),
+        ("cut.png", b"\x89PNG\r\n\x1a\n\x00\x00", "is not an image, and as a video it has no size"),
+        ("noise.mp4", bytes(range(1, 256)) * 9, "is not an image, and as a video it cannot be opened as a video"),
         ("IMG_0001.HEIC", b"\x00\x00\x00\x18ftypheic\x00\x00\x00\x00mif1heic", "is a HEIF picture"),
     ],
 )
@@ -217,7 +217,7 @@ def test_paths_without_frames_are_told(tmp_path: Path) -> None:
         open_clip(tmp_path / "none.mp4")
     with pytest.raises(RecordError, match="cannot be read: File name too long"):
         open_clip(tmp_path / ("long" * 99))
-    with pytest.raises(RecordError, match=r"holds no pictures \(\.jpeg, \.jpg, \.png, \.webp\)"):
+    with pytest.raises(RecordError, match=r"contains no images \(\.jpeg, \.jpg, \.png, \.webp\)"):
         open_clip(tmp_path)
     os.mkfifo(tmp_path / "pipe.mp4")
     with pytest.raises(RecordError, match="is neither a file nor a folder"):
@@ -228,7 +228,7 @@ def test_a_truncated_picture_opens_and_tells_when_it_is_read(tmp_path: Path) -> 
     PIL.Image.fromarray(np.random.default_rng(0).integers(0, 256, (60, 80, 3), np.uint8)).save(tmp_path / "whole.jpg")
     path = tmp_path / "half.jpg"
     path.write_bytes((tmp_path / "whole.jpg").read_bytes()[:3000])
-    with pytest.raises(RecordError, match=r"half\.jpg: cannot be read as a picture: image file is truncated"):
+    with pytest.raises(RecordError, match=r"half\.jpg: cannot be decoded as an image: image file is truncated"):
         list(open_clip(path).frames([0]))
 
 
@@ -241,7 +241,7 @@ def test_sound_without_pictures_and_a_cut_video_are_told(tmp_path: Path, video: 
     with pytest.raises(RecordError, match="it has no video stream"):
         open_clip(tmp_path / "sound.wav")
     (tmp_path / "cut.mp4").write_bytes(video[0].read_bytes()[:2000])
-    with pytest.raises(RecordError, match=r"cut\.mp4: is no picture, and it"):
+    with pytest.raises(RecordError, match=r"cut\.mp4: is not an image, and as a video it"):
         open_clip(tmp_path / "cut.mp4")
 
 
@@ -267,7 +267,7 @@ def test_a_clip_of_files_can_be_sent_to_another_process(video: tuple[Path, list[
 
 @pytest.mark.parametrize("indices", [[COUNT], [-1], [0, 1, 400]])
 def test_a_frame_that_is_not_there_is_refused_at_once(video: tuple[Path, list[Image]], indices: list[int]) -> None:
-    with pytest.raises(InputError, match=rf"video has no frame {indices[-1]}\n  fix: ask for frames from 0 to 39"):
+    with pytest.raises(InputError, match=rf"video has no frame {indices[-1]}\n  fix: request frames from 0 to 39"):
         open_clip(video[0]).frames(indices)
 
 
@@ -276,7 +276,7 @@ def test_frames_in_memory_are_converted_when_they_are_asked_for() -> None:
     clip = as_clip(frames)
     assert (clip.count, clip.height, clip.width, clip.rate_hz, clip.name) == (3, 6, 8, 24.0, "frames")
     assert brightness(clip, [1, 0, 0]) == [2, 1, 1]
-    with pytest.raises(InputError, match="frame 2: holds values from 2 to 2"):
+    with pytest.raises(InputError, match="frame 2: contains values from 2 to 2"):
         brightness(clip, [2])
 
 
@@ -292,11 +292,11 @@ def test_a_clip_and_a_stack_of_frames_are_taken_as_they_are() -> None:
     [
         ([], "there are no frames"),
         ([np.zeros((6, 8, 3), np.uint8), np.zeros((6, 8, 5), np.uint8)], r"frame 1: an array of shape \[6, 8, 5\]"),
-        (["a.png"], "frame 0: a str is no picture"),
-        ("a.png", "is no list of frames\n  fix: open a file or a folder with open_clip"),
+        (["a.png"], "frame 0: a str is not an image"),
+        ("a.png", "is not a list of frames\n  fix: open a file or a folder with open_clip"),
         (Path("a.png"), "open_clip"),
-        (np.zeros((6, 8, 3), np.uint8), "one picture is no list of frames"),
-        (PIL.Image.new("L", (8, 6)), "one picture is no list of frames"),
+        (np.zeros((6, 8, 3), np.uint8), "one image is not a list of frames"),
+        (PIL.Image.new("L", (8, 6)), "one image is not a list of frames"),
     ],
     ids=["none", "channels", "name", "path", "Path", "array", "image"],
 )

@@ -89,12 +89,12 @@ def test_views_with_odd_strides_become_plain_arrays() -> None:
         (np.full((4, 4), np.inf), "from inf to inf"),
         (np.full((4, 4), 255.0), "from 255 to 255"),
         (np.full((4, 4), -0.5, np.float32), "from -0.5 to -0.5"),
-        ([[0, 1], [1, 0]], "a list is no picture"),
+        ([[0, 1], [1, 0]], "a list is not an image"),
         (PIL.Image.new("RGB", (0, 4)), "4x0 pixels"),
     ],
     ids=lambda value: value if isinstance(value, str) else type(value).__name__,
 )
-def test_what_is_no_picture_is_told_with_a_fix(picture: object, problem: str) -> None:
+def test_what_is_not_an_image_is_an_error_with_a_fix(picture: object, problem: str) -> None:
     with pytest.raises(InputError, match=problem) as caught:
         to_rgb(picture)  # type: ignore[arg-type]
     assert caught.value.fix and "\n" not in caught.value.line
@@ -158,7 +158,7 @@ def test_32_bit_pictures_take_the_smallest_usual_range_that_holds_them(
 
 def test_a_float_picture_with_holes_is_refused(tmp_path: Path) -> None:
     path = saved(tmp_path / "depth.tif", PIL.Image.fromarray(np.array([[0, np.nan]], np.float32)))
-    with pytest.raises(RecordError, match=r"depth\.tif: holds values that are no finite numbers"):
+    with pytest.raises(RecordError, match=r"depth\.tif: contains NaN or infinite values"):
         frame_of(path)
 
 

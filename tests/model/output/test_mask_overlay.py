@@ -112,7 +112,7 @@ def test_a_phrase_can_be_read_on_any_background_and_stays_in_its_panel(phrase: s
     drawn = draw_masks(canvas(*size, shade), [np.zeros(size, np.bool_)], [phrase], corner="top right")
     legend = legends.plan((phrase,), size)
     assert legend is not None
-    y, x = legends.place(legend, size, "top right")
+    y, x = legends.origin(legend, size, "top right")
     panel = drawn[y : y + legend.size[0], x : x + legend.size[1]].astype(float).mean(axis=2)
     assert np.percentile(panel, 20) < 100, "dark ground"
     outside = np.abs(drawn.astype(int) - plain).max(axis=2)

@@ -17,7 +17,7 @@ from tests.support.data.written_outputs import CHAT, SEGMENT, SIZE, files, objec
 @pytest.mark.parametrize(("name", "content"), [("result.json", "[1]"), ("result.json", "{"), ("thesis.tex", "x")])
 def test_somebody_else_s_folder_is_refused(tmp_path: Path, name: str, content: str) -> None:
     (tmp_path / name).write_text(content)
-    with pytest.raises(RecordError, match=f"holds something else than a result: {name}"):
+    with pytest.raises(RecordError, match=f"contains something other than a result: {name}"):
         write(tmp_path, 1)
     assert list(files(tmp_path)) == [name]
 
@@ -114,10 +114,10 @@ def test_a_place_that_cannot_be_written_is_named(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("index", "size", "count", "kind", "told"),
     [
-        (0, SIZE, 2, np.bool_, "frame 0: came in place of frame 1 of 3"),
-        (2, SIZE, 2, np.bool_, "frame 2: came in place of frame 1 of 3"),
+        (0, SIZE, 2, np.bool_, "frame 0: was given instead of frame 1 of 3"),
+        (2, SIZE, 2, np.bool_, "frame 2: was given instead of frame 1 of 3"),
         (1, (90, 121), 2, np.bool_, r"frame 1: the mask of object 1 is bool \(90, 121\), not bool \(90, 120\)"),
-        (1, SIZE, 1, np.bool_, "frame 1: has masks of 1 objects, there are 2"),
+        (1, SIZE, 1, np.bool_, "frame 1: has masks of 1 objects instead of 2"),
         (1, SIZE, 2, np.uint8, "frame 1: the mask of object 1 is uint8"),
     ],
 )
@@ -136,7 +136,7 @@ def test_a_frame_that_does_not_fit_is_refused(
 @pytest.mark.parametrize(
     ("count", "given", "answer", "told"),
     [
-        (1, 2, SEGMENT, "frame 1: came in place of frame 1 of 1"),
+        (1, 2, SEGMENT, "frame 1: was given instead of frame 1 of 1"),
         (3, 1, SEGMENT, "frame 1: is missing: only 1 of 3 frames"),
         (3, 1, CHAT, "frame 1: is missing: only 1 of 3 frames"),
         (3, 0, SEGMENT, "frame 0: is missing: only 0 of 3 frames"),

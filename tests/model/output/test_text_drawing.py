@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from refsav.model.output.legend import CORNERS, MIN_FONT_PX, Legend, place, plan
+from refsav.model.output.legend import CORNERS, MIN_FONT_PX, Legend, origin, plan
 from refsav.model.output.text_drawing import ELLIPSIS, drawable_text, line_height_px, render_line, width_px, wrap_text
 
 
@@ -39,7 +39,7 @@ def test_a_rare_character_among_others_shows_that_it_is_missing() -> None:
 def test_chinese_characters_differ_from_each_other_and_from_question_marks() -> None:
     drawn = [render_line(character, 24) for character in "红汽车?"]
     assert all(picture.max() > 128 for picture in drawn)
-    assert not any(np.array_equal(one, other) for place, one in enumerate(drawn) for other in drawn[place + 1 :])
+    assert not any(np.array_equal(one, other) for index, one in enumerate(drawn) for other in drawn[index + 1 :])
 
 
 @pytest.mark.parametrize("font_px", [11, 24, 69])
@@ -93,9 +93,9 @@ def test_the_panel_lies_inside_its_picture_in_every_corner(size: tuple[int, int]
     legend = plan(phrases, size)
     assert legend is not None
     assert legend.font_px >= MIN_FONT_PX
-    assert len(legend.rows) + legend.left_out == len(phrases) or legend.rows
+    assert len(legend.rows) + legend.omitted == len(phrases) or legend.rows
     for corner in CORNERS:
-        y, x = place(legend, size, corner)
+        y, x = origin(legend, size, corner)
         assert y >= 0
         assert x >= 0
         assert y + legend.size[0] <= size[0]

@@ -58,7 +58,7 @@ def test_a_mask_that_the_question_asked_for_comes_before_those_of_the_answer() -
 
 
 def test_where_masks_were_wanted_and_none_came_it_is_said() -> None:
-    assert "No mask" in html.answers([said("I see nothing.")], masks_wanted=True)
+    assert "No mask" in html.answers([said("I see nothing.")], masks_expected=True)
     assert "No mask" not in html.answers([said("I see nothing.")])
 
 
@@ -79,29 +79,29 @@ def test_nothing_that_comes_in_becomes_html() -> None:
 
 
 @pytest.mark.parametrize(
-    ("areas", "told"),
+    ("areas", "extent"),
     [
-        ((50,), "50 % of the picture"),
-        ((3,), "3 % of the picture"),
-        ((0,), "nothing found"),
+        ((50,), "50 % of the image"),
+        ((3,), "3 % of the image"),
+        ((0,), "not found"),
         ((0, 3, 9), "seen in 2 of 3 frames"),
         ((0, 0), "seen in no frame"),
     ],
 )
-def test_how_much_of_an_object_was_found(areas: tuple[int, ...], told: str) -> None:
-    assert ObjectSummary("a kite", areas, 100).words == told
-    assert told in html.legend([ObjectSummary("a kite", areas, 100)])
+def test_how_much_of_an_object_was_found(areas: tuple[int, ...], extent: str) -> None:
+    assert ObjectSummary("a kite", areas, 100).extent == extent
+    assert extent in html.legend([ObjectSummary("a kite", areas, 100)])
 
 
 def test_a_small_share_is_not_called_nothing() -> None:
-    assert ObjectSummary("", (1,), 10_000).words == "0.01 % of the picture"
+    assert ObjectSummary("", (1,), 10_000).extent == "0.01 % of the image"
     assert "object 1" in html.legend([ObjectSummary("", (1,), 10_000)])
 
 
-def test_errors_are_sentences_and_tell_no_path_of_the_server() -> None:
+def test_errors_are_sentences_without_paths_of_the_server() -> None:
     hidden = Path("/tmp/refsav-ui-1")  # noqa: S108 - nothing is there
     page = html.error(RecordError(hidden / "a" / "cat.png", "", "is empty", "copy it again"), hidden)
     assert "“cat.png” is empty." in page and "Copy it again." in page and "refsav-ui-1" not in page
-    page = html.error(ConfigError(f"{hidden}/x: no room\n  fix: free some!"), hidden)
+    page = html.error(ConfigError(f"{hidden}/x: no room", fix="free some!"), hidden)
     assert "X: no room." in page and "Free some!" in page and "refsav-ui-1" not in page
     assert 'role="alert"' in html.error(InputError("there is no question", "write one"), hidden)

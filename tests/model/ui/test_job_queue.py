@@ -1,4 +1,4 @@
-"""The one worker: jobs in turn, each can be stopped, a defect in one is no end of the others."""
+"""The job queue: jobs run in turn, each can be stopped, and a defect in one does not end the others."""
 
 import threading
 import time
@@ -69,7 +69,7 @@ def test_a_job_is_stopped_while_it_works_and_while_it_waits(queue: JobQueue) -> 
 
 def test_errors_of_a_user_are_kept_and_defects_are_logged_too(queue: JobQueue, logged: list[BaseException]) -> None:
     def fail() -> None:
-        raise RefSavError("no such frame\n  fix: count from 0")
+        raise RefSavError("no such frame", fix="count from 0")
 
     def break_down() -> None:
         raise KeyError("x")
@@ -97,15 +97,15 @@ def test_the_queue_has_an_end_but_cleaning_up_goes_in(queue: JobQueue) -> None:
     assert cleaned.state == "done"
 
 
-def test_closing_stops_everything_and_tells_if_the_worker_does_not_listen() -> None:
+def test_closing_stops_every_job_and_returns_false_if_the_worker_does_not_end() -> None:
     queue = JobQueue(lambda _: None)
     working, waiting = queue.submit(until_stopped), queue.submit(until_stopped)
     assert queue.close(5)
     assert {working.state, waiting.state} == {"stopped"}
-    deaf, heard = JobQueue(lambda _: None), threading.Event()
-    job = deaf.submit(heard.wait)
+    blocked, release = JobQueue(lambda _: None), threading.Event()
+    job = blocked.submit(release.wait)
     while job.state == "waiting":
         time.sleep(0.005)
-    assert not deaf.close(0.05)
-    heard.set()
-    assert deaf.close(5)
+    assert not blocked.close(0.05)
+    release.set()
+    assert blocked.close(5)

@@ -40,7 +40,7 @@ def test_marks_are_taken_back_one_by_one_and_their_object_with_the_last() -> Non
     assert mark_editor.without_last(text, 3) == text
 
 
-def test_a_line_that_cannot_be_read_is_told_by_its_number() -> None:
+def test_an_error_names_the_number_of_the_line() -> None:
     with pytest.raises(InputError, match="object 2: 'there' is neither a point nor a box") as failed:
         mark_editor.objects_in("1,2\n\n there")
     assert "120,80@5" in failed.value.fix
@@ -69,19 +69,19 @@ def test_an_object_has_at_most_one_box_in_a_frame(boxes: list[tuple]) -> None:
 
 def test_marks_are_drawn_where_they_are_in_the_colour_of_their_object() -> None:
     objects = mark_editor.objects_in("32,60\n80,60,0 160,240,320,120")
-    html = mark_editor.drawn(objects, 0, (240, 320))
+    html = mark_editor.overlay(objects, 0, (240, 320))
     assert html.startswith('<div class="marks" style="--width: 320; --height: 240">')
     blue, orange = (f"--tint: rgb{colour}" for colour in DISTINCT_COLOURS[:2])
     assert f'<i class="dot" style="left: 10.00%; top: 25.00%; {blue}; --ink: #fff">1</i>' in html
-    assert f'<i class="dot beside" style="left: 25.00%; top: 25.00%; {orange}; --ink: #0e1014">×</i>' in html
+    assert f'<i class="dot outside" style="left: 25.00%; top: 25.00%; {orange}; --ink: #0e1014">×</i>' in html
     box = "left: 50.00%; top: 50.00%; width: 50.00%; height: 50.00%"
     assert f'<i class="box" style="{box}; {orange}; --ink: #0e1014"><i class="dot">2</i></i>' in html
 
 
 def test_marks_of_other_frames_are_not_drawn_and_a_waiting_corner_is() -> None:
     objects = mark_editor.objects_in("100,60@2")
-    assert mark_editor.drawn(objects, 1, (240, 320)) == ""
-    assert 'class="dot"' in mark_editor.drawn(objects, 2, (240, 320))
-    assert '<i class="corner" style="left: 50.00%; top: 50.00%"></i>' in mark_editor.drawn(
+    assert mark_editor.overlay(objects, 1, (240, 320)) == ""
+    assert 'class="dot"' in mark_editor.overlay(objects, 2, (240, 320))
+    assert '<i class="corner" style="left: 50.00%; top: 50.00%"></i>' in mark_editor.overlay(
         [], 0, (240, 320), (160, 120)
     )

@@ -15,16 +15,16 @@ from refsav.model.input_errors import InputError
 from refsav.model.media.clip import Clip, as_clip, open_clip
 from refsav.model.sa2va import Sa2VA
 from refsav.model.sam.point_prompts import Mark
-from refsav.model.ui.examples import MAX_EXAMPLES, examples
+from refsav.model.ui.examples import MAX_EXAMPLES, write_examples
 from refsav.model.ui.run_request import (
     SavedResult,
     TaskProgress,
     TaskRequest,
-    described,
+    describe_clip,
     make_task,
     preview,
     preview_scale,
-    work,
+    run_request,
 )
 from refsav.processes.cancellation import StoppedError, ended_by
 from tests.support.models.speaking import SENTENCE, write_speaking
@@ -60,43 +60,43 @@ def wanted(kind: str, **given: str) -> TaskRequest:
     return TaskRequest(kind=kind, settings=InferenceSettings(), **usual)
 
 
-def result(outcome: SavedResult) -> dict:
-    return json.loads((outcome.folder / "result.json").read_text())
+def result(saved: SavedResult) -> dict:
+    return json.loads((saved.folder / "result.json").read_text())
 
 
 def test_several_expressions_are_found_together_and_everything_is_in_the_archive(
     model: Sa2VA, picture: Clip, tmp_path: Path
 ) -> None:
-    heard = TaskProgress()
-    outcome = work(model, picture, wanted("segment", expressions=" the square \n\n the rest"), tmp_path, heard)
-    said = result(outcome)
+    progress = TaskProgress()
+    saved = run_request(model, picture, wanted("segment", expressions=" the square \n\n the rest"), tmp_path, progress)
+    said = result(saved)
     assert [one["phrase"] for one in said["objects"]] == ["the square", "the rest"]
     assert said["text"] == f"{SENTENCE}\n{SENTENCE}"
-    assert "red</mark>" in heard.answers and "the rest" in heard.answers
-    assert heard.frames == 1
-    assert [one.areas_px for one in outcome.found] == [tuple(one["area_px"]) for one in said["objects"]]
-    assert dict(outcome.used) == {"longest answer": "2048 tokens"}
-    with zipfile.ZipFile(outcome.archive) as archive:
+    assert "red</mark>" in progress.answers and "the rest" in progress.answers
+    assert progress.frames == 1
+    assert [one.areas_px for one in saved.objects] == [tuple(one["area_px"]) for one in said["objects"]]
+    assert dict(saved.used) == {"longest answer": "2048 tokens"}
+    with zipfile.ZipFile(saved.archive) as archive:
         assert archive.testzip() is None
         names = set(archive.namelist())
     assert {f"frames-segment/{name}" for name in ("result.json", "overlay.png", "masks/002/00000.png")} <= names
 
 
-def test_a_video_is_asked_and_the_settings_that_mattered_are_told(model: Sa2VA, film: Clip, tmp_path: Path) -> None:
-    heard = TaskProgress()
-    outcome = work(model, film, wanted("ask", question=" Please segment the square. "), tmp_path, heard)
-    assert result(outcome)["settings"]["prompts"] == ["Please segment the square."]
-    assert heard.frames == 7 and (outcome.folder / "overlay.mp4").exists()
+def test_a_video_is_asked_and_the_settings_that_mattered_are_listed(model: Sa2VA, film: Clip, tmp_path: Path) -> None:
+    progress = TaskProgress()
+    saved = run_request(model, film, wanted("ask", question=" Please segment the square. "), tmp_path, progress)
+    assert result(saved)["settings"]["prompts"] == ["Please segment the square."]
+    assert progress.frames == 7 and (saved.folder / "overlay.mp4").exists()
     told = {"key frames": "first-5", "propagation": "official", "longest answer": "2048 tokens"}
-    assert dict(outcome.used) == told
+    assert dict(saved.used) == told
 
 
 def test_marks_are_followed_without_words(model: Sa2VA, film: Clip, tmp_path: Path) -> None:
-    heard = TaskProgress()
-    outcome = work(model, film, wanted("track", marks="30,40@3\n10,20,50,60 100,80,0"), tmp_path, heard)
-    assert [len(one.areas_px) for one in outcome.found] == [7, 7]
-    assert any(outcome.found[0].areas_px)
-    assert (heard.answers, outcome.used) == ("", ())
+    progress = TaskProgress()
+    saved = run_request(model, film, wanted("track", marks="30,40@3\n10,20,50,60 100,80,0"), tmp_path, progress)
+    assert [len(one.areas_px) for one in saved.objects] == [7, 7]
+    assert any(saved.objects[0].areas_px)
+    assert (progress.answers, saved.used) == ("", ())
 
 
 def test_descriptions_with_and_without_masks(model: Sa2VA, picture: Clip, film: Clip) -> None:
@@ -108,14 +108,16 @@ def test_descriptions_with_and_without_masks(model: Sa2VA, picture: Clip, film: 
 @pytest.mark.parametrize(
     ("kind", "given", "problem"),
     [
-        ("segment", {"expressions": " \n "}, "nothing is named"),
+        ("segment", {"expressions": " \n "}, "no expression"),
         ("ask", {"question": " "}, "no question"),
-        ("track", {"marks": "\n"}, "nothing is marked"),
+        ("track", {"marks": "\n"}, "no object is marked"),
         ("track", {"marks": "here"}, "object 1: 'here' is neither"),
-        ("region", {"marks": ""}, "nothing is marked"),
+        ("region", {"marks": ""}, "no object is marked"),
     ],
 )
-def test_what_is_missing_is_told(model: Sa2VA, picture: Clip, kind: str, given: dict[str, str], problem: str) -> None:
+def test_errors_name_what_is_missing(
+    model: Sa2VA, picture: Clip, kind: str, given: dict[str, str], problem: str
+) -> None:
     with pytest.raises(InputError, match=problem):
         make_task(model, picture, wanted(kind, **given))
 
@@ -130,7 +132,7 @@ def test_regions_are_for_pictures_and_for_families_that_take_them(
     assert [int(region.sum()) for region in task.regions] == [40 * 40]
     assert not model.adapter.takes_regions
     with pytest.raises(InputError, match="never trained"):
-        work(model, picture, marked, tmp_path, TaskProgress())
+        run_request(model, picture, marked, tmp_path, TaskProgress())
     assert list(tmp_path.iterdir()) == []
 
 
@@ -138,12 +140,12 @@ def test_regions_are_described_one_by_one(
     picture: Clip, tmp_path_factory: pytest.TempPathFactory, tmp_path: Path
 ) -> None:
     checkpoint = write_speaking(tmp_path_factory.mktemp("model") / "internvl", "pocket-internvl")
-    model, heard = Sa2VA.from_pretrained(checkpoint, device="cpu"), TaskProgress()
+    model, progress = Sa2VA.from_pretrained(checkpoint, device="cpu"), TaskProgress()
     assert model.adapter.takes_regions
-    outcome = work(model, picture, wanted("region", marks="10,20,50,60\n30,40 5,5,0"), tmp_path, heard)
-    assert [one.text for one in outcome.done.said] == [SENTENCE] * 2
-    assert "region1?" in heard.answers and "region2?" in heard.answers
-    assert result(outcome)["task"] == "region"
+    saved = run_request(model, picture, wanted("region", marks="10,20,50,60\n30,40 5,5,0"), tmp_path, progress)
+    assert [one.text for one in saved.result.answers] == [SENTENCE] * 2
+    assert "region1?" in progress.answers and "region2?" in progress.answers
+    assert result(saved)["task"] == "region"
 
 
 @pytest.mark.parametrize("kind", ["segment", "track"])
@@ -160,10 +162,10 @@ def test_work_ends_at_the_next_token_or_frame_and_leaves_nothing(
             if name == "frames" and value == 2:
                 ended.set()
 
-    heard = Ending()
+    progress = Ending()
     with ended_by(ended), pytest.raises(StoppedError):
-        work(model, film, wanted(kind, expressions="the square", marks="30,40"), tmp_path, heard)
-    assert heard.frames == 2
+        run_request(model, film, wanted(kind, expressions="the square", marks="30,40"), tmp_path, progress)
+    assert progress.frames == 2
     assert list(tmp_path.iterdir()) == []
 
 
@@ -188,12 +190,12 @@ def test_a_preview_has_always_one_size_and_clicks_can_be_brought_to_that_of_the_
 
 
 def test_a_clip_is_described(picture: Clip, film: Clip) -> None:
-    assert described(picture) == "120 × 90 pixels"
-    assert described(film) == "120 × 90 pixels, 7 frames, 0.3 s"
+    assert describe_clip(picture) == "120 × 90 pixels"
+    assert describe_clip(film) == "120 × 90 pixels, 7 frames, 0.3 s"
 
 
 def test_examples_are_made_where_none_are_given(tmp_path: Path) -> None:
-    made = list(examples(tmp_path, None))
+    made = list(write_examples(tmp_path, None))
     assert [open_clip(one.file).count for one in made] == [1, 48]
     assert all(max(open_clip(one.thumbnail).height, open_clip(one.thumbnail).width) == 160 for one in made)
 
@@ -208,12 +210,12 @@ def given(tmp_path: Path) -> Path:
     return folder
 
 
-def test_given_examples_are_copied_and_broken_ones_told(given: Path, tmp_path: Path) -> None:
-    offered = list(examples(tmp_path / "out", given))
+def test_given_examples_are_copied_and_broken_ones_are_errors(given: Path, tmp_path: Path) -> None:
+    offered = list(write_examples(tmp_path / "out", given))
     assert [one.name for one in offered] == [f"cat {number}" for number in range(MAX_EXAMPLES)]
     assert all(one.file.parent == tmp_path / "out" for one in offered)
     (given / "a broken one.png").write_bytes(b"text")
     with pytest.raises(RecordError, match=r"a broken one.png"):
-        list(examples(tmp_path / "out", given))
+        list(write_examples(tmp_path / "out", given))
     with pytest.raises(RecordError, match="nowhere: cannot be listed"):
-        list(examples(tmp_path / "out", tmp_path / "nowhere"))
+        list(write_examples(tmp_path / "out", tmp_path / "nowhere"))
