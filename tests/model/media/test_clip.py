@@ -194,7 +194,7 @@ def test_a_broken_frame_of_a_folder_is_named(tmp_path: Path) -> None:
     ("name", "content", "problem"),
     [
         ("empty.png", b"", "is empty"),
-        ("page.png", b"<html>not found</html>", "is text, neither a picture nor a video"),
+        ("page.png", b"<html>not found</html>", "is text, not an image or a video"),
         ("notes.txt", b"FFmpeg would draw this\n" * 100, "is text"),
         ("list.ffconcat", b"ffconcat version 1.0\nfile video.mp4\n", "is text"),
         ("list.m3u8", b"#EXTM3U\n#EXTINF:1,\nvideo.mp4\n", "is text"),
