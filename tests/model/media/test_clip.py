@@ -201,7 +201,7 @@ def test_a_broken_frame_of_a_folder_is_named(tmp_path: Path) -> None:
         ("umlaut.png", "ä".encode() * 40000, "is text"),
         ("cut.png", b"\x89PNG\r\n\x1a\n\x00\x00", "is not an image, and as a video it has no size"),
         ("noise.mp4", bytes(range(1, 256)) * 9, "is not an image, and as a video it cannot be opened as a video"),
-        ("IMG_0001.HEIC", b"\x00\x00\x00\x18ftypheic\x00\x00\x00\x00mif1heic", "is a HEIF picture"),
+        ("IMG_0001.HEIC", b"\x00\x00\x00\x18ftypheic\x00\x00\x00\x00mif1heic", "is a HEIF image"),
     ],
 )
 def test_what_is_neither_picture_nor_video_is_told(tmp_path: Path, name: str, content: bytes, problem: str) -> None:
