@@ -10,6 +10,7 @@ from refsav.benchmarks.metrics.gcg import GroundedCaption, GroundedImage, Simila
 from refsav.benchmarks.suites import official_prompts as wordings
 from refsav.benchmarks.suites.answerer import Answerer
 from refsav.benchmarks.suites.image_suites import open_picture
+from refsav.benchmarks.suites.options import SuiteOptions
 from refsav.benchmarks.suites.row_schema import row_kind
 from refsav.benchmarks.suites.suite import Suite, Summary
 from refsav.datasets.external.coco_segmentation import empty
@@ -19,9 +20,6 @@ from refsav.datasets.masks import decode
 from refsav.datasets.records import Rle
 from refsav.errors import RecordError
 from refsav.model.media.clip import open_clip
-
-CAPTION_SUITES = ("gcg-val", "gcg-test", "region-captions")
-"""Names of the suites."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -61,26 +59,40 @@ GCG_ROWS = row_kind(GcgRow)
 REGION_ROWS = row_kind(RegionRow)
 
 
-def open_gcg_suite(
-    split: str, folder: Path, *, images: Path | None = None, similarity: Similarity | None, tokenizer: TokenizerName
-) -> Suite[CaptionedImage, GcgRow]:
-    """Open GranD-f's val or test set.
-
-    Args:
-        split: val or test.
-        folder: As published.
-        images: Their folder, if it lies elsewhere.
-        similarity: Compares phrases with labels; None: recall is left out.
-        tokenizer: "plain" goes without Java, and without METEOR.
+def open_gcg_suite(name: str, folder: Path, options: SuiteOptions) -> Suite[CaptionedImage, GcgRow]:
+    """Open gcg-val or gcg-test: GranD-f's validation or test set. Without a BERT, there is no recall.
 
     Raises:
-        RecordError: If the folder is not as published.
+        RecordError: If the folder is not as the dataset is published.
         RefSavError: If captions cannot be scored on this machine.
     """
-    dataset = open_gcg(folder, split, images=images)
+    similarity = None
+    if options.bert:
+        from refsav.benchmarks.metrics.text_similarity import BertSimilarity  # importing transformers takes seconds
+
+        similarity = BertSimilarity.from_folder(options.bert)
+    return gcg_suite(name, folder, options, similarity)
+
+
+def gcg_suite(
+    name: str, folder: Path, options: SuiteOptions, similarity: Similarity | None
+) -> Suite[CaptionedImage, GcgRow]:
+    """Open gcg-val or gcg-test with another measure of how similar two phrases are.
+
+    Args:
+        name: gcg-val or gcg-test.
+        folder: GranD-f as it is published.
+        options: `images` and `tokenizer` are used.
+        similarity: Compares phrases with labels, at most 1; None: no recall.
+
+    Raises:
+        RecordError: If the folder is not as the dataset is published.
+        RefSavError: If captions cannot be scored on this machine.
+    """
+    dataset, tokenizer = open_gcg(folder, name.removeprefix("gcg-"), images=options.images), options.tokenizer
     recall = "official: pairs by overlap until the first that fails" if similarity else "left out, without a BERT"
     return Suite(
-        name=f"gcg-{split}",
+        name=name,
         protocol=f"{_words(tokenizer)}; AP50 with all scores 1; mIoU of pairs by overlap; recall {recall}",
         dataset=dataset,
         measure=partial(_measure_image, similarity),
@@ -90,18 +102,20 @@ def open_gcg_suite(
     )
 
 
-def open_region_suite(
-    folder: Path, *, images: Path | None = None, tokenizer: TokenizerName
-) -> Suite[CaptionedRegion, RegionRow]:
-    """Open RefCOCOg's validation regions; arguments and errors as above."""
+def open_region_suite(name: str, folder: Path, options: SuiteOptions) -> Suite[CaptionedRegion, RegionRow]:
+    """Open region-captions: RefCOCOg's validation regions.
+
+    Raises:
+        RecordError: If the folder is not as the dataset is published.
+        RefSavError: If captions cannot be scored on this machine.
+    """
     return Suite(
-        name="region-captions",
-        protocol=f"{_words(tokenizer)}; one reference a region; answers cleaned as Sa2VA's script does",
-        dataset=open_region_captions(folder, images=images),
+        name=name,
+        protocol=f"{_words(options.tokenizer)}; one reference a region; answers cleaned as Sa2VA's script does",
+        dataset=open_region_captions(folder, images=options.images),
         measure=_measure_region,
         rows=REGION_ROWS,
-        summarize=partial(_summarize_regions, tokenizer),
-        bulky=frozenset(),
+        summarize=partial(_summarize_regions, options.tokenizer),
     )
 
 

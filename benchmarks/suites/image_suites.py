@@ -3,13 +3,14 @@
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import get_args
+from typing import cast
 
 import numpy as np
 
 from refsav.benchmarks.metrics.image_iou import SentenceScore, image_score, sentence_score
 from refsav.benchmarks.suites import official_prompts as wordings
 from refsav.benchmarks.suites.answerer import Answer, Answerer
+from refsav.benchmarks.suites.options import SuiteOptions
 from refsav.benchmarks.suites.row_schema import row_kind
 from refsav.benchmarks.suites.suite import Suite, Summary
 from refsav.datasets.external.refcoco import RefCocoSet, ReferredImage, ReferringSentence, open_refcoco
@@ -17,9 +18,6 @@ from refsav.datasets.masks import decode, union
 from refsav.datasets.records import Rle
 from refsav.errors import RecordError
 from refsav.model.media.clip import Clip, open_clip
-
-IMAGE_SUITES: tuple[str, ...] = get_args(RefCocoSet)
-"""Names of the suites."""
 
 MERGED = ("testA", "testB")
 """Sa2VA's script calls both together "test"."""
@@ -54,20 +52,18 @@ class SentenceRow:
 SENTENCE_ROWS = row_kind(SentenceRow)
 
 
-def open_image_suite(
-    name: RefCocoSet, folder: Path, *, splits: tuple[str, ...] = (), images: Path | None = None
-) -> Suite[ReferredImage, SentenceRow]:
-    """Open a set; without `splits` all but train.
+def open_image_suite(name: str, folder: Path, options: SuiteOptions) -> Suite[ReferredImage, SentenceRow]:
+    """Open refcoco, refcoco+ or refcocog.
 
     Raises:
-        ConfigError: If it has no such split.
-        RecordError: If the folder is not as the set is published.
+        ConfigError: If the dataset has no split of a given name.
+        RecordError: If the folder is not as the dataset is published.
     """
     return Suite(
         name=name,
         protocol="all masks of an answer together against the object, each sentence once; cIoU: sum of intersections "
         "over sum of unions; gIoU: mean IoU, 1 where both are empty; test of RefCOCO and RefCOCO+: testA and testB",
-        dataset=open_refcoco(folder, name, splits, images=images),
+        dataset=open_refcoco(folder, cast(RefCocoSet, name), options.splits, images=options.images),
         measure=_measure,
         rows=SENTENCE_ROWS,
         summarize=_summarize,

@@ -1,69 +1,76 @@
-"""All suites by name."""
+"""The benchmark suites that `refsav bench` offers. A new suite is one module and one entry here."""
 
-from collections.abc import Mapping
+import importlib
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
-from typing import cast
+from typing import TYPE_CHECKING
 
-from refsav.benchmarks.suites.caption_suites import CAPTION_SUITES, open_gcg_suite, open_region_suite
-from refsav.benchmarks.suites.image_suites import IMAGE_SUITES, open_image_suite
-from refsav.benchmarks.suites.options import SuiteOptions
-from refsav.benchmarks.suites.suite import AnySuite
-from refsav.benchmarks.suites.video_suites import VIDEO_SUITES, open_video_suite
-from refsav.datasets.external.refcoco import RefCocoSet
+from refsav.benchmarks.suites.options import SuiteOptions, flag
 from refsav.errors import ConfigError
 
-SUITES = (*VIDEO_SUITES, *IMAGE_SUITES, *CAPTION_SUITES)
-"""Names of all suites."""
+if TYPE_CHECKING:  # the command line reads the names of the suites: importing them must be fast
+    from refsav.benchmarks.suites.suite import AnySuite
 
 
-def open_suite(name: str, folder: Path, options: SuiteOptions | None = None) -> AnySuite:
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SuiteEntry:
+    """Which function opens a suite, and what applies to it."""
+
+    path: str
+    """MODULE:FUNCTION. A string, so that a suite's libraries are loaded only if the suite is used."""
+    options: frozenset[str] = frozenset()
+    """The fields of SuiteOptions that the suite takes; any other that is set is an error."""
+    is_video: bool = False
+    """Whether rows are those of video_rows.py, so that --predictions and --ablate key-frames apply."""
+
+    def load(self) -> "Callable[[str, Path, SuiteOptions], AnySuite]":
+        """Import the function; its arguments are the suite's name, the folder of the dataset and the options."""
+        module, _, name = self.path.partition(":")
+        function: Callable[[str, Path, SuiteOptions], AnySuite] = getattr(importlib.import_module(module), name)
+        return function
+
+
+_VIDEO = "refsav.benchmarks.suites.video_suites:open_video_suite"
+_IMAGE = "refsav.benchmarks.suites.image_suites:open_image_suite"
+_GCG = "refsav.benchmarks.suites.caption_suites:open_gcg_suite"
+_REGION = "refsav.benchmarks.suites.caption_suites:open_region_suite"
+
+SUITES: dict[str, SuiteEntry] = {
+    "ref-sav": SuiteEntry(path=_VIDEO, options=frozenset({"control"}), is_video=True),
+    "mevis-val-u": SuiteEntry(path=_VIDEO, options=frozenset({"control"}), is_video=True),
+    "mevis-val": SuiteEntry(path=_VIDEO, is_video=True),
+    "revos": SuiteEntry(path=_VIDEO, options=frozenset({"control"}), is_video=True),
+    "ref-youtube-vos": SuiteEntry(path=_VIDEO, is_video=True),
+    "ref-davis17": SuiteEntry(path=_VIDEO, options=frozenset({"control"}), is_video=True),
+    "refcoco": SuiteEntry(path=_IMAGE, options=frozenset({"splits", "images"})),
+    "refcoco+": SuiteEntry(path=_IMAGE, options=frozenset({"splits", "images"})),
+    "refcocog": SuiteEntry(path=_IMAGE, options=frozenset({"splits", "images"})),
+    "gcg-val": SuiteEntry(path=_GCG, options=frozenset({"images", "bert", "tokenizer"})),
+    "gcg-test": SuiteEntry(path=_GCG, options=frozenset({"images", "bert", "tokenizer"})),
+    "region-captions": SuiteEntry(path=_REGION, options=frozenset({"images", "tokenizer"})),
+}
+"""Entries by the value of `--suite`, in the order of `--help`."""
+
+
+def open_suite(name: str, folder: Path, options: SuiteOptions | None = None) -> "AnySuite":
     """Open a suite on a folder of its dataset.
 
+    Args:
+        name: A key of SUITES.
+        folder: The dataset as it is published.
+        options: None: the defaults.
+
     Raises:
-        ConfigError: If there is no such suite, or an option is not one of its.
-        RecordError: If the folder is not as the dataset is published; what is missing is named.
-        RefSavError: If something that it needs is not installed.
+        ConfigError: If there is no such suite, or it does not take an option.
+        RecordError: If the folder is not as the dataset is published; the message names what is missing.
+        RefSavError: If something that the suite needs is not installed.
     """
-    used = options or SuiteOptions()
     if name not in SUITES:
-        raise ConfigError(f"{name}: there is no such suite\n  fix: choose of {', '.join(SUITES)}")
-    _refuse_others(name, used)
-    if name in VIDEO_SUITES:
-        return open_video_suite(name, folder, control=used.control)
-    if name in IMAGE_SUITES:
-        return open_image_suite(cast(RefCocoSet, name), folder, splits=used.splits, images=used.images)
-    if name == "region-captions":
-        return open_region_suite(folder, images=used.images, tokenizer=used.tokenizer)
-    similarity = None
-    if used.bert:
-        from refsav.benchmarks.metrics.text_similarity import BertSimilarity  # transformers take seconds to load
-
-        similarity = BertSimilarity.from_folder(used.bert)
-    split = name.removeprefix("gcg-")
-    return open_gcg_suite(split, folder, images=used.images, similarity=similarity, tokenizer=used.tokenizer)
-
-
-_TAKES: Mapping[str, frozenset[str]] = {
-    **{name: frozenset[str]() if made.for_server else frozenset({"control"}) for name, made in VIDEO_SUITES.items()},
-    **dict.fromkeys(IMAGE_SUITES, frozenset({"splits", "images"})),
-    "gcg-val": frozenset({"images", "bert", "tokenizer"}),
-    "gcg-test": frozenset({"images", "bert", "tokenizer"}),
-    "region-captions": frozenset({"images", "tokenizer"}),
-}
-
-
-_OPTIONS = {"splits": "--split", "control": "--shuffled"}
-"""Options that are not called as what they set."""
-
-
-def _refuse_others(name: str, options: SuiteOptions) -> None:
-    usual = SuiteOptions()
-    given = [field for field in SuiteOptions.__slots__ if getattr(options, field) != getattr(usual, field)]
-    for field in given:
-        if field not in _TAKES[name]:
-            takes = ", ".join(map(_option, sorted(_TAKES[name]))) or "none of its kind"
-            raise ConfigError(f"{_option(field)} is not for {name}\n  fix: leave it out; {name} takes {takes}")
-
-
-def _option(field: str) -> str:
-    return _OPTIONS.get(field, f"--{field}")
+        raise ConfigError(f"{name}: there is no such suite", fix=f"choose one of {', '.join(SUITES)}")
+    entry, used = SUITES[name], options or SuiteOptions()
+    for field in used.changed():
+        if field not in entry.options:
+            takes = ", ".join(map(flag, sorted(entry.options))) or "no such option"
+            raise ConfigError(f"{flag(field)} is not for {name}", fix=f"leave it out; {name} takes {takes}")
+    return entry.load()(name, folder, used)

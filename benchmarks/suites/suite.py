@@ -59,7 +59,7 @@ class Suite(Generic[Item, Row]):
     """How rows lie in Parquet."""
     summarize: Callable[[Iterator[Row]], Summary]
     """Figures of all rows, of which there is at least one."""
-    bulky: frozenset[str]
+    bulky: frozenset[str] = frozenset()
     """Columns that parts keep for predictions and submissions, and that scores.parquet does without."""
     for_server: bool = False
     """Whether a test server scores it: a submission is made instead of figures."""

@@ -10,7 +10,7 @@ from refsav.benchmarks.metrics.expression_scores import MeanScore, grouped_score
 from refsav.benchmarks.metrics.j_and_f import VideoScore
 from refsav.benchmarks.suites import official_prompts as wordings
 from refsav.benchmarks.suites.answerer import Answerer
-from refsav.benchmarks.suites.options import Control
+from refsav.benchmarks.suites.options import Control, SuiteOptions
 from refsav.benchmarks.suites.suite import Suite, Summary
 from refsav.benchmarks.suites.video_rows import EXPRESSION_ROWS, ExpressionRow, expression_rows, found_masks, not_scored
 from refsav.datasets.external.referring_videos import ExpressionVideo, ReferringExpression
@@ -39,19 +39,19 @@ class _Video:
     for_server: bool = False
 
 
-def open_video_suite(name: str, folder: Path, *, control: Control = "none") -> Suite[ExpressionVideo, ExpressionRow]:
+def open_video_suite(name: str, folder: Path, options: SuiteOptions) -> Suite[ExpressionVideo, ExpressionRow]:
     """Open one of VIDEO_SUITES.
 
     Raises:
-        RecordError: If the folder is not as the set is published.
+        RecordError: If the folder is not as the dataset is published.
     """
     made = VIDEO_SUITES[name]
-    shuffled = control == "shuffled"
+    shuffled = options.control == "shuffled"
     return Suite(
         name=name,
         protocol=made.protocol + (SHUFFLED if shuffled else ""),
         dataset=open_expressions(made.dataset, folder, made.split),
-        measure=partial(_measure, control, made.standard),
+        measure=partial(_measure, options.control, made.standard),
         rows=EXPRESSION_ROWS,
         summarize=partial(_of_the_shuffled, made.summarize) if shuffled else made.summarize,
         bulky=frozenset({"height", "width", "frame_names", "masks"}),

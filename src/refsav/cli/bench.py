@@ -1,10 +1,11 @@
 """The commands that measure a model: run a suite, compare results, time a call."""
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from cyclopts import Parameter
 
+from refsav.benchmarks.suites.registry import SUITES
 from refsav.cli.arguments import (
     AllowPickle,
     Checkpoint,
@@ -20,20 +21,10 @@ from refsav.cli.arguments import (
 from refsav.cli.options import takes_options_of
 from refsav.model.inference_settings import InferenceSettings
 
-SuiteName = Literal[
-    "ref-sav",
-    "mevis-val-u",
-    "mevis-val",
-    "revos",
-    "ref-youtube-vos",
-    "ref-davis17",
-    "refcoco",
-    "refcoco+",
-    "refcocog",
-    "gcg-val",
-    "gcg-test",
-    "region-captions",
-]
+if TYPE_CHECKING:
+    SuiteName = str
+else:  # type checkers accept only literals that are written out
+    SuiteName = Literal[tuple(SUITES)]
 
 
 @takes_options_of(InferenceSettings)

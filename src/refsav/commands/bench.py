@@ -73,9 +73,9 @@ def bench(
 
 
 def _refuse_for_others(suite_name: str, *, ablate: bool, predictions: bool) -> None:
-    from refsav.benchmarks.suites.video_suites import VIDEO_SUITES
+    from refsav.benchmarks.suites.registry import SUITES
 
-    if (ablate or predictions) and suite_name not in VIDEO_SUITES:
+    if (ablate or predictions) and not SUITES[suite_name].is_video:
         option = "--ablate key-frames" if ablate else "--predictions"
         raise ConfigError(f"{option} is for video suites, not {suite_name}", fix="leave it out")
 

@@ -9,7 +9,7 @@ import pytest
 from refsav.benchmarks.result import Result, Setup
 from refsav.benchmarks.suite_runner import RunFolder, rows_of, run_suite
 from refsav.benchmarks.suites import official_prompts as wordings
-from refsav.benchmarks.suites.caption_suites import open_gcg_suite
+from refsav.benchmarks.suites.caption_suites import gcg_suite
 from refsav.benchmarks.suites.options import SuiteOptions
 from refsav.benchmarks.suites.registry import open_suite
 from refsav.benchmarks.suites.suite import AnySuite
@@ -35,7 +35,7 @@ def describing(*masks: np.ndarray, caption: str = CAPTION) -> Knowing:
 
 def test_a_perfect_grounded_caption(tmp_path: Path) -> None:
     folder = made.write_gcg(tmp_path / "set")
-    suite = open_gcg_suite("val", folder, similarity=same_words, tokenizer="plain")
+    suite = gcg_suite("gcg-val", folder, SuiteOptions(tokenizer="plain"), same_words)
     scores = run(suite, describing(LEFT, RIGHT), tmp_path / "run").scores["overall"]
     assert {name: scores[name] for name in ("AP50", "mIoU", "recall")} == {"AP50": 100, "mIoU": 100, "recall": 100}
     (first, _) = rows_of(RunFolder(tmp_path / "run"), suite)
@@ -46,7 +46,7 @@ def test_a_perfect_grounded_caption(tmp_path: Path) -> None:
 
 def test_wrong_words_and_wrong_masks_cost_what_they_should(tmp_path: Path) -> None:
     folder = made.write_gcg(tmp_path / "set")
-    suite = open_gcg_suite("val", folder, similarity=same_words, tokenizer="plain")
+    suite = gcg_suite("gcg-val", folder, SuiteOptions(tokenizer="plain"), same_words)
     exchanged = run(suite, describing(RIGHT, LEFT), tmp_path / "exchanged").scores["overall"]
     assert (exchanged["AP50"], exchanged["mIoU"], exchanged["recall"]) == (100, 100, 0)
     half = run(suite, describing(LEFT, caption="A <p> red box </p> [SEG]."), tmp_path / "half").scores["overall"]

@@ -79,5 +79,5 @@ def test_options_of_other_suites_are_refused(tmp_path: Path) -> None:
     told = "--shuffled is not for refcoco\n  fix: leave it out; refcoco takes --images, --split"
     with pytest.raises(ConfigError, match=f"{told}$"):
         open_suite("refcoco", tmp_path, SuiteOptions(control="shuffled"))
-    with pytest.raises(ConfigError, match="choose of ref-sav, "):
+    with pytest.raises(ConfigError, match="choose one of ref-sav, "):
         open_suite("refclef", tmp_path)
