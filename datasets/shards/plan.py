@@ -1,4 +1,4 @@
-"""What goes into which shard: videos with expressions, in the order of the parts, cut into shards of equal count."""
+"""Plan which video is in which shard: videos with expressions, in the order of the parts, a fixed number per shard."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -21,26 +21,28 @@ Member = TypeVar("Member")
 
 
 class ShardConfig(Config):
-    """What shards hold and how large they get."""
+    """Content and size of shards."""
 
     frames: Literal["jpeg", "mp4"] = Field(
-        "jpeg", description="jpeg: the annotated frames (6 a second), quick to load; mp4: the source's own file."
+        "jpeg", description="jpeg: the annotated frames (6 per second), fast to load; mp4: the source's own file."
     )
-    jpeg_quality: int = Field(85, ge=1, le=100, description="JPEG quality of the frames; 85 needs 1.3 times the mp4.")
-    videos_per_shard: int = Field(100, ge=1, description="Videos in one shard: 100 of SA-V are about 0.5 GB.")
+    jpeg_quality: int = Field(
+        85, ge=1, le=100, description="JPEG quality of the frames; 85 is 1.3 times as large as mp4."
+    )
+    videos_per_shard: int = Field(100, ge=1, description="Videos per shard; 100 videos of SA-V are about 0.5 GB.")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ShardPlan:
-    """One shard to write: one unit of work."""
+    """One shard to write."""
 
     shards: ShardSet
     number: int
     videos: tuple[VideoFile, ...]
     parts: tuple[Path, ...]
-    """Parts that hold their expressions, in the order of the videos."""
+    """Parts that hold the expressions of these videos, in the same order."""
     decisions: tuple[Decision, ...] = ()
-    """What people have said about their objects; nothing in train."""
+    """Decisions of the review about their objects; empty for train."""
 
     @property
     def name(self) -> str:
@@ -51,12 +53,18 @@ class ShardPlan:
 def plan_shards(
     run: RunDirectory, splits: Mapping[str, Assignment], videos: Mapping[str, VideoFile], config: ShardConfig
 ) -> list[ShardPlan]:
-    """Cut the videos that have expressions into shards: in the order of the parts, so that a grown run adds at the end.
+    """Group the videos that have expressions into shards, in the order of the parts, so that a larger run appends.
 
-    A val video with short expressions, which people have written, is in two sets.
+    A val video with short expressions is in val-long and in val-short.
+
+    Args:
+        run: The run.
+        splits: Split of each video, from `assign`.
+        videos: Files of each video, by id.
+        config: Content and size of shards.
 
     Raises:
-        ConfigError: If mp4 members are wanted of a source that has no mp4 files.
+        ConfigError: If `frames` is mp4 and the source has folders of frames.
         RecordError: If a part or an answer cannot be read, or two parts hold the same video.
     """
     decisions: dict[str, list[Decision]] = {}
@@ -67,7 +75,7 @@ def plan_shards(
     for part in expression_parts(run):
         for video_id in videos_in(part):
             if video_id in part_of:
-                problem = f"holds {video_id}, as {part_of[video_id].name} does"
+                problem = f"holds {video_id}, which is also in {part_of[video_id].name}"
                 raise RecordError(part, video_id, problem, "keep a video in one part: delete one of the two bundles")
             part_of[video_id] = part
             if video_id not in videos:
@@ -75,9 +83,8 @@ def plan_shards(
                 raise RecordError(part, video_id, "no bundle of this run names this video", fix)
             video = videos[video_id]
             if config.frames == "mp4" and video.media.is_dir():
-                raise ConfigError(
-                    f"{video.media}: is a folder of frames, so frames cannot be mp4\n  fix: set shards.frames = 'jpeg'"
-                )
+                problem, fix = "is a folder of frames, so frames cannot be mp4", "set shards.frames = 'jpeg'"
+                raise ConfigError(problem, fix=fix, path=video.media)
             for shards in _sets_of(splits[video_id], decisions.get(video_id, ())):
                 waiting[shards].append((video, part))
     return [

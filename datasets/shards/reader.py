@@ -1,4 +1,4 @@
-"""Any sample of a folder of shards, read by its place in the tar: no more of its bytes than are wanted."""
+"""Random access to the samples of a folder of shards: only the bytes that are needed are read from a tar."""
 
 import tarfile
 from collections.abc import Sequence
@@ -16,84 +16,88 @@ from refsav.errors import RecordError
 
 Verify = Literal["size", "sha256"]
 
-COPY_AGAIN = "copy the shard again, or delete it and run the same `refsav build`, which writes it anew"
+COPY_AGAIN = "copy the shard again, or delete it and run the same `refsav build`, which writes it again"
 
 
 class ShardSamples:
-    """The samples of all shards of a folder, numbered through.
+    """The samples of all shards of a folder, numbered from 0 across shards.
 
-    How many there are is told by index.json. Where they lie, 32 bytes each, is noted when a shard is first read from;
-    no file stays open. So a folder of thousands of shards opens at once and takes some megabytes.
+    index.json gives their number. Offsets, 32 bytes per sample, are collected when a shard is first read; no file stays
+    open. So a folder of thousands of shards opens at once and takes a few megabytes of memory.
     """
 
     def __init__(self, folder: Path, verify: Verify = "size") -> None:
         """Open a folder.
 
         Args:
-            folder: Holds the tars and their index.json.
-            verify: "size" holds each file's size against the index, "sha256" its bytes too, which reads all of them.
-                A shard that is missing or another one than it says is kept in `faults`: its samples cannot be read,
-                those of others can.
+            folder: Folder of the tars and their index.json.
+            verify: "size" compares the size of each file with the index, "sha256" also its digest, which reads every
+                byte. A shard that is missing or differs is recorded in `errors`: only its samples cannot be read.
 
         Raises:
             RecordError: If the index cannot be read.
         """
         self.folder = folder
         self.index = folder / INDEX
-        """Names every shard, with its SHA-256."""
+        """Path of index.json, which lists every shard with its SHA-256."""
         self.shards = [shard for shard in read_index(folder) if shard.samples]
-        found = ((number, _fault(folder / shard.name, shard, verify)) for number, shard in enumerate(self.shards))
-        self.faults: dict[int, RecordError] = {number: fault for number, fault in found if fault}
+        found = ((number, _error_in(folder / shard.name, shard, verify)) for number, shard in enumerate(self.shards))
+        self.errors: dict[int, RecordError] = {number: error for number, error in found if error}
+        """What is wrong with a shard, by its position in `shards`."""
         self._ends = np.cumsum([shard.samples for shard in self.shards], dtype=np.int64)
-        self._places: dict[int, npt.NDArray[np.int64]] = {}
+        self._offsets: dict[int, npt.NDArray[np.int64]] = {}
 
     def __len__(self) -> int:
-        """Count the samples."""
+        """Number of samples in all shards."""
         return int(self._ends[-1]) if len(self._ends) else 0
 
     def shard_of(self, index: int) -> IndexedShard:
-        """Tell which shard holds a sample."""
+        """Return the shard that holds a sample."""
         return self.shards[self._number(index)]
 
     def path_of(self, index: int) -> Path:
-        """Tell which file holds a sample."""
+        """Return the path of the shard that holds a sample."""
         return self.folder / self.shard_of(index).name
 
     def describe(self, index: int) -> DescribedVideo:
-        """Read what a shard says of a video; its pictures are not touched. Raises RecordError."""
+        """Read the description of a video, without its frames. Raises RecordError."""
         path = self.path_of(index)
-        if fault := self.faults.get(self._number(index)):
-            raise RecordError(fault.path, f"sample {self._within(index)}", fault.problem, fault.fix)
-        offset, length, _, _ = self._place(index)
+        if error := self.errors.get(self._number(index)):
+            raise RecordError(error.path, f"sample {self._within(index)}", error.problem, error.fix)
+        offset, length, _, _ = self._offsets_of(index)
         (content,) = _read(path, [(offset, length)])
         try:
             return described(content)
-        except NOT_AS_WRITTEN as error:
-            raise RecordError(path, f"sample at byte {offset}", f"is no description: {error!r}", COPY_AGAIN) from error
+        except NOT_AS_WRITTEN as problem:
+            where = f"sample at byte {offset}"
+            raise RecordError(path, where, f"is not a description: {problem!r}", COPY_AGAIN) from problem
 
     def sample(self, index: int, video: DescribedVideo, rows: Sequence[int]) -> Sample:
-        """Make a sample that has only some rows of a video; of a Motion-JPEG only the bytes of these are read.
+        """Read a sample with only some rows of its video; from a Motion-JPEG only the bytes of these frames are read.
 
         Args:
-            index: Of the sample.
-            video: What `describe` gave.
-            rows: Annotated frames, increasing.
+            index: Position of the sample.
+            video: Its description, from `describe`.
+            rows: Annotated frames to read, increasing.
+
+        Returns:
+            A sample whose frames and masks are those of `rows`.
 
         Raises:
-            RecordError: If the file ends before, or a frame's place is outside the member.
+            RecordError: If the file is too short, or a frame's bytes lie outside the member.
         """
         path = self.path_of(index)
-        _, _, start, length = self._place(index)
+        _, _, start, length = self._offsets_of(index)
         frames = [video.frames[row] for row in rows]
         if video.media_kind == "mp4":
             media = _read(path, [(start, length)])
         else:
             for frame in frames:
                 if not 0 <= frame.offset <= frame.offset + frame.length <= length:
-                    place = f"{video.video_id}: frame {frame.index}"
-                    raise RecordError(path, place, f"is said to lie outside its {length} bytes", COPY_AGAIN)
+                    where = f"{video.video_id}: frame {frame.index}"
+                    raise RecordError(path, where, f"lies outside the member's {length} bytes", COPY_AGAIN)
             media = _read(path, [(start + frame.offset, frame.length) for frame in frames])
-            ends = np.cumsum([0, *(len(picture) for picture in media)]).tolist()
+            ends = np.cumsum([0, *(len(frame) for frame in media)]).tolist()
             frames = [FrameEntry(frame.index, end, frame.length) for frame, end in zip(frames, ends, strict=False)]
         return Sample(
             video_id=video.video_id,
@@ -110,28 +114,28 @@ class ShardSamples:
             raise IndexError(index)
         return int(np.searchsorted(self._ends, index, side="right"))
 
-    def _place(self, index: int) -> tuple[int, int, int, int]:
+    def _offsets_of(self, index: int) -> tuple[int, int, int, int]:
         number = self._number(index)
         shard = self.shards[number]
-        if number not in self._places:
-            self._places[number] = _places_in(self.folder / shard.name, shard.samples)
-        offset, length, media_offset, media_length = self._places[number][self._within(index)].tolist()
+        if number not in self._offsets:
+            self._offsets[number] = _read_offsets(self.folder / shard.name, shard.samples)
+        offset, length, media_offset, media_length = self._offsets[number][self._within(index)].tolist()
         return offset, length, media_offset, media_length
 
     def _within(self, index: int) -> int:
-        """Place of a sample in its shard."""
+        """Position of a sample in its shard, from 0."""
         number = self._number(index)
         return index - int(self._ends[number]) + self.shards[number].samples
 
 
-def _fault(path: Path, shard: IndexedShard, verify: Verify) -> RecordError | None:
-    """Say what is wrong with a shard, if anything is."""
+def _error_in(path: Path, shard: IndexedShard, verify: Verify) -> RecordError | None:
+    """Compare a shard with the index; return None if they agree."""
     try:
         size = path.stat().st_size
         if size != shard.size_bytes:
-            problem = f"has {size} bytes, index.json says {shard.size_bytes}: it was cut short or altered"
+            problem = f"has {size} bytes, index.json says {shard.size_bytes}: it was truncated or changed"
         elif verify == "sha256" and sha256_of(path) != shard.sha256:
-            problem = "has not the SHA-256 that index.json says: it was altered"
+            problem = "does not have the SHA-256 that index.json lists: it was changed"
         else:
             return None
     except OSError as error:
@@ -139,35 +143,37 @@ def _fault(path: Path, shard: IndexedShard, verify: Verify) -> RecordError | Non
     return RecordError(path, "", problem, COPY_AGAIN)
 
 
-def _places_in(path: Path, samples: int) -> npt.NDArray[np.int64]:
-    """Find all members by their headers: int64 [samples, 4], where descriptions and media begin, and their lengths."""
-    places: list[tuple[int, int]] = []
+def _read_offsets(path: Path, samples: int) -> npt.NDArray[np.int64]:
+    """Read all member headers: int64 [samples, 4], offset and length of each description, then of its media, in bytes."""
+    ranges: list[tuple[int, int]] = []
     try:
         with tarfile.open(path, "r:") as archive:
             for member in archive:
                 is_description = member.name.endswith(".json")
-                if is_description == bool(len(places) % 2):
-                    raise RecordError(path, member.name, "is not where a sample has it", COPY_AGAIN)
-                places.append((member.offset_data, member.size))
+                if is_description == bool(len(ranges) % 2):
+                    raise RecordError(
+                        path, member.name, "is out of order: a sample is a description, then its media", COPY_AGAIN
+                    )
+                ranges.append((member.offset_data, member.size))
     except (OSError, tarfile.TarError) as error:
         raise RecordError(path, "", f"is not a readable shard: {error}", COPY_AGAIN) from error
-    if len(places) != 2 * samples:
-        problem = f"holds {len(places)} files, index.json says {samples} samples of 2"
+    if len(ranges) != 2 * samples:
+        problem = f"holds {len(ranges)} files, index.json says {samples} samples of 2"
         raise RecordError(path, "", problem, COPY_AGAIN)
-    return np.array(places, dtype=np.int64).reshape(samples, 4)
+    return np.array(ranges, dtype=np.int64).reshape(samples, 4)
 
 
-def _read(path: Path, places: Sequence[tuple[int, int]]) -> list[bytes]:
-    """Read some (offset, length) of a file."""
+def _read(path: Path, ranges: Sequence[tuple[int, int]]) -> list[bytes]:
+    """Read some byte ranges, (offset, length), of a file."""
     try:
         with path.open("rb", buffering=0) as stream:
             contents = []
-            for offset, length in places:
+            for offset, length in ranges:
                 stream.seek(offset)
                 contents.append(stream.read(length))
     except OSError as error:
         raise RecordError(path, "", f"cannot be read: {error.strerror}", COPY_AGAIN) from error
-    for (offset, length), content in zip(places, contents, strict=True):
+    for (offset, length), content in zip(ranges, contents, strict=True):
         if len(content) != length:
             raise RecordError(path, f"byte {offset}", f"ends {length - len(content)} bytes early", COPY_AGAIN)
     return contents

@@ -1,4 +1,4 @@
-"""What people's decisions make of an object's texts in the shards and in the evaluation export."""
+"""Apply the decisions of the review to an object's texts, for the shards and the evaluation export."""
 
 from collections.abc import Mapping
 from typing import Literal
@@ -12,9 +12,9 @@ _STATUS: Mapping[Outcome, TextStatus] = {"candidate": "candidate", "accepted": "
 
 
 def validation_text(expression: Expression, kind: ValidationKind, decision: Decision | None) -> SampleText | None:
-    """Give a validation object's long or short expression; None if it has none.
+    """Return the long or short expression of a validation object, or None if it has none.
 
-    A long expression that people have rejected is none; a short one is there once people have written it.
+    A rejected long expression is left out; a short one exists only if people have written it.
     """
     if kind == "short":
         return SampleText(text=decision.short, kind="short", status="accepted") if decision and decision.short else None

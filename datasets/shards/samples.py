@@ -1,4 +1,4 @@
-"""One shard sample, a video: its annotated frames as one media file, and its objects, masks and texts as JSON."""
+"""One sample of a shard, a video: its annotated frames as one media file, its objects, masks and texts as JSON."""
 
 import json
 import tarfile
@@ -17,19 +17,19 @@ from refsav.datasets.records import ObjectKey, Provenance, Rle, Source
 from refsav.errors import RecordError
 
 MediaKind = Literal["mjpeg", "mp4"]
-"""mjpeg: annotated frames as JPEG files, one after the other; mp4: the source's own file."""
+"""mjpeg: the annotated frames as concatenated JPEG files; mp4: the source's own file."""
 
 TextKind = Literal["long", "short"]
 TextStatus = Literal["generated", "candidate", "accepted", "edited"]
-"""generated: for training, seen by no one; candidate: for validation, until people accept it, or correct it: edited."""
+"""generated: for training, not reviewed; candidate: for validation, not reviewed yet; then accepted, or edited."""
 
 NOT_AS_WRITTEN = (AttributeError, KeyError, TypeError, ValueError)
-"""What a description that was altered raises."""
+"""Errors that a description raises when it is not what `to_members` writes."""
 
 
 @dataclass(frozen=True, slots=True)
 class FrameEntry:
-    """Where one annotated frame is."""
+    """Position of one annotated frame in the media."""
 
     index: int
     """Frame number in the source video."""
@@ -61,13 +61,13 @@ class SampleObject:
     provenance: Provenance
 
     def mask_at(self, row: int) -> Rle | None:
-        """Its mask in a row; annotation files of one video may differ by some rows at the end."""
+        """Return its mask in a row; None past its last row, as annotation files of one video may differ in length."""
         return self.masks[row] if row < len(self.masks) else None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class DescribedVideo:
-    """What a shard says of one video: all but its pictures."""
+    """The description of one video in a shard: everything but its frames."""
 
     video_id: str
     size: tuple[int, int]
@@ -79,19 +79,20 @@ class DescribedVideo:
     media_kind: MediaKind
 
     def keys(self) -> list[ObjectKey]:
-        """Name every object of the sample."""
+        """Return the key of every object."""
         return [ObjectKey(self.video_id, entry.source, entry.masklet_id) for entry in self.objects]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Sample(DescribedVideo):
-    """One video of a shard."""
+    """One video of a shard, with its media."""
 
     media: bytes
+    """The .mjpeg or .mp4 member."""
 
 
 def to_members(sample: Sample) -> dict[str, str | bytes]:
-    """Make the sample's tar members, keyed as webdataset wants them."""
+    """Return the sample's tar members with the keys that webdataset expects."""
     description = {
         "video_id": sample.video_id,
         "size": list(sample.size),
@@ -105,7 +106,7 @@ def to_members(sample: Sample) -> dict[str, str | bytes]:
 
 
 def encode_frame(image: Image, quality: int) -> bytes:
-    """Compress a video frame, uint8 RGB [H, W, 3], as a small JPEG with halved colour, as the video itself has it.
+    """Encode a video frame, uint8 RGB [H, W, 3], as a JPEG with 4:2:0 chroma subsampling, which the video has too.
 
     The same image gives the same bytes.
     """
@@ -113,7 +114,7 @@ def encode_frame(image: Image, quality: int) -> bytes:
 
 
 def iterate(shards: Iterable[Path]) -> Iterator[Sample]:
-    """Read shards from front to back, one sample in memory.
+    """Read shards sequentially, with one sample in memory.
 
     Raises:
         RecordError: If a shard cannot be read or does not hold what `write_shard` writes.
@@ -122,14 +123,14 @@ def iterate(shards: Iterable[Path]) -> Iterator[Sample]:
         try:
             yield from _samples_of(shard)
         except (OSError, tarfile.TarError, *NOT_AS_WRITTEN) as error:
-            fix = "delete it and write the shards again; index.json holds its SHA-256"
+            fix = "delete it and write the shards again; index.json lists its SHA-256"
             raise RecordError(shard, "", f"is not a readable shard: {error!r}", fix) from error
 
 
 def read_frames(sample: Sample, rows: Sequence[int]) -> Iterator[Image]:
     """Decode some annotated frames of a sample, in the order of `rows`, as uint8 RGB [H, W, 3].
 
-    An mp4 is decoded from the start and its rows must increase; JPEG frames are read in any order.
+    An mp4 is decoded from its start, so rows must increase; JPEG frames can be read in any order.
 
     Raises:
         RecordError: If a frame cannot be decoded.
@@ -150,16 +151,16 @@ def read_frames(sample: Sample, rows: Sequence[int]) -> Iterator[Image]:
 
 
 def decode_frame(content: bytes) -> Image | None:
-    """Give a JPEG back as uint8 RGB [H, W, 3]; None if it is none that can be read."""
+    """Decode a JPEG to uint8 RGB [H, W, 3]; None if it cannot be decoded."""
     try:
         image = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_COLOR_RGB)
-    except cv2.error:  # nothing at all, or a header that tells of more pixels than OpenCV reads
+    except cv2.error:  # empty content, or a header with more pixels than OpenCV accepts
         return None
     return None if image is None else image.astype(np.uint8, copy=False)
 
 
 def described(content: bytes) -> DescribedVideo:
-    """Read the JSON member of a sample.
+    """Parse the JSON member of a sample.
 
     Raises:
         NOT_AS_WRITTEN: If it is not what `to_members` writes.

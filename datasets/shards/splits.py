@@ -1,4 +1,4 @@
-"""Train and val: a video is in one of them, whatever else the run holds or will hold (section 3.3)."""
+"""Split the videos of a run into train and val (Sa2VA, section 3.3); a video stays in its split as the run grows."""
 
 import hashlib
 from collections.abc import Iterable, Mapping
@@ -29,20 +29,20 @@ class SplitConfig(Config):
         le=1,
         description="Share of videos held out, fraction 0-1, drawn by a hash of the id. The paper: 1,147 of 38,458.",
     )
-    salt: str = Field("ref-sav", description="Mixed into the hash: another word draws other videos.")
+    salt: str = Field("ref-sav", description="Salt of the hash: another value draws other videos.")
     val_list: str = Field(
-        "", description="Text file with one video id a line: exactly these are held out. Empty: hash."
+        "", description="Text file with one video id per line: exactly these are held out. Empty: hash."
     )
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Assignment:
-    """The split of one video, and what put it there."""
+    """The split of one video, and how it was chosen."""
 
     video_id: str
     split: Split
     how: Literal["hash", "list", "only"]
-    """ "only": a run too small for the hash to draw any video holds out one."""
+    """ "only": the hash drew no video of a small run, so one was held out."""
 
 
 def assign(
@@ -50,15 +50,15 @@ def assign(
 ) -> dict[str, Assignment]:
     """Put every video into train or val.
 
-    The hash looks at one id alone, so a video never moves when others come or go. It can leave a small run with no
-    val video at all. Then, from two videos up, the one with the smallest hash is held out ("only"). No rule that looks
-    at the present videos alone could do that without ever moving a video when more arrive, so `earlier`, the splits
-    written before, is asked: a video held out that way stays held out.
+    The hash depends on the id alone, so a video never changes its split when others are added or removed. A small run
+    may get no val video that way; if it has at least two videos, the one with the smallest hash is held out ("only").
+    A rule that uses only the present videos would move that video when more arrive, so the `earlier` splits are read:
+    a video that was held out this way stays held out.
 
     Args:
         video_ids: All videos that have expressions.
         config: How to choose.
-        earlier: What `read_splits` gave, when the run was split before.
+        earlier: The previous splits from `read_splits`, if the run has been split before.
 
     Raises:
         ConfigError: If the list names none of the videos.
@@ -90,8 +90,8 @@ def split_by_video(run: RunDirectory, config: SplitConfig) -> dict[str, Assignme
     """Assign every video of a run that has expressions, and write splits.parquet.
 
     Raises:
-        ConfigError: As `assign`.
-        RecordError: If a part or the earlier splits cannot be read.
+        ConfigError: If the list of `val_list` names none of the videos.
+        RecordError: If the list, a part or the previous splits cannot be read.
     """
     ids = (video_id for part in expression_parts(run) for video_id in videos_in(part))
     assignments = assign(ids, config, read_splits(run.splits) if run.splits.exists() else None)
@@ -113,8 +113,9 @@ def _by_list(ids: list[str], config: SplitConfig) -> dict[str, Assignment]:
     listed = read_ids(Path(config.val_list))
     if ids and listed.isdisjoint(ids):
         raise ConfigError(
-            f"{config.val_list}: names none of this run's {len(ids)} videos (such as {ids[0]})\n"
-            "  fix: list video ids without folder and ending, one a line, or leave split.val_list empty"
+            f"names none of this run's {len(ids)} videos (such as {ids[0]})",
+            fix="list video ids without folder and ending, one per line, or leave split.val_list empty",
+            path=config.val_list,
         )
     return {
         video_id: Assignment(video_id=video_id, split="val" if video_id in listed else "train", how="list")

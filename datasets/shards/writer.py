@@ -1,4 +1,4 @@
-"""WebDataset shards: write one at a time (docs/formats.md). Same input, same bytes."""
+"""Write WebDataset shards, one at a time (docs/formats.md). The same input gives the same bytes."""
 
 import hashlib
 import json
@@ -26,21 +26,21 @@ if TYPE_CHECKING:
     from webdataset.writer import TarWriter
 
 FORMAT = 2
-"""Raised with every change of the layout, so that shards of an older version are written anew."""
+"""Incremented with every change of the layout, so that shards of an older version are written again."""
 
 
 def finished(
     run: RunDirectory, plan: ShardPlan, config: ShardConfig, digest: Callable[[Path], str] = sha256_of
 ) -> ShardEntry | None:
-    """Give the entry of a shard that is there already and was made from the same input; None if it is to be written.
+    """Return the entry of a shard that exists and was made from the same input; None if it has to be written.
 
-    A shard that is there keeps the frames of videos whose media is gone from the source; its entry then says so.
+    A finished shard keeps the frames of videos whose media is gone from the source; its entry then lists them.
 
     Args:
         run: The run.
         plan: The shard.
-        config: How it is written.
-        digest: Gives the SHA-256 of a part.
+        config: Content and size of shards.
+        digest: Returns the SHA-256 of a part.
 
     Raises:
         DiskError: If the entry cannot be written.
@@ -48,29 +48,29 @@ def finished(
     """
     path = run.shards / plan.shards / plan.name
     media = media_sizes(plan.videos)
-    there = finished_entry(path, _digest_of_inputs(plan, config, digest), media)
-    if there is None:
+    entry = finished_entry(path, _digest_of_inputs(plan, config, digest), media)
+    if entry is None:
         return None
-    left_out = {skipped.video_id for skipped in there.skipped}
+    left_out = {skipped.video_id for skipped in entry.skipped}
     kept = tuple(video_id for video_id, size in media.items() if size == GONE and video_id not in left_out)
-    if kept != there.kept:
-        there = replace(there, kept=kept)
-        write_entry(path, there)
-    return there
+    if kept != entry.kept:
+        entry = replace(entry, kept=kept)
+        write_entry(path, entry)
+    return entry
 
 
 def write_shard(run: RunDirectory, plan: ShardPlan, config: ShardConfig) -> ShardEntry:
-    """Write one shard, unless it is finished; one video in memory.
+    """Write one shard unless it is finished, with one video in memory.
 
-    A video whose frames cannot be read is left out and told in the entry.
+    A video whose frames cannot be read is left out and listed in the entry.
 
     Raises:
         DiskError: If the shard cannot be written.
         RecordError: If a part cannot be read.
-        StoppedError: If the process is to end; no shard is left then.
+        StoppedError: If the process was asked to end; no shard is left then.
     """
-    if there := finished(run, plan, config):
-        return there
+    if existing := finished(run, plan, config):
+        return existing
     path = run.shards / plan.shards / plan.name
     inputs, media = _digest_of_inputs(plan, config, sha256_of), media_sizes(plan.videos)
     skipped: list[SkippedVideo] = []
@@ -101,23 +101,25 @@ def write_shard(run: RunDirectory, plan: ShardPlan, config: ShardConfig) -> Shar
 
 
 def _tar(stream: BinaryIO) -> "TarWriter":
-    from webdataset.writer import TarWriter  # it imports torch where that is installed: seconds, for `refsav --help`
+    from webdataset.writer import (
+        TarWriter,  # imports torch if it is installed, which would delay `refsav --help` by seconds
+    )
 
     return TarWriter(stream, user="refsav", group="refsav", mode=0o644, mtime=0, encoder=False)
 
 
 def _samples(plan: ShardPlan, config: ShardConfig, skipped: list[SkippedVideo]) -> Iterator[Sample]:
     files = {video.video_id: video for video in plan.videos}
-    said = {decision.key: decision for decision in plan.decisions}
+    decisions = {decision.key: decision for decision in plan.decisions}
     expressions = chain.from_iterable(expressions_of(part, files.keys()) for part in plan.parts)
     for video_id, group in groupby(expressions, key=lambda expression: expression.track.video_id):
         look()
         video = files[video_id]
-        told = [(one, text) for one in group if (text := _text_of(one, plan.shards, said))]
-        if not told:  # people have rejected them all
+        texts = [(one, text) for one in group if (text := _text_of(one, plan.shards, decisions))]
+        if not texts:  # the review has rejected all of them
             continue
         try:
-            yield _sample(video, told, config)
+            yield _sample(video, texts, config)
         except RecordError as error:
             skipped.append(SkippedVideo(video_id=video_id, error=error.line_below(video.root)))
 
@@ -129,9 +131,9 @@ def _text_of(expression: Expression, shards: ShardSet, decisions: Mapping[Object
     return validation_text(expression, kind, decisions.get(expression.track.key))
 
 
-def _sample(video: VideoFile, told: Sequence[tuple[Expression, SampleText]], config: ShardConfig) -> Sample:
-    track = told[0][0].track
-    indexes = [row * track.frame_step for row in range(max(len(entry.track.masks) for entry, _ in told))]
+def _sample(video: VideoFile, texts: Sequence[tuple[Expression, SampleText]], config: ShardConfig) -> Sample:
+    track = texts[0][0].track
+    indexes = [row * track.frame_step for row in range(max(len(entry.track.masks) for entry, _ in texts))]
     media, frames = _media(video.media, indexes, config)
     return Sample(
         video_id=video.video_id,
@@ -147,7 +149,7 @@ def _sample(video: VideoFile, told: Sequence[tuple[Expression, SampleText]], con
                 texts=(text,),
                 provenance=entry.provenance,
             )
-            for entry, text in told
+            for entry, text in texts
         ),
         media_kind="mp4" if config.frames == "mp4" else "mjpeg",
         media=media,
@@ -169,8 +171,8 @@ def _media(media: Path, indexes: list[int], config: ShardConfig) -> tuple[bytes,
 
 
 def _digest_of_inputs(plan: ShardPlan, config: ShardConfig, digest: Callable[[Path], str]) -> str:
-    """Digest the videos' names, the parts' bytes and what people said: what may change, beside the media."""
+    """Digest what may change except the media: names of the videos, bytes of the parts, decisions of the review."""
     names = [video.video_id for video in plan.videos]
-    said = [asdict(decision) for decision in plan.decisions]
-    content = [FORMAT, plan.name, config.model_dump(), names, [digest(part) for part in plan.parts], *said]
+    decisions = [asdict(decision) for decision in plan.decisions]
+    content = [FORMAT, plan.name, config.model_dump(), names, [digest(part) for part in plan.parts], *decisions]
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()

@@ -1,4 +1,4 @@
-"""How far annotators agree beyond chance: Cohen's kappa for two of them, Fleiss' for more."""
+"""Agreement of annotators beyond chance: Cohen's kappa for two annotators, Fleiss' kappa for more."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -8,22 +8,22 @@ from typing import Literal
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Agreement:
-    """Agreement over the objects that several annotators have judged."""
+    """Agreement over the objects that at least two annotators have judged."""
 
     objects: int
     annotators: int
     share: float
-    """Pairs of judgements of one object that are the same, fraction 0-1, mean over the objects; 0 without any."""
+    """Share of equal pairs of judgements per object, fraction 0-1, mean over the objects; 0 without objects."""
     measure: Literal["cohen", "fleiss"]
     kappa: float | None
-    """1 for full agreement, 0 for that of chance; None where everybody always says the same, and so would chance."""
+    """1 for full agreement, 0 for agreement by chance; None if all judgements are the same: undefined."""
 
 
 def agreement(votes: Sequence[Mapping[str, str]]) -> Agreement:
     """Measure agreement.
 
     Args:
-        votes: For each object, what every annotator has said. Objects that fewer than two have judged are passed over.
+        votes: For each object, the judgement of every annotator, by name. Objects with fewer than two are ignored.
     """
     shared = [one for one in votes if len(one) > 1]
     names = sorted({name for one in shared for name in one})
@@ -43,21 +43,26 @@ def agreement(votes: Sequence[Mapping[str, str]]) -> Agreement:
 
 
 def cohen_kappa(first: Sequence[str], second: Sequence[str]) -> float | None:
-    """Cohen's kappa (1960) of two annotators who have judged the same objects, in the same order."""
+    """Cohen's kappa (1960) of two annotators: their judgements of the same objects, in the same order."""
     count = len(first)
     if not count:
         return None
     observed = sum(a == b for a, b in zip(first, second, strict=True)) / count
-    said_first, said_second = Counter(first), Counter(second)
-    by_chance = sum(said_first[one] * said_second[one] for one in said_first) / count**2
+    counts_first, counts_second = Counter(first), Counter(second)
+    by_chance = sum(counts_first[one] * counts_second[one] for one in counts_first) / count**2
     return _beyond_chance(observed, by_chance)
 
 
 def fleiss_kappa(votes: Sequence[Mapping[str, int]]) -> float | None:
-    """Fleiss' kappa (1971): how often each judgement was given, for every object.
+    """Fleiss' kappa (1971).
 
-    Objects may have been judged by different numbers of annotators, two at least; with equal numbers this is the
-    published formula.
+    Objects may have different numbers of annotators, at least two; with equal numbers this is the published formula.
+
+    Args:
+        votes: For each object, how often each judgement was given.
+
+    Returns:
+        Kappa, or None without objects or with a single kind of judgement.
     """
     if not votes:
         return None
@@ -70,7 +75,7 @@ def fleiss_kappa(votes: Sequence[Mapping[str, int]]) -> float | None:
 
 
 def _agreeing_pairs(votes: Mapping[str, int]) -> float:
-    """Share of pairs of annotators of one object who say the same, fraction 0-1."""
+    """Share of pairs of annotators who give an object the same judgement, fraction 0-1."""
     count = sum(votes.values())
     return sum(one * (one - 1) for one in votes.values()) / (count * (count - 1))
 

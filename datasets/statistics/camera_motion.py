@@ -1,4 +1,7 @@
-"""The camera's motion, seen in pairs of neighbouring annotated frames: the background is followed between the two."""
+"""Camera motion, measured on frames: corners of the background are tracked between neighbouring annotated frames.
+
+annotators/attributes/view_motion.py estimates motion between views for the embedded engine, by phase correlation.
+"""
 
 import math
 from collections.abc import Iterable, Iterator, Sequence
@@ -16,14 +19,15 @@ Gray = npt.NDArray[np.uint8]
 """uint8 [h, w]."""
 
 FEWEST_CORNERS = 12
+"""Tracked corners that a pair of frames needs."""
 FEWEST_AGREEING = 0.3
-"""Share of followed corners that must move as one for the background to be known."""
+"""Share of tracked corners that one similarity transform must explain, fraction 0-1."""
 WINDOW_PX = (15, 15)
 PYRAMID_LEVELS = 4
 
 
 def pair_rows(row_count: int, pairs: int) -> tuple[int, ...]:
-    """Annotated frames that `camera_motion` needs: pairs of neighbours, spread uniformly over the video."""
+    """Return the annotated rows that `background_shifts` needs: pairs of neighbours, spread evenly over the video."""
     if row_count < 2:
         return ()
     starts = {int(start) for start in np.round(np.linspace(0, row_count - 2, pairs))}
@@ -33,14 +37,14 @@ def pair_rows(row_count: int, pairs: int) -> tuple[int, ...]:
 def background_shifts(
     frames: Iterable[tuple[int, Image]], tracks: Sequence[ObjectTrack], longest_side_px: int
 ) -> Iterator[float]:
-    """Yield how far the background moves wherever two neighbours come, as share of the frame's diagonal.
+    """Yield the displacement of the background between neighbouring rows, as a share of the frame's diagonal.
 
-    Pairs whose background has nothing to follow (a white wall, moving water) are left out.
+    Pairs without a background that can be tracked (a white wall, moving water) are left out.
 
     Args:
         frames: (annotated row, uint8 RGB [H, W, 3]), rows increasing.
-        tracks: Objects of the video: where they are is no background.
-        longest_side_px: Size at which to look.
+        tracks: Objects of the video, which are masked out of the background.
+        longest_side_px: Longest side in pixels that frames are reduced to.
     """
     before: tuple[int, Gray] | None = None
     for row, image in frames:
@@ -60,7 +64,7 @@ def _small_gray(image: Image, longest_side_px: int) -> Gray:
 
 
 def _background(tracks: Sequence[ObjectTrack], row: int, shape: tuple[int, int]) -> Gray:
-    """uint8 [h, w], 255 where no object is, with some room around each."""
+    """Mask of the background, uint8 [h, w]: 255 outside all objects, which are dilated by 3 pixels."""
     objects = np.zeros(shape, dtype=np.uint8)
     for track in tracks:
         rle = track.masks[row] if row < len(track.masks) else None
@@ -72,12 +76,15 @@ def _background(tracks: Sequence[ObjectTrack], row: int, shape: tuple[int, int])
 
 
 def _shift(before: Gray, after: Gray, background: Gray) -> float | None:
-    """Mean displacement over the frame, as share of its diagonal: corners followed, one similarity fitted."""
+    """Mean displacement over the frame as a share of its diagonal, or None if the background cannot be tracked.
+
+    Corners (Shi-Tomasi) are tracked forwards and backwards (pyramidal Lucas-Kanade), and one similarity is fitted (RANSAC).
+    """
     corners = cv2.goodFeaturesToTrack(before, maxCorners=200, qualityLevel=0.01, minDistance=6, mask=background)
     if corners is None or len(corners) < FEWEST_CORNERS:
         return None
-    there, found = _follow(before, after, np.asarray(corners, np.float32))
-    back, returned = _follow(after, before, there)
+    there, found = _track(before, after, np.asarray(corners, np.float32))
+    back, returned = _track(after, before, there)
     kept = found & returned & (np.abs(back - corners).max(axis=(1, 2)) < 0.5)
     if np.count_nonzero(kept) < FEWEST_CORNERS:
         return None
@@ -90,8 +97,8 @@ def _shift(before: Gray, after: Gray, background: Gray) -> float | None:
     return float(np.hypot(*(fitted @ grid - grid[:2])).mean() / math.hypot(height, width))
 
 
-def _follow(before: Gray, after: Gray, points: npt.NDArray[np.float32]) -> tuple[Any, npt.NDArray[np.bool_]]:
-    """Points [N, 1, 2] in the next frame, and which of them were found [N]."""
+def _track(before: Gray, after: Gray, points: npt.NDArray[np.float32]) -> tuple[Any, npt.NDArray[np.bool_]]:
+    """Track points, float32 [N, 1, 2] (x, y) in pixels; return them in the next frame, and bool [N]: which were found."""
     there, found, _ = cv2.calcOpticalFlowPyrLK(
         before, after, points, np.empty_like(points), winSize=WINDOW_PX, maxLevel=PYRAMID_LEVELS
     )

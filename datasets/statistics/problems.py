@@ -1,4 +1,4 @@
-"""Everything that went wrong in a run, one line each, to read and to search: problems.txt beside the statistics."""
+"""Every problem of a run, one per line, to read and search: problems.txt, next to stats.json."""
 
 from collections import Counter
 from collections.abc import Iterator
@@ -12,25 +12,25 @@ from refsav.datasets.shards.index import read_entries
 from refsav.disk.files import write_text
 
 VIDEOS_SHOWN = 3
-"""Videos that one line names; index.json of the shards and report.json of the exports name all of them."""
+"""Videos that one line names; index.json of the shards and report.json of the exports list all of them."""
 
-LOST_BY_THE_SOURCE = "the video is not in the source any more; fix: bring it back, or keep what was made from it"
+LOST_BY_THE_SOURCE = "the video is not in the source any more; fix: restore it, or keep what was made from it"
 LEFT_OUT, STILL_IN = "left out of", "still in"
 
 
 class _VideoProblem(NamedTuple):
-    """What one output lacks, or has although the source lacks it."""
+    """A video that an output lacks, or keeps although the source has lost it."""
 
     video_id: str
     error: str
-    cost: str
-    place: str
+    effect: str
+    output: str
 
 
 def write_problems(run: RunDirectory) -> None:
-    """Write each problem once, sorted, with the objects or videos that it cost; a run without any has no such file.
+    """Write each problem once, sorted, with the number of objects or videos that it affects.
 
-    A reason that holds for many videos is one line.
+    Videos with the same problem share a line. A run without problems has no problems.txt.
 
     Raises:
         RecordError: If a part or the exports' report cannot be read.
@@ -44,7 +44,7 @@ def write_problems(run: RunDirectory) -> None:
 
 
 def read_problems(run: RunDirectory) -> list[str]:
-    """Give the lines of problems.txt; none if the run has no problems."""
+    """Return the lines of problems.txt; an empty list if the run has no problems."""
     if not run.problems.is_file():
         return []
     return run.problems.read_text(encoding="utf-8").splitlines()
@@ -59,25 +59,25 @@ def _lines(run: RunDirectory) -> Iterator[str]:
 
 
 def _lines_of_videos(run: RunDirectory) -> Iterator[str]:
-    """Tell each problem with videos once, whatever number of videos and outputs it concerns."""
-    places_of: dict[tuple[str, str, str], list[str]] = {}
+    """Yield one line per problem of videos, however many videos and outputs it affects."""
+    outputs_of: dict[tuple[str, str, str], list[str]] = {}
     for lost in _videos(run):
-        places_of.setdefault((lost.error, lost.cost, lost.video_id), []).append(lost.place)
+        outputs_of.setdefault((lost.error, lost.effect, lost.video_id), []).append(lost.output)
     videos_of: dict[tuple[str, str, str], list[str]] = {}
-    for (error, cost, video_id), places in places_of.items():
-        videos_of.setdefault((error, cost, " and ".join(places)), []).append(video_id)
-    for (error, cost, where), video_ids in videos_of.items():
+    for (error, effect, video_id), outputs in outputs_of.items():
+        videos_of.setdefault((error, effect, " and ".join(outputs)), []).append(video_id)
+    for (error, effect, where), video_ids in videos_of.items():
         count, shown = len(video_ids), ", ".join(video_ids[:VIDEOS_SHOWN])
         more = ", …" if count > VIDEOS_SHOWN else ""
-        yield f"{error} ({count} video{'' if count == 1 else 's'} {cost} {where}: {shown}{more})"
+        yield f"{error} ({count} video{'' if count == 1 else 's'} {effect} {where}: {shown}{more})"
 
 
 def _videos(run: RunDirectory) -> Iterator[_VideoProblem]:
-    """Yield the videos that shards or exports lack, or the source."""
+    """Yield the videos that shards or exports have left out, and those that the source has lost."""
     shards = ((f"shards/{entry.shards}", entry.skipped, entry.kept) for entry in read_entries(run))
     exports = ((f"exports/{report.path.name}", report.skipped, report.kept) for report in read_reports(run))
-    for place, skipped, kept in chain(shards, exports):
+    for output, skipped, kept in chain(shards, exports):
         for video in skipped:
-            yield _VideoProblem(video.video_id, video.error, LEFT_OUT, place)
+            yield _VideoProblem(video.video_id, video.error, LEFT_OUT, output)
         for video_id in kept:
-            yield _VideoProblem(video_id, LOST_BY_THE_SOURCE, STILL_IN, place)
+            yield _VideoProblem(video_id, LOST_BY_THE_SOURCE, STILL_IN, output)

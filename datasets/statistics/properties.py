@@ -1,7 +1,7 @@
-"""What Table 3 of the paper names without defining: long text, object motion, camera motion, occlusion, measured.
+"""Measure the properties that Table 3 of Sa2VA names without definition: long text, motion, camera motion, occlusion.
 
-Object motion and occlusion come from masks alone; camera motion needs frames, so it is measured once per video and
-kept in parts (`measures/`). Lengths are shares of the frame's diagonal. docs/formats.md gives the definitions.
+Object motion and occlusion are computed from masks; camera motion needs frames, so it is measured once per video and
+stored in parts (`measures/`). Lengths are shares of the frame's diagonal. docs/formats.md gives the definitions.
 """
 
 import math
@@ -24,77 +24,80 @@ from refsav.datasets.run.run_directory import RunDirectory
 from refsav.datasets.statistics.camera_motion import background_shifts
 
 COLLAPSED = 0.25
-"""A mask under a quarter of what it was and will be again: most of the object is covered."""
+"""An area below this share of the largest areas before and after: most of the object is covered."""
 COLLAPSE_WINDOW_S = 2.0
-"""Before and after are looked for this near; a slow change of size is not a collapse."""
+"""Seconds before and after in which these areas are searched; a slow change of size is not a collapse."""
 
 
 class MeasureConfig(Config):
-    """From where on a property of Table 3 holds. Each is a convention; the measured values are kept beside it."""
+    """Thresholds for the properties of Table 3. They are conventions; stats.json stores them with the results."""
 
     long_text_words: int = Field(
         20, ge=1, description="Words of a long text: twice the mean of other sets (7 to 10.5), a quarter of Ref-SAV's."
     )
     object_span: float = Field(
-        0.25, gt=0, description="Large object motion: its centre wanders over this share of the frame's diagonal …"
+        0.25, gt=0, description="Large object motion: its centre covers this share of the frame's diagonal …"
     )
     object_speed: float = Field(
-        0.5, gt=0, description="… or moves this share of the diagonal a second (DAVIS' fast motion, 20 px a frame)."
+        0.5, gt=0, description="… or moves this share of the diagonal per second (DAVIS' fast motion: 20 px per frame)."
     )
     camera_speed: float = Field(
-        0.1, gt=0, description="Large camera motion: the background moves this share of the diagonal a second."
+        0.1, gt=0, description="Large camera motion: the background moves this share of the diagonal per second."
     )
     occluded_share: float = Field(
-        0.1, gt=0, le=1, description="Heavy occlusion: share of the time between first and last sight."
+        0.1,
+        gt=0,
+        le=1,
+        description="Heavy occlusion: hidden for this share of the time between first and last appearance.",
     )
     frame_pairs: int = Field(
-        8, ge=1, description="Pairs of neighbouring annotated frames that show the camera's motion."
+        8, ge=1, description="Pairs of neighbouring annotated frames in which camera motion is measured."
     )
-    longest_side_px: int = Field(320, ge=64, description="Size at which the background is followed.")
+    longest_side_px: int = Field(320, ge=64, description="Longest side in pixels at which the background is tracked.")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ObjectMotion:
-    """How an object moves in the image (not in the world: a camera that follows it makes it small)."""
+    """Motion of an object in the image; a camera that follows the object makes it small."""
 
     span: float
-    """Diagonal of the box that its centres fill, as share of the frame's diagonal."""
+    """Diagonal of the box around all its centres, as a share of the frame's diagonal."""
     speed: float
-    """Mean path of its centre per second while visible, as share of the frame's diagonal."""
+    """Mean distance that its centre moves per second while visible, as a share of the frame's diagonal."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Occlusion:
-    """How much of an object's time it is hidden, between its first and its last appearance."""
+    """How long an object is hidden between its first and last appearance."""
 
     share: float
     """Share of annotated frames in which it is hidden or collapsed, fraction 0-1."""
     disappearances: int
-    """How often it goes and comes back."""
+    """How often it disappears and reappears."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class VideoMeasures:
-    """What was counted and measured in one video."""
+    """Counts and measurements of one video."""
 
     video_id: str
     objects: int
-    """Objects that its annotations list, whatever became of them; all objects of a run are counted by these."""
+    """Objects in its annotations, including lost ones; their sum is the number of objects that a run has read."""
     camera_speed: float | None
-    """Share of the frame's diagonal per second; None where the background has nothing to follow."""
+    """Share of the frame's diagonal per second; None where the background cannot be tracked."""
     pairs: int
-    """Pairs of frames in which the background could be followed."""
+    """Pairs of frames in which the background was tracked."""
     note: str
-    """Why it is not known; empty where it is."""
+    """Why `camera_speed` is None; otherwise empty."""
 
 
 def word_count(expression: str) -> int:
-    """Count words as Table 4 does: what white space separates."""
+    """Count words separated by white space."""
     return len(expression.split())
 
 
 def object_motion(track: ObjectTrack) -> ObjectMotion:
-    """Measure the way of the centre of an object's box."""
+    """Measure the motion of the centre of an object's bounding box."""
     diagonal = math.hypot(*track.size)
     centres = [None if mask is None else _centre(box(mask)) for mask in track.masks]
     seen = np.array([centre for centre in centres if centre is not None])
@@ -106,7 +109,7 @@ def object_motion(track: ObjectTrack) -> ObjectMotion:
 
 
 def occlusion(track: ObjectTrack) -> Occlusion:
-    """Measure how long an object is hidden, or covered to less than a quarter, before it is seen again."""
+    """Measure how long an object is hidden, or mostly covered (`COLLAPSED`), before it appears again."""
     areas = np.array(track.areas_px, dtype=np.int64)
     visible = np.flatnonzero(areas)
     if not len(visible):
@@ -129,14 +132,14 @@ def measure_video(
     tracks: Sequence[ObjectTrack],
     config: MeasureConfig,
 ) -> VideoMeasures:
-    """Measure the camera's motion in pairs of frames.
+    """Measure camera motion in pairs of frames.
 
     Args:
         video_id: The video.
-        objects: Objects that its annotations list.
+        objects: Number of objects in its annotations.
         frames: (annotated row, uint8 RGB [H, W, 3]) for the rows of `pair_rows`, increasing; of any size.
-        tracks: Its objects: where they are is no background.
-        config: At what size to look.
+        tracks: Its objects, which are masked out of the background.
+        config: Size at which the background is tracked.
     """
     shifts = list(background_shifts(frames, tracks, config.longest_side_px)) if tracks else []
     if not shifts:
@@ -147,12 +150,12 @@ def measure_video(
 
 
 def write_measures(run: RunDirectory, bundle: str, measures: Iterable[VideoMeasures]) -> None:
-    """Write what was measured in a bundle's videos. Raises DiskError."""
+    """Write the measurements of a bundle's videos. Raises DiskError."""
     write_part(run.measures / f"{bundle}.parquet", MEASURES, measures)
 
 
 def read_measures(run: RunDirectory) -> Iterator[VideoMeasures]:
-    """Read what was measured, part by part. Raises RecordError."""
+    """Read all measurements of a run, part by part. Raises RecordError."""
     for part in sorted(run.measures.glob("*.parquet")):
         yield from read_part(part, MEASURES)
 

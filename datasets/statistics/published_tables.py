@@ -1,4 +1,4 @@
-"""Published figures to stand beside our own: the Sa2VA paper, arXiv 2501.04001, section 3.3, Tables 3 and 4."""
+"""Published figures to compare with: the Sa2VA paper, arXiv 2501.04001, section 3.3, Tables 3 and 4."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ class PublishedFigures:
     objects: int
     expressions: int
     masks: int
-    """As printed: rounded to thousands, for Ref-SAV to a tenth of a million."""
+    """As published: rounded to thousands, for Ref-SAV to 0.1 million."""
     words_mean: float
 
 
@@ -37,7 +37,7 @@ TABLE_3_HAS: Mapping[str, frozenset[str]] = {
     "large camera motion": frozenset({"DAVIS17-RVOS", "ReVOS", "Ref-SAV"}),
     "heavy occlusion": frozenset({"Ref-SAV"}),
 }
-"""Table 3 has ticks and no numbers; which sets have each property. It does not say from where on one holds."""
+"""The sets that Table 3 ticks for each property; it gives neither numbers nor thresholds."""
 
 VALIDATION_VIDEOS = 1_147
 VALIDATION_LONG = 1_694

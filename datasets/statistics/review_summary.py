@@ -1,4 +1,4 @@
-"""What came of a review: how many expressions people accept, and how far they agree."""
+"""The outcome of a review: how many expressions people accepted, and how far they agree."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -16,37 +16,37 @@ from refsav.disk.files import write_bytes
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ReviewCounts:
-    """Validation objects by what holds for their long expression; accepted + edited + rejected + candidates are all."""
+    """Validation objects by the state of their long expression; accepted + edited + rejected + candidates is the total."""
 
     accepted: int = 0
     edited: int = 0
     rejected: int = 0
     candidates: int = 0
     contested: int = 0
-    """Candidates about which annotators contradict each other."""
+    """Candidates on which annotators disagree."""
     short: int = 0
-    """Objects that have a short expression."""
+    """Objects with a short expression."""
 
     @property
     def answered(self) -> bool:
-        """Whether anybody has said anything."""
+        """Whether there is any answer."""
         return bool(self.accepted + self.edited + self.rejected + self.contested + self.short)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ReviewSummary:
-    """All of summary.json."""
+    """The content of summary.json."""
 
     counts: ReviewCounts
     agreement: Agreement
     reasons: Mapping[str, int]
-    """How many judgements gave each reason, most frequent first."""
+    """Number of judgements per reason, most frequent first."""
     contested: tuple[str, ...]
     """Objects that need one more annotator."""
     outdated: tuple[str, ...]
-    """Objects whose long expression has changed since it was judged."""
+    """Objects whose long expression has changed since it was reviewed."""
     gone: tuple[str, ...]
-    """Objects that have answers and are no longer in the run; the answers are kept."""
+    """Objects with answers that are no longer in the run; the answers are kept."""
 
 
 def count_review(run: RunDirectory, objects: int) -> ReviewCounts:
@@ -54,7 +54,7 @@ def count_review(run: RunDirectory, objects: int) -> ReviewCounts:
 
     Args:
         run: The run.
-        objects: How many of them have an expression.
+        objects: Number of validation objects with an expression.
 
     Raises:
         RecordError: If answers, parts or splits cannot be read.
@@ -77,7 +77,7 @@ def count_review(run: RunDirectory, objects: int) -> ReviewCounts:
 
 
 def write_summary(run: RunDirectory, counts: ReviewCounts) -> ReviewSummary:
-    """Write review/summary.json beside the answers. Raises RecordError, DiskError."""
+    """Write review/summary.json, next to the answers. Raises RecordError, DiskError."""
     review = read_review(run)
     by_object = votes(review.answers, review.texts)
     summary = ReviewSummary(

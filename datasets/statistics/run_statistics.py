@@ -1,4 +1,4 @@
-"""stats.json: what a run holds (Table 4), how hard it is (Table 3), what was lost, what people say, what it cost."""
+"""stats.json: the size of a run (Table 4), its difficulty (Table 3), losses, the review, and the cost."""
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
@@ -21,37 +21,37 @@ from refsav.disk.files import write_bytes
 from refsav.errors import RecordError, RefSavError
 
 ALL = "all"
-"""Beside the splits: the whole run."""
+"""Key of the complete run, next to those of the splits."""
 
 
 class CountsError(RefSavError):
-    """Objects that went in and did not come out, or came out twice."""
+    """Objects are missing from a run, or are in it twice."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class StageUse:
-    """What one stage used, summed over all journals."""
+    """Requests, tokens and time of one stage, summed over all journals."""
 
     stage: Stage
     requests: int
     prompt_tokens: int
     completion_tokens: int
     seconds: float
-    """Wall times of all its requests added up, also of those that ran at the same time."""
+    """Sum of the wall times of all its requests, including concurrent ones."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class StageCost:
-    """What one stage cost."""
+    """The cost of one stage."""
 
     use: StageUse
     gpu_hours: float
-    """Estimate: the time of all requests × the GPUs of a server / the requests that it works on at a time."""
+    """Estimate: time of all requests × GPUs per server / requests that a server works on at a time."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Loss:
-    """Objects that did not come through, by stage and reason."""
+    """Number of lost objects with one stage and reason."""
 
     stage: str
     reason: str
@@ -60,7 +60,7 @@ class Loss:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Statistics:
-    """All of stats.json."""
+    """The content of stats.json."""
 
     objects_read: int
     expressions: int
@@ -77,18 +77,18 @@ class Statistics:
     published: tuple[PublishedFigures, ...] = TABLE_4
 
     def to_json(self) -> bytes:
-        """Write as indented JSON."""
+        """Return it as indented JSON."""
         return _STATISTICS.dump_json(self, indent=1) + b"\n"
 
     @staticmethod
     def from_json(content: bytes, path: Path) -> "Statistics":
-        """Read what `to_json` wrote; `path` is for the message. Raises RecordError."""
+        """Parse what `to_json` returned; `path` is for the message. Raises RecordError."""
         try:
             return _STATISTICS.validate_json(content)
         except ValidationError as error:
             first = error.errors()[0]
             where = ".".join(str(part) for part in first["loc"])
-            raise RecordError(path, where, first["msg"], "make it again: refsav stats RUN") from None
+            raise RecordError(path, where, first["msg"], "write it again: refsav stats RUN") from None
 
 
 def collect(
@@ -99,17 +99,17 @@ def collect(
     use: Iterable[StageUse],
     gpus_per_request: Mapping[Stage, float],
 ) -> Statistics:
-    """Go once through all parts of a run, an object at a time.
+    """Compute the statistics of a run in one pass over its parts, with one object in memory.
 
     Args:
         run: The run.
-        config: From where on a property holds.
-        objects_read: Objects that the source's annotations list.
-        use: What each stage used.
-        gpus_per_request: GPUs of a server over the requests that it works on at a time; 0 for the embedded engine.
+        config: Thresholds for the properties of Table 3.
+        objects_read: Number of objects in the annotations of the source.
+        use: Requests, tokens and time of each stage.
+        gpus_per_request: GPUs per server / requests that it works on at a time; 0 for the embedded engine.
 
     Raises:
-        CountsError: If expressions + dropped + failed are not the objects read.
+        CountsError: If expressions + dropped + failed differ from the objects read.
         RecordError: If a part cannot be read, or a video has no split.
     """
     tallies = _tally_expressions(run, config)
@@ -142,7 +142,7 @@ def read_statistics(run: RunDirectory) -> Statistics:
     try:
         content = run.stats.read_bytes()
     except OSError as error:
-        raise RecordError(run.stats, "", f"cannot be read: {error.strerror}", "make it: refsav stats RUN") from None
+        raise RecordError(run.stats, "", f"cannot be read: {error.strerror}", "write it: refsav stats RUN") from None
     return Statistics.from_json(content, run.stats)
 
 
@@ -154,7 +154,9 @@ def _tally_expressions(run: RunDirectory, config: MeasureConfig) -> dict[str, Ta
         counting = [tallies[ALL]]
         if splits is not None:
             if video_id not in splits:
-                raise RecordError(run.splits, video_id, "has no split", "run the same build again: it splits anew")
+                raise RecordError(
+                    run.splits, video_id, "has no split", "run the same build again, which writes the splits"
+                )
             counting.append(tallies[splits[video_id].split])
         for tally in counting:
             tally.add_video(cameras.get(video_id), config)
@@ -172,9 +174,10 @@ def _check_counts(run: RunDirectory, statistics: Statistics) -> None:
         kept, dropped, failed = parts
         word = f"{difference} missing" if difference > 0 else f"{-difference} too many"
         raise CountsError(
-            f"{run.root}: {kept} expressions + {dropped} dropped + {failed} failed = {sum(parts)}, "
-            f"but {statistics.objects_read} objects were read: {word}\n"
-            "  fix: run the same build again; if the difference stays, the source has changed since the run began"
+            f"{kept} expressions + {dropped} dropped + {failed} failed = {sum(parts)}, "
+            f"but {statistics.objects_read} objects were read: {word}",
+            fix="run the same build again; if the difference stays, the source has changed since the run started",
+            path=run.root,
         )
 
 

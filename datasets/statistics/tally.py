@@ -1,4 +1,4 @@
-"""Running sums over the expressions of one split: the columns of Table 4 and the properties of Table 3."""
+"""Running totals over the expressions of one split: the columns of Table 4 and the properties of Table 3."""
 
 from collections import Counter
 from dataclasses import dataclass, field
@@ -18,18 +18,18 @@ class Figures:
     objects: int
     expressions: int
     masks: int
-    """Masks of annotated frames in which the object can be seen."""
+    """Non-empty masks of annotated frames."""
     words_mean: float
-    """Average length of an expression, in words."""
+    """Mean length of an expression in words."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Property:
-    """One property of Table 3, as a share of what it was measured on."""
+    """One property of Table 3: how many of the measured expressions, objects or videos have it."""
 
     name: str
     of: str
-    """What is counted: expressions, objects or videos."""
+    """What is counted: "expressions", "objects" or "videos"."""
     measured: int
     count: int
     share: float
@@ -38,7 +38,7 @@ class Property:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class SplitStatistics:
-    """One split, or the whole run."""
+    """Statistics of one split, or of the complete run."""
 
     figures: Figures
     properties: tuple[Property, ...]
@@ -46,7 +46,7 @@ class SplitStatistics:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class MeasuredObject:
-    """What one object adds to the sums."""
+    """What one object adds to the totals."""
 
     words: int
     masks: int
@@ -69,7 +69,7 @@ def measure_object(expression: Expression, config: MeasureConfig) -> MeasuredObj
 
 @dataclass(slots=True)
 class Tally:
-    """The sums of one split."""
+    """The totals of one split."""
 
     videos: int = 0
     objects: int = 0
@@ -80,7 +80,7 @@ class Tally:
     having: Counter[str] = field(default_factory=Counter)
 
     def add_video(self, camera_speed: float | None, config: MeasureConfig) -> None:
-        """Count one video; None if its camera's motion is not known."""
+        """Count one video; `camera_speed` is None if camera motion could not be measured."""
         self.videos += 1
         if camera_speed is not None:
             self.cameras += 1
@@ -94,7 +94,7 @@ class Tally:
         self.having.update(measured.properties)
 
     def finish(self) -> SplitStatistics:
-        """Give the figures."""
+        """Return the statistics."""
         return SplitStatistics(
             figures=Figures(
                 videos=self.videos,

@@ -1,4 +1,4 @@
-"""What Sa2VA is taught with, whatever dataset it comes from: frames, a conversation, a mask for every `[SEG]` of it."""
+"""One training example of any dataset: frames, a conversation, and a mask for every `[SEG]` in its answers."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -13,12 +13,12 @@ from refsav.datasets.masks import Mask
 from refsav.errors import RecordError
 
 SEG = "[SEG]"
-"""What an answer says where a mask belongs."""
+"""The token in an answer that stands for a mask."""
 
 TOKENS_A_FRAME = 256
-"""What InternVL makes of a frame of a video, and Qwen of one of 448 x 448.
+"""Tokens of a video frame in InternVL, and of a 448 x 448 image in Qwen.
 
-In InternVL an image has up to 13 times as many, by its shape, which is not known before it is opened.
+InternVL cuts an image into tiles by its shape, which is unknown before the file is opened: up to 13 times as many.
 """
 CHARACTERS_A_TOKEN = 4
 
@@ -28,70 +28,74 @@ class Turn:
     """One question and its answer."""
 
     question: str
-    """Without a mark for the image: the model's adapter puts that in front of the first."""
+    """Without a placeholder for the image: the model's adapter puts that before the first question."""
     answer: str
-    """May hold `[SEG]`s, and phrases between <p> and </p> before them."""
+    """May hold `[SEG]` tokens; in a grounded caption, each follows its phrase between <p> and </p>."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class TrainingExample:
-    """Some frames of one image or video, what is said about them, and what is meant by it."""
+    """Frames of one image or video, a conversation about them, and the masks that its answers refer to."""
 
     name: str
-    """What a person finds it by: dataset, video or image, objects."""
+    """Identifies the example for people: dataset, video or image, objects."""
     frames: tuple[Image, ...]
-    """uint8 RGB [h, w, 3], all of one size; one is an image. The model sees all of them, in this order."""
+    """uint8 RGB [h, w, 3], all of one size; a single frame is an image. The model sees all of them, in this order."""
     turns: tuple[Turn, ...]
-    """One conversation."""
+    """One conversation, in order."""
     masks: tuple[tuple[Mask, ...], ...]
-    """bool [h, w], for every `[SEG]` of the answers in order one a frame."""
+    """For every `[SEG]` of the answers, in order: one mask per frame, bool [h, w]."""
     regions: tuple[Mask, ...] = ()
-    """Visual prompts, bool [h, w] at the image's size; the questions name them region1, region2, …"""
+    """Visual prompts, bool [h, w] at the size of the image; the questions name them region1, region2, …"""
     left_out: tuple[str, ...] = ()
-    """What should have been in it and could not be used, one line each: an object without an expression."""
+    """What the example had to leave out, one line each: an object without an expression."""
 
     def __post_init__(self) -> None:
-        """Raise ValueError if the parts do not belong together."""
+        """Raise ValueError if frames, turns and masks do not match."""
         if not self.frames or not self.turns:
-            raise ValueError("an example needs a frame and a turn at least")
+            raise ValueError("an example needs at least one frame and one turn")
         segs = sum(turn.answer.count(SEG) for turn in self.turns)
         if segs != len(self.masks):
-            raise ValueError(f"the answers have {segs} {SEG}, there are masks for {len(self.masks)}")
+            raise ValueError(f"the answers have {segs} {SEG}, but there are masks for {len(self.masks)}")
         size = self.frames[0].shape[:2]
         if any(len(masks) != len(self.frames) for masks in self.masks):
-            raise ValueError(f"an object has not as many masks as there are frames, {len(self.frames)}")
+            raise ValueError(f"an object does not have one mask for each of the {len(self.frames)} frames")
         for image in (*self.frames, *(mask for masks in self.masks for mask in masks), *self.regions):
             if image.shape[:2] != size:
-                raise ValueError(f"a mask or frame is {_told(image.shape)}, the first frame {_told(size)}")
+                raise ValueError(f"a mask or frame is {_size(image.shape)}, the first frame {_size(size)}")
 
 
 def estimate_tokens(frames: int, characters: int) -> int:
-    """Guess how many tokens some frames and some text take; their sizes are not known."""
+    """Estimate the tokens of an example from its number of frames and characters; sizes of images are unknown."""
     return frames * TOKENS_A_FRAME + characters // CHARACTERS_A_TOKEN
 
 
 class ExampleSource(Protocol):
-    """A dataset to train on; anything that must be chosen at random is chosen anew whenever an example is read."""
+    """A dataset of training examples. Random choices are made again each time an example is read."""
 
     @property
     def name(self) -> str:
-        """What results and errors call it."""
+        """Name in results and errors."""
 
     @property
     def files(self) -> Sequence[Path]:
-        """What it is told by: with other contents it is another dataset. Pictures are not among them."""
+        """Files that identify the dataset: a run is tied to their digest. Images are not among them."""
 
     def __len__(self) -> int:
-        """How many examples one pass over it has."""
+        """Number of examples in one pass."""
 
     def length_of(self, index: int) -> int:
-        """About how many tokens an example takes, known without reading it: to put long ones beside long ones."""
+        """Approximate number of tokens of an example, without reading it; batches group examples of similar length."""
 
     def read(self, index: int, random: np.random.Generator) -> TrainingExample:
-        """Make an example, decoding no more frames than it needs.
+        """Read one example; only the frames that it needs are decoded.
+
+        Args:
+            index: Position in the source, from 0.
+            random: Generator of all random choices: the same state gives the same example.
 
         Raises:
-            RecordError: If what it is made of cannot be read or is not as the layout has it.
+            RecordError: If a file cannot be read or does not follow its layout.
         """
 
 
@@ -114,5 +118,5 @@ def located_errors(path: Path, where: str = "") -> Iterator[None]:
         raise RecordError(path, where, str(error), "correct the annotation, or leave it out") from error
 
 
-def _told(shape: Sequence[int]) -> str:
+def _size(shape: Sequence[int]) -> str:
     return f"{shape[0]}x{shape[1]}"

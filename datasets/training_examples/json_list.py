@@ -1,4 +1,4 @@
-"""Long lists in JSON files, kept as text: half a million items are one object to the processes that share it."""
+"""Long lists in JSON files, kept as text: half a million items stay one object, which worker processes share."""
 
 import json
 from collections.abc import Callable, Iterator
@@ -17,17 +17,17 @@ Item = dict[str, Any]
 
 
 class JsonItems:
-    """A JSON list of objects. An item is parsed when it is asked for."""
+    """A JSON list of objects. An item is parsed on each access."""
 
     def __init__(self, path: Path, keep: Callable[[Item], bool] = lambda _: True) -> None:
-        """Read a file and find its items, one of them parsed at a time.
+        """Read a file and find where its items are; one item at a time is parsed.
 
         Args:
             path: The file.
-            keep: Whether an item belongs to the list; those that do not are counted.
+            keep: Decides whether an item belongs to the list; `left_out` counts the others.
 
         Raises:
-            RecordError: If the file cannot be read, or holds no list of objects.
+            RecordError: If the file cannot be read or is not a list of objects.
         """
         self.path = path
         self.left_out = 0
@@ -39,20 +39,20 @@ class JsonItems:
             raise RecordError(path, "", f"is not UTF-8: {error.reason}", FETCH_AGAIN) from error
         try:
             found = enumerate(_items(self._text))
-            places = [(number, *place) for number, (item, place) in found if self._counted(keep(item))]
+            ranges = [(number, *found_at) for number, (item, found_at) in found if self._counted(keep(item))]
         except json.JSONDecodeError as error:
             where = f"line {error.lineno} column {error.colno}"
-            raise RecordError(path, where, f"is no list of objects in JSON: {error.msg}", FETCH_AGAIN) from error
-        self._places: npt.NDArray[np.int64] = np.array(places, np.int64).reshape(-1, 3)
+            raise RecordError(path, where, f"is not a JSON list of objects: {error.msg}", FETCH_AGAIN) from error
+        self._ranges: npt.NDArray[np.int64] = np.array(ranges, np.int64).reshape(-1, 3)
 
     def __len__(self) -> int:
-        """Count the items."""
-        return len(self._places)
+        """Number of items that belong to the list."""
+        return len(self._ranges)
 
     def __getitem__(self, number: int) -> Item:
         """Parse one item."""
-        _, begin, end = self._places[number].tolist()
-        item: Item = json.loads(self._text[begin:end])
+        _, start, end = self._ranges[number].tolist()
+        item: Item = json.loads(self._text[start:end])
         return item
 
     def _counted(self, kept: bool) -> bool:
@@ -60,34 +60,34 @@ class JsonItems:
         return kept
 
     def place(self, number: int) -> str:
-        """Where an item stands in the file's list, those that were left out counted."""
-        return f"[{self._places[number, 0]}]"
+        """Position of an item in the file, for error messages: `[7]`. Left-out items count too."""
+        return f"[{self._ranges[number, 0]}]"
 
     def characters(self, number: int) -> int:
-        """How long an item is, as it is written."""
-        return int(self._places[number, 2] - self._places[number, 1])
+        """Length of an item's JSON text, in characters."""
+        return int(self._ranges[number, 2] - self._ranges[number, 1])
 
 
 def _items(text: str) -> Iterator[tuple[Item, tuple[int, int]]]:
-    """Yield the items of a list, and where each begins and ends. Raises JSONDecodeError."""
+    """Yield each item with the half-open range of its characters. Raises JSONDecodeError."""
     parse = json.JSONDecoder().raw_decode
-    place = _skip(text, 0)
-    if text[place : place + 1] != "[":
-        raise json.JSONDecodeError("expected [", text, place)
-    place = _skip(text, place + 1)
-    while text[place : place + 1] != "]":
-        item, end = parse(text, place)
+    at = _skip_space(text, 0)
+    if text[at : at + 1] != "[":
+        raise json.JSONDecodeError("expected [", text, at)
+    at = _skip_space(text, at + 1)
+    while text[at : at + 1] != "]":
+        item, end = parse(text, at)
         if not isinstance(item, dict):
-            raise json.JSONDecodeError("expected an object", text, place)
-        yield item, (place, end)
-        place = _skip(text, end)
-        if text[place : place + 1] == ",":
-            place = _skip(text, place + 1)
-        elif text[place : place + 1] != "]":
-            raise json.JSONDecodeError("expected , or ]", text, place)
+            raise json.JSONDecodeError("expected an object", text, at)
+        yield item, (at, end)
+        at = _skip_space(text, end)
+        if text[at : at + 1] == ",":
+            at = _skip_space(text, at + 1)
+        elif text[at : at + 1] != "]":
+            raise json.JSONDecodeError("expected , or ]", text, at)
 
 
-def _skip(text: str, place: int) -> int:
-    while text[place : place + 1] in _SPACE and place < len(text):
-        place += 1
-    return place
+def _skip_space(text: str, at: int) -> int:
+    while text[at : at + 1] in _SPACE and at < len(text):
+        at += 1
+    return at

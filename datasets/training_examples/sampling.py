@@ -1,4 +1,4 @@
-"""What is taken of a video or an image that has more than an example holds: some objects, some frames."""
+"""Sample the objects and frames of an example from a video or image that has more."""
 
 from collections.abc import Callable, Sequence
 from itertools import pairwise
@@ -9,22 +9,25 @@ Random = np.random.Generator
 
 
 def choose_objects(count: int, most: int, random: Random) -> list[int]:
-    """Take up to `most` of `count` objects, in any order, none of them twice.
+    """Sample up to `most` of `count` objects without replacement, in random order.
 
-    Sa2VA's own code draws them with replacement, so that a video with one object asks five times for the same.
+    Sa2VA's released code samples with replacement: for a video with one object, it asks five times for the same one.
     """
     return [int(index) for index in random.permutation(count)[:most]]
 
 
 def choose_frames(count: int, most: int, random: Random, shown: Callable[[Sequence[int]], Sequence[bool]]) -> list[int]:
-    """Take up to `most` frames, in order, none of them twice, and one at least that shows something, if any does.
+    """Sample up to `most` frames without replacement; at least one shows an object, if any frame does.
 
     Args:
         count: Frames of the video.
-        most: Of frames; a video that has fewer gives all.
-        random: Decides.
-        shown: Tells of some frames whether an object that is asked for can be seen in them. It is asked about the
-            frames that are drawn, and about all only if none of those shows any.
+        most: Frames to sample; a shorter video gives all of its frames.
+        random: Generator of the sample.
+        shown: Returns for each of some frames whether one of the chosen objects is visible. It is called with the
+            sampled frames, and with all frames only if none of those shows an object.
+
+    Returns:
+        Indexes of frames, increasing.
     """
     chosen = [int(index) for index in random.choice(count, min(most, count), replace=False)]
     if not any(shown(chosen)):
@@ -35,8 +38,8 @@ def choose_frames(count: int, most: int, random: Random, shown: Callable[[Sequen
 
 
 def spread_frames(count: int, most: int, random: Random) -> list[int]:
-    """Take one frame at random out of each of `most` equal parts of a video; all frames if it has no more."""
+    """Sample one frame from each of `most` equal segments of a video; a shorter video gives all of its frames."""
     if count <= most:
         return list(range(count))
     borders = np.linspace(0, count, most + 1).astype(np.int64)
-    return [int(random.integers(begin, end)) for begin, end in pairwise(borders)]
+    return [int(random.integers(start, end)) for start, end in pairwise(borders)]

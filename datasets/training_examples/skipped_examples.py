@@ -1,4 +1,4 @@
-"""Examples that cannot be used: counted, named and replaced, up to a share of what was read."""
+"""Count examples that cannot be used; training ends when they exceed a share of those that were read."""
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -7,26 +7,26 @@ from typing import Protocol
 from refsav.datasets.training_examples.mixture import BadExample, TooManyBadError
 
 A_FEW = 10
-"""So many are never too many, unless none is allowed: shares of a few examples say nothing."""
+"""Always allowed unless the share is 0: a share of a few examples has no meaning."""
 
 
 class Read(Protocol):
-    """An example that was read, in whatever form."""
+    """The result of reading an example: `Drawn`, or what a data loader makes of it."""
 
     @property
     def bad(self) -> Sequence[BadExample]:
-        """Those that it stands in for; and itself, if it lacks something."""
+        """Examples that it replaces, and itself if something was left out of it."""
 
 
 class BadExamples:
-    """What training has met so far, on all its devices."""
+    """Bad examples of a training so far, on all devices."""
 
     def __init__(self, share: float, key: str = "data.bad_share") -> None:
-        """Allow some examples to be replaced or to lack something.
+        """Allow a share of examples to be bad.
 
         Args:
-            share: Of those that are read, fraction 0-1; with 0 none at all.
-            key: The setting that says so.
+            share: Share of the examples that are read, fraction 0-1; 0 allows none.
+            key: The configuration key that sets it, for the message.
         """
         self.read = 0
         self.by_source: Counter[str] = Counter()
@@ -36,14 +36,14 @@ class BadExamples:
 
     @property
     def count(self) -> int:
-        """How many could not be used, or not as a whole."""
+        """Number of examples that could not be used, or only in part."""
         return self.by_source.total()
 
     def note(self, drawn: Read) -> None:
-        """Count an example, those that it stands in for, and what it lacks.
+        """Count an example and the bad ones that its reading met.
 
         Raises:
-            TooManyBadError: If there are now more of them than allowed.
+            TooManyBadError: If there are now more bad examples than allowed.
         """
         self.read += 1
         for each in drawn.bad:
@@ -51,11 +51,11 @@ class BadExamples:
             self.first.setdefault(each.source, each.line)
         allowed = max(A_FEW, self._share * self.read) if self._share else 0
         if self.count > allowed:
-            raise TooManyBadError("\n".join(self._complaint()))
+            fix = f"correct the source that is listed first, leave it out, or raise {self._key}"
+            raise TooManyBadError("\n".join(self._problem()), fix=fix)
 
-    def _complaint(self) -> Iterator[str]:
+    def _problem(self) -> Iterator[str]:
         allowed = f"{self._key} = {self._share:g}"
         yield f"{self.count} examples cannot be used of {self.read} that were read: more than {allowed} allows"
         for source, count in self.by_source.most_common(3):
             yield f"  {source}: {count}, the first: {self.first[source]}"
-        yield f"  fix: mend the source that is named first, leave it out, or raise {self._key}"

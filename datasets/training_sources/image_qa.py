@@ -1,4 +1,4 @@
-"""Questions and answers about images, in LLaVA's layout: a JSON list, and a folder of images."""
+"""Reader of questions and answers about images in LLaVA's layout: a JSON list and a folder of images."""
 
 from pathlib import Path
 from typing import Literal
@@ -15,7 +15,7 @@ from refsav.datasets.training_examples.weighted_source import TrainingSourceConf
 
 
 class ImageQaConfig(TrainingSourceConfig):
-    """Questions about images: LLaVA-1.5's mix of 665,000, or anything in its layout."""
+    """Questions about images: LLaVA-1.5's mix of 665,000 conversations, or any file in its layout."""
 
     kind: Literal["image-qa"] = "image-qa"
     path: str = Field(description="JSON list of {image, conversations}, for example llava_v1_5_mix665k.json.")
@@ -32,7 +32,7 @@ class _Item(Published):
 
 
 class ImageQa:
-    """Reads one image and its conversation an example."""
+    """Reads one image and its conversation per example."""
 
     def __init__(self, config: ImageQaConfig) -> None:
         """Open the list. Raises RecordError."""
@@ -50,9 +50,9 @@ class ImageQa:
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """What was left out on opening."""
+        """What was left out when the list was opened."""
         count = self._items.left_out
-        return (f"conversations about no image, left out: {count}",) if count else ()
+        return (f"conversations without an image, left out: {count}",) if count else ()
 
     def __len__(self) -> int:
         return len(self._items)

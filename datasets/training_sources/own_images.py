@@ -1,4 +1,4 @@
-"""Images of one's own with outlined objects, in the layout of Sa2VA's fine-tuning guide."""
+"""Reader of your own images with outlined objects, in the layout of Sa2VA's fine-tuning guide."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -26,7 +26,7 @@ class OwnImagesConfig(TemplatedSourceConfig):
 
     kind: Literal["own-images"] = "own-images"
     path: str = Field(description="Folder that holds annotations.json and images/.")
-    objects: int = Field(5, ge=1, description="Objects an example, at most.")
+    objects: int = Field(5, ge=1, description="Most objects per example.")
 
     def open(self) -> WeightedSource:
         return WeightedSource(OwnImages(self), self.repeats)
@@ -35,12 +35,12 @@ class OwnImagesConfig(TemplatedSourceConfig):
 class _Item(Published):
     image: str
     mask: tuple[Any, ...] = Field(min_length=1)
-    """One list of polygons an object, or any other of COCO's forms."""
+    """For each object a list of polygons, or another of COCO's segmentation formats."""
     text: tuple[str, ...]
 
 
 class OwnImages:
-    """Reads one image and some of its objects an example."""
+    """Reads one image and some of its objects per example."""
 
     def __init__(self, config: OwnImagesConfig) -> None:
         """Open the folder. Raises RecordError."""
@@ -60,20 +60,20 @@ class OwnImages:
     def __len__(self) -> int:
         return len(self._items)
 
-    def length_of(self, index: int) -> int:  # noqa: ARG002 - mostly masks: its length says nothing of the words
+    def length_of(self, index: int) -> int:  # noqa: ARG002 - mostly masks: the length of an item says nothing about its texts
         return estimate_tokens(1, 0)
 
     def read(self, index: int, random: np.random.Generator) -> TrainingExample:
         path, where = self._items.path, self._items.place(index)
         item = checked(_Item, self._items[index], path, where)
         image = read_picture(path_below(self._images, item.image, path, f"{where}.image"))
-        told = [number for number, text in enumerate(item.text) if text.strip()]
+        named = [number for number, text in enumerate(item.text) if text.strip()]
         with located_errors(path, where):
-            if len(item.text) != len(item.mask) or not told:
-                raise ValueError(f"has {len(item.mask)} masks and {len(told)} texts")
-            masks, empty = self._masks(item, told, (image.shape[0], image.shape[1]), random)
+            if len(item.text) != len(item.mask) or not named:
+                raise ValueError(f"has {len(item.mask)} masks and {len(named)} texts")
+            masks, empty = self._masks(item, named, (image.shape[0], image.shape[1]), random)
             if not masks:
-                raise ValueError(f"no object that has a text has a pixel in the image of {_told(image)}")
+                raise ValueError(f"no object with a text has a pixel in the image, which is {_size(image)}")
             choose = at_random(random, self.config.usual_wording)
             return TrainingExample(
                 name=f"{self.name} {item.image}: {', '.join(f'object {number}' for number in masks)}",
@@ -87,26 +87,26 @@ class OwnImages:
                         if not text.strip()
                     ),
                     *(
-                        f"{path}: {where}: object {number} has no pixel in the image of {_told(image)}"
+                        f"{path}: {where}: object {number} has no pixel in the image, which is {_size(image)}"
                         for number in empty
                     ),
                 ),
             )
 
     def _masks(
-        self, item: _Item, told: Sequence[int], size: tuple[int, int], random: np.random.Generator
+        self, item: _Item, named: Sequence[int], size: tuple[int, int], random: np.random.Generator
     ) -> tuple[dict[int, Mask], list[int]]:
-        """Draw objects until there are enough; give the masks of those that have a pixel, and the others."""
+        """Draw objects until enough have a pixel; return their masks by object, and the objects without a pixel."""
         masks: dict[int, Mask] = {}
         empty = []
-        for place in choose_objects(len(told), len(told), random):
+        for number in (named[index] for index in choose_objects(len(named), len(named), random)):
             if len(masks) == self.config.objects:
                 break
-            mask = _mask(item.mask[told[place]], told[place], size)
+            mask = _mask(item.mask[number], number, size)
             if mask.any():
-                masks[told[place]] = mask
+                masks[number] = mask
             else:
-                empty.append(told[place])
+                empty.append(number)
         return masks, empty
 
 
@@ -117,5 +117,5 @@ def _mask(value: object, number: int, size: tuple[int, int]) -> Mask:
         raise ValueError(f"object {number}: {error}") from error
 
 
-def _told(image: Image) -> str:
-    return f"{image.shape[1]}x{image.shape[0]}"
+def _size(image: Image) -> str:
+    return f"{image.shape[1]}x{image.shape[0]} pixels"

@@ -1,4 +1,4 @@
-"""Ref-SAV to train on, straight from the shards of a run: some frames of a video, some objects, a turn for each."""
+"""Reader of Ref-SAV from the shards of a run: some frames of a video, some of its objects, one turn per object."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
@@ -21,7 +21,7 @@ from refsav.datasets.training_examples.weighted_source import TemplatedSourceCon
 from refsav.errors import RecordError
 
 LONG_CHARACTERS = 500
-"""What an expression has: 83.6 words as published."""
+"""Approximate length of an expression: 83.6 words as published (Sa2VA, Table 4)."""
 
 
 class RefSavConfig(TemplatedSourceConfig):
@@ -30,13 +30,14 @@ class RefSavConfig(TemplatedSourceConfig):
     kind: Literal["ref-sav"] = "ref-sav"
     path: str = Field(description="Run directory, or a folder of shards with its index.json.")
     shards: ShardSet = Field("train", description="Which shards of a run directory.")
-    frames: int = Field(5, ge=1, description="Frames an example, at random; of a shorter video all.")
-    objects: int = Field(5, ge=1, description="Objects an example, at most.")
+    frames: int = Field(5, ge=1, description="Frames per example, drawn at random; a shorter video gives all.")
+    objects: int = Field(5, ge=1, description="Most objects per example.")
     text: Literal[TextKind, "either"] = Field(
-        "either", description="Which expressions: long, short, or either of those that an object has, at random."
+        "either", description="Expressions to use: long, short, or either, drawn at random from those of an object."
     )
     verify: Verify = Field(
-        "size", description="What is held against index.json on opening: sizes, or sha256 too, which reads everything."
+        "size",
+        description="What is compared with index.json on opening: sizes, or sha256 as well, which reads every byte.",
     )
 
     def open(self) -> WeightedSource:
@@ -45,7 +46,7 @@ class RefSavConfig(TemplatedSourceConfig):
 
 
 class ShardSource:
-    """Reads one video an example."""
+    """Reads one video per example."""
 
     def __init__(self, config: RefSavConfig) -> None:
         """Open the shards. Raises RecordError if there is no index."""
@@ -64,10 +65,10 @@ class ShardSource:
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """Shards none of whose videos can be used; each counts as a bad example when it is drawn."""
-        shards, faults = self._samples.shards, self._samples.faults
+        """Shards that cannot be used; each of their videos counts as a bad example when it is drawn."""
+        shards, errors = self._samples.shards, self._samples.errors
         return tuple(
-            f"{shards[number].samples} videos cannot be used: {fault.line}" for number, fault in faults.items()
+            f"{shards[number].samples} videos cannot be used: {error.line}" for number, error in errors.items()
         )
 
     def __len__(self) -> int:
@@ -83,7 +84,7 @@ class ShardSource:
         usable = [entry for entry in video.objects if self._texts(entry) and any(entry.masks)]
         if not usable:
             kind = "an" if self.config.text == "either" else f"a {self.config.text}"
-            fix = "leave the video out, or take either kind of text"
+            fix = "leave the video out, or set text = 'either'"
             raise RecordError(path, video.video_id, f"no object has both a mask and {kind} expression", fix)
         chosen = [usable[number] for number in choose_objects(len(usable), self.config.objects, random)]
 
@@ -94,15 +95,15 @@ class ShardSource:
         sample = self._samples.sample(index, replace(video, objects=tuple(chosen)), rows)
         frames = _frames(sample, path)
         choose = at_random(random, self.config.usual_wording)
-        said = [texts[int(random.integers(len(texts)))] for texts in map(self._texts, chosen)]
-        silent = [_name(entry) for entry in video.objects if not any(text.text for text in entry.texts)]
+        expressions = [texts[int(random.integers(len(texts)))] for texts in map(self._texts, chosen)]
+        unnamed = [_name(entry) for entry in video.objects if not any(text.text for text in entry.texts)]
         with located_errors(path, video.video_id):
             return TrainingExample(
                 name=f"{self.name} {video.video_id}: {', '.join(map(_name, chosen))}",
                 frames=frames,
-                turns=tuple(segment_turn(text, video=True, choose=choose) for text in said),
+                turns=tuple(segment_turn(text, video=True, choose=choose) for text in expressions),
                 masks=tuple(tuple(_masks(entry, sample, frames, path)) for entry in sample.objects),
-                left_out=tuple(f"{path}: {video.video_id}: {name} has no expression" for name in silent),
+                left_out=tuple(f"{path}: {video.video_id}: {name} has no expression" for name in unnamed),
             )
 
     def _texts(self, entry: SampleObject) -> list[str]:
@@ -118,8 +119,8 @@ def _frames(sample: Sample, path: Path) -> tuple[Image, ...]:
 
 
 def _masks(entry: SampleObject, sample: Sample, frames: Sequence[Image], path: Path) -> Iterator[Mask]:
-    for rle, place, frame in zip(entry.masks, sample.frames, frames, strict=True):
-        with located_errors(path, f"{sample.video_id}: {_name(entry)}: frame {place.index}"):
+    for rle, shown, frame in zip(entry.masks, sample.frames, frames, strict=True):
+        with located_errors(path, f"{sample.video_id}: {_name(entry)}: frame {shown.index}"):
             yield decode_checked(rle, (frame.shape[0], frame.shape[1]))
 
 

@@ -1,4 +1,4 @@
-"""RefCOCO, RefCOCO+ and RefCOCOg to train on: an image, and some of what is said of its objects."""
+"""Reader of RefCOCO, RefCOCO+ and RefCOCOg: an image and some of the expressions for its objects."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -16,26 +16,30 @@ from refsav.datasets.training_examples.question_templates import at_random, segm
 from refsav.datasets.training_examples.weighted_source import TemplatedSourceConfig, WeightedSource
 
 CHARACTERS = 25
-"""Of a sentence: RefCOCO's have four words, RefCOCOg's eight."""
+"""Approximate length of a sentence: four words in RefCOCO, eight in RefCOCOg."""
 
 
 class ReferringImagesConfig(TemplatedSourceConfig):
     """RefCOCO, RefCOCO+ or RefCOCOg as published."""
 
     kind: Literal["referring-images"] = "referring-images"
-    dataset: RefCocoSet = Field(description="Which set.")
-    path: str = Field(description="Folder with refs(unc).p or refs(umd).p and instances.json, or the one above it.")
-    images: str = Field("", description="COCO's train2014; empty: looked for below the folder and the two above it.")
-    by: str = Field("", description="Who made the splits; empty: unc for RefCOCO and RefCOCO+, umd for RefCOCOg.")
+    dataset: RefCocoSet = Field(description="Name of the set.")
+    path: str = Field(description="Folder with refs(unc).p or refs(umd).p and instances.json, or its parent.")
+    images: str = Field(
+        "", description="COCO's train2014; empty: searched below `path`, its parent and its grandparent."
+    )
+    by: str = Field("", description="Authors of the splits; empty: unc for RefCOCO and RefCOCO+, umd for RefCOCOg.")
     split: str = Field("train", description="Split of the set.")
-    objects: int = Field(5, ge=1, description="Sentences an example, at most; of different objects as far as they go.")
+    objects: int = Field(
+        5, ge=1, description="Most sentences per example; each object gets one before any object gets a second."
+    )
 
     def open(self) -> WeightedSource:
         return WeightedSource(ReferringImages(self), self.repeats)
 
 
 class ReferringImages:
-    """Reads one image and some of its sentences an example."""
+    """Reads one image and some of its sentences per example."""
 
     def __init__(self, config: ReferringImagesConfig) -> None:
         """Open the set. Raises ConfigError, RecordError."""
@@ -73,11 +77,12 @@ class ReferringImages:
 
 
 def _choose(sentences: Sequence[ReferringSentence], most: int, random: np.random.Generator) -> list[ReferringSentence]:
-    """Take sentences at random, a second one of an object only when every object has one."""
+    """Sample sentences at random; an object gets a second one only after every object has one."""
     shuffled = [sentences[number] for number in random.permutation(len(sentences))]
-    met: Counter[int] = Counter()
-    turn: list[int] = []
+    seen: Counter[int] = Counter()
+    ranks: list[int] = []
+    """For each sentence, how many of the same object come before it."""
     for one in shuffled:
-        turn.append(met[one.object_id])
-        met[one.object_id] += 1
-    return [shuffled[number] for number in np.argsort(turn, kind="stable")[:most]]
+        ranks.append(seen[one.object_id])
+        seen[one.object_id] += 1
+    return [shuffled[number] for number in np.argsort(ranks, kind="stable")[:most]]

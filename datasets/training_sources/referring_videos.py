@@ -1,4 +1,4 @@
-"""MeViS, ReVOS, Ref-YouTube-VOS and sets of their layout to train on: some frames of a video, some expressions."""
+"""Reader of MeViS, ReVOS, Ref-YouTube-VOS and similar sets: some frames of a video and some of its expressions."""
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -20,25 +20,25 @@ from refsav.datasets.training_examples.weighted_source import TemplatedSourceCon
 from refsav.errors import RecordError
 
 CHARACTERS = 60
-"""Of an expression: ten words."""
+"""Approximate length of an expression: ten words."""
 
 
 class ReferringVideosConfig(TemplatedSourceConfig):
-    """A referring video set as it is published."""
+    """A set of referring video expressions in its published layout."""
 
     kind: Literal["referring-videos"] = "referring-videos"
-    dataset: ExpressionSet = Field(description="Which set.")
-    path: str = Field(description="Folder that it was unpacked into.")
-    split: str = Field("train", description="One whose masks are published.")
-    frames: int = Field(5, ge=1, description="Frames an example, at random; of a shorter video all.")
-    objects: int = Field(5, ge=1, description="Expressions an example, at most.")
+    dataset: ExpressionSet = Field(description="Name of the set.")
+    path: str = Field(description="Folder that the set was unpacked into.")
+    split: str = Field("train", description="Split of the set; its masks must be published.")
+    frames: int = Field(5, ge=1, description="Frames per example, drawn at random; a shorter video gives all.")
+    objects: int = Field(5, ge=1, description="Most expressions per example.")
 
     def open(self) -> WeightedSource:
         return WeightedSource(ReferringVideos(self), self.repeats)
 
 
 class ReferringVideos:
-    """Reads one video and some of its expressions an example."""
+    """Reads one video and some of its expressions per example."""
 
     def __init__(self, config: ReferringVideosConfig) -> None:
         """Open the set. Raises ConfigError, RecordError."""
@@ -61,12 +61,12 @@ class ReferringVideos:
 
     def read(self, index: int, random: np.random.Generator) -> TrainingExample:
         video, path = self._videos.told(index), self._videos.files[0]
-        told = [one for one in video.expressions if one.text.strip()]
-        chosen = [told[number] for number in choose_objects(len(told), self.config.objects, random)]
+        named = [one for one in video.expressions if one.text.strip()]
+        chosen = [named[number] for number in choose_objects(len(named), self.config.objects, random)]
 
         def shown(rows: Sequence[int]) -> list[bool]:
-            seen = zip(*(self._truth(video, one, rows) for one in chosen), strict=True)
-            return [any(masks) for masks in seen]
+            by_frame = zip(*(self._truth(video, one, rows) for one in chosen), strict=True)
+            return [any(masks) for masks in by_frame]
 
         rows = choose_frames(len(video.frames), self.config.frames, random, shown)
         truths = [self._truth(video, one, rows) for one in chosen]

@@ -1,4 +1,4 @@
-"""Questions and answers about videos, in Video-ChatGPT's layout and in the one that Sa2VA's training data has."""
+"""Reader of questions and answers about videos, in Video-ChatGPT's layout and in that of Sa2VA's training data."""
 
 from pathlib import Path
 from typing import Literal
@@ -16,7 +16,7 @@ from refsav.datasets.training_examples.weighted_source import TrainingSourceConf
 from refsav.errors import RecordError
 
 ENDINGS = (".mp4", ".mkv", ".webm", ".avi", ".mov")
-"""How ActivityNet's files may be called whose ids alone a list gives."""
+"""Endings to try for a list that names ActivityNet's videos by id."""
 
 
 class VideoQaConfig(TrainingSourceConfig):
@@ -27,7 +27,11 @@ class VideoQaConfig(TrainingSourceConfig):
         description="JSON list of {video, conversations}, as in video_chat.json, or {video_id, q, a}, Video-ChatGPT's."
     )
     videos: str = Field(description="Folder of the videos.")
-    frames: int = Field(5, ge=1, description="Frames an example: one at random out of each of so many equal parts.")
+    frames: int = Field(
+        5,
+        ge=1,
+        description="Frames per example: the video is cut into so many equal segments, one frame is drawn from each.",
+    )
 
     def open(self) -> WeightedSource:
         return WeightedSource(VideoQa(self), self.repeats)
@@ -45,7 +49,7 @@ class _Question(Published):
 
 
 class VideoQa:
-    """Reads some frames of a video and a conversation about it an example."""
+    """Reads some frames of a video and a conversation about it per example."""
 
     def __init__(self, config: VideoQaConfig) -> None:
         """Open the list. Raises RecordError."""
@@ -69,8 +73,8 @@ class VideoQa:
 
     def read(self, index: int, random: np.random.Generator) -> TrainingExample:
         path, where = self._items.path, self._items.place(index)
-        video, turns = self._said(index, path, where)
-        media = self._file(video, path, where)
+        video, turns = self._conversation(index, path, where)
+        media = self._find_file(video, path, where)
         indexes = spread_frames(probe(media).frame_count, self.config.frames, random)
         with located_errors(path, where):
             return TrainingExample(
@@ -80,7 +84,7 @@ class VideoQa:
                 masks=(),
             )
 
-    def _said(self, index: int, path: Path, where: str) -> tuple[str, tuple[Turn, ...]]:
+    def _conversation(self, index: int, path: Path, where: str) -> tuple[str, tuple[Turn, ...]]:
         item = self._items[index]
         if "q" in item:
             question = checked(_Question, item, path, where)
@@ -88,12 +92,12 @@ class VideoQa:
         conversation = checked(_Conversation, item, path, where)
         return conversation.video, turns_of(conversation.conversations, path, where)
 
-    def _file(self, video: str, path: Path, where: str) -> Path:
-        """Find a video by its name, or by its id; one that was packed anew has another ending."""
+    def _find_file(self, video: str, path: Path, where: str) -> Path:
+        """Find a video by its name or id; a re-encoded one may have another ending."""
         named = path_below(self._videos, video, path, where)
         candidates = [named, *(named.with_name(named.name + ending) for ending in ENDINGS)]
         candidates += [named.with_suffix(ending) for ending in ENDINGS if named.suffix in ENDINGS]
         for candidate in candidates:
             if candidate.exists():
                 return candidate
-        raise RecordError(named, "", "the video is missing", "unpack the dataset's videos, all of them")
+        raise RecordError(named, "", "the video is missing", "unpack all videos of the dataset")

@@ -1,4 +1,4 @@
-"""Questions about marked regions of images to train on: Osprey's files, conversations or descriptions."""
+"""Reader of questions about marked regions of images: Osprey's files of conversations and descriptions."""
 
 import re
 from collections.abc import Iterator, Sequence
@@ -18,21 +18,21 @@ from refsav.datasets.training_examples.sampling import choose_objects
 from refsav.datasets.training_examples.weighted_source import TemplatedSourceConfig, WeightedSource, required_folder
 
 CHARACTERS = 1000
-"""Of a conversation about regions."""
+"""Approximate length of a conversation about regions."""
 
 _REGION = re.compile(r"<(region\d+)>")
 
 
 class VisualPromptsConfig(TemplatedSourceConfig):
-    """One of Osprey's files."""
+    """One of the files of Osprey-724K."""
 
     kind: Literal["visual-prompts"] = "visual-prompts"
     path: str = Field(description="The file: osprey_conversation.json, osprey_detail_description.json, …")
     images: tuple[str, ...] = Field(
-        description="Folders of COCO's images; an image is taken from the first that has it."
+        description="Folders of COCO images; an image is read from the first folder that has it."
     )
     regions: int = Field(
-        5, ge=1, description="Described regions an example, at most; a conversation has all of its own."
+        5, ge=1, description="Most described regions per example; a conversation keeps all of its regions."
     )
 
     def open(self) -> WeightedSource:
@@ -40,12 +40,12 @@ class VisualPromptsConfig(TemplatedSourceConfig):
 
 
 class VisualPrompts:
-    """Reads one image with marked regions an example; no mask is to be learnt, only words."""
+    """Reads one image with marked regions per example; the answers have no masks."""
 
     def __init__(self, config: VisualPromptsConfig) -> None:
         """Open the file. Raises RecordError."""
         self.config = config
-        folders = [required_folder(folder, "images of COCO") for folder in config.images]
+        folders = [required_folder(folder, "the images of COCO") for folder in config.images]
         self._dialogues = RegionDialogues(Path(config.path), folders)
 
     @property
@@ -66,7 +66,7 @@ class VisualPrompts:
         dialogue, (path,) = self._dialogues.read(index), self._dialogues.files
         image = read_picture(dialogue.image)
         with located_errors(path, f"[{index}]"):
-            chosen, turns = self._said(dialogue, random)
+            chosen, turns = self._conversation(dialogue, random)
             return TrainingExample(
                 name=f"{self.name} {dialogue.image.name}",
                 frames=(image,),
@@ -75,23 +75,25 @@ class VisualPrompts:
                 regions=tuple(_masks([dialogue.regions[number] for number in chosen], image.shape[0], image.shape[1])),
             )
 
-    def _said(self, dialogue: RegionDialogue, random: np.random.Generator) -> tuple[Sequence[int], tuple[Turn, ...]]:
-        """Which regions are marked, and what is said of them; they count from 1."""
+    def _conversation(
+        self, dialogue: RegionDialogue, random: np.random.Generator
+    ) -> tuple[Sequence[int], tuple[Turn, ...]]:
+        """Return the indexes of the marked regions, and the turns about them, which count regions from 1."""
         if dialogue.turns:
-            turns = tuple(Turn(_plain(question), _plain(answer)) for question, answer in dialogue.turns)
+            turns = tuple(Turn(_plain_text(question), _plain_text(answer)) for question, answer in dialogue.turns)
             return range(len(dialogue.regions)), turns
         texts = dialogue.descriptions
         if not texts or len(texts) != len(dialogue.regions):
             raise ValueError(f"has {len(texts)} descriptions for {len(dialogue.regions)} regions")
         choose = questions.at_random(random, self.config.usual_wording)
         chosen = choose_objects(len(texts), self.config.regions, random)
-        asked = (questions.region(number, choose) for number in range(1, len(chosen) + 1))
-        said = (_REGION.sub(f"region{number}", texts[index]) for number, index in enumerate(chosen, 1))
-        return chosen, tuple(map(Turn, asked, said))
+        asked = (questions.region_question(number, choose) for number in range(1, len(chosen) + 1))
+        answers = (_REGION.sub(f"region{number}", texts[index]) for number, index in enumerate(chosen, 1))
+        return chosen, tuple(map(Turn, asked, answers))
 
 
-def _plain(text: str) -> str:
-    """A message without the mark for the image, and with region1 in place of <region1>."""
+def _plain_text(text: str) -> str:
+    """Remove the placeholder of the image, and write region1 for <region1>."""
     return _REGION.sub(r"\1", text).replace("<image>", "").strip()
 
 
@@ -99,5 +101,5 @@ def _masks(regions: Sequence[Rle], height: int, width: int) -> Iterator[Mask]:
     for number, region in enumerate(regions, 1):
         mask = decode_checked(region, (height, width))
         if not mask.any():
-            raise ValueError(f"region {number} has no pixel")
+            raise ValueError(f"region {number} is empty: its mask has no pixel")
         yield mask

@@ -276,7 +276,9 @@ def test_a_video_in_two_parts_is_told(tmp_path, make_expression):
     for bundle in ("bundle-000000", "bundle-000001"):
         add_parts(run, [make_expression(video_id="v1")], bundle)
     video = VideoFile(video_id="v1", media=tmp_path, annotations=(), folder="")
-    with pytest.raises(RecordError, match=r"bundle-000001\.parquet:v1: holds v1, as bundle-000000\.parquet does"):
+    with pytest.raises(
+        RecordError, match=r"bundle-000001\.parquet:v1: holds v1, which is also in bundle-000000\.parquet"
+    ):
         plan_shards(run, assign(["v1"], SplitConfig()), {"v1": video}, ShardConfig())
 
 

@@ -33,11 +33,11 @@ def test_items_that_do_not_belong_are_counted_and_places_stay_those_of_the_file(
 @pytest.mark.parametrize(
     ("text", "told"),
     [
-        ('[{"a": 1},\n {"a": ', "line 2 column 8: is no list of objects in JSON"),
-        ('{"a": 1}', r"line 1 column 1: is no list of objects in JSON: expected \["),
-        ("[1, 2]", "line 1 column 2: is no list of objects in JSON: expected an object"),
-        ("[{} {}]", "line 1 column 5: is no list of objects in JSON: expected , or ]"),
-        ("", "line 1 column 1: is no list"),
+        ('[{"a": 1},\n {"a": ', "line 2 column 8: is not a JSON list of objects"),
+        ('{"a": 1}', r"line 1 column 1: is not a JSON list of objects: expected \["),
+        ("[1, 2]", "line 1 column 2: is not a JSON list of objects: expected an object"),
+        ("[{} {}]", "line 1 column 5: is not a JSON list of objects: expected , or ]"),
+        ("", "line 1 column 1: is not a JSON list"),
     ],
 )
 def test_a_damaged_list_is_told_with_its_place(tmp_path, text, told):

@@ -93,7 +93,7 @@ def test_what_comes_next_stands_in_for_an_example_that_cannot_be_used():
 
 def test_a_source_of_which_nothing_can_be_used_is_told():
     mixture = Mixture([WeightedSource(MadeSource("s", 100, bad=set(range(100))))], 0)
-    with pytest.raises(TooManyBadError, match=r"20 examples one after the other cannot be used[^$]*\n  fix: mend"):
+    with pytest.raises(TooManyBadError, match=r"20 consecutive examples cannot be used[^$]*\n  fix: correct"):
         mixture.draw(0, 0)
 
 

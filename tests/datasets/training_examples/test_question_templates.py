@@ -6,24 +6,27 @@ import numpy as np
 import pytest
 
 from refsav.datasets.training_examples import question_templates as questions
-from refsav.datasets.training_examples.question_templates import at_random, segment, segment_turn
+from refsav.datasets.training_examples.question_templates import at_random, segment_question, segment_turn
 from refsav.model.language import inference_prompts as prompts
 
 
 @pytest.mark.parametrize("video", [True, False])
 @pytest.mark.parametrize("expression", ["the man.", "who jumps?", "a dog. It runs to the {left}."])
 def test_the_usual_wording_is_what_inference_asks(expression, video):
-    assert prompts.segment(expression, video=video).split() == ["<image>", *segment(expression, video=video).split()]
+    assert prompts.segment(expression, video=video).split() == [
+        "<image>",
+        *segment_question(expression, video=video).split(),
+    ]
     never_another = at_random(np.random.default_rng(0), 1.0)
-    assert segment(expression, video=video, choose=never_another) == segment(expression, video=video)
+    assert segment_question(expression, video=video, choose=never_another) == segment_question(expression, video=video)
 
 
 @pytest.mark.parametrize("expression", ["the man", "who jumps?"])
 def test_half_of_the_questions_are_worded_otherwise(expression):
     choose = at_random(np.random.default_rng(0), 0.5)
-    asked = Counter(segment(expression, video=True, choose=choose) for _ in range(1000))
+    asked = Counter(segment_question(expression, video=True, choose=choose) for _ in range(1000))
     (most, count), *others = asked.most_common()
-    assert most == segment(expression, video=True) and 450 < count < 550
+    assert most == segment_question(expression, video=True) and 450 < count < 550
     assert len(others) >= 3 and min(count for _, count in others) > 50
     assert all(expression in question for question in asked)
 

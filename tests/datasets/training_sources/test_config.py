@@ -84,7 +84,7 @@ def test_sources_are_mixed_as_often_as_told(tmp_path):
     names = sorted(mixture.read(0, position).name.split()[0] for position in range(4))
     assert names == ["image-qa", "refcoco", "refcoco", "refcoco"]
     assert mixture.lengths(0).dtype == np.int64 and mixture.lengths(0).min() > 256
-    assert mixture.sources[1].notes == ("conversations about no image, left out: 1",)
+    assert mixture.sources[1].notes == ("conversations without an image, left out: 1",)
 
 
 def test_wrong_keys_and_kinds_are_told_with_the_nearest_right_one():

@@ -8,7 +8,7 @@ import pytest
 
 from refsav.datasets.training_examples.example import TrainingExample
 from refsav.datasets.training_examples.weighted_source import TrainingSourceConfig
-from refsav.datasets.training_sources.grounded_captions import GcgConfig, with_masks
+from refsav.datasets.training_sources.grounded_captions import GcgConfig, with_seg_tokens
 from refsav.datasets.training_sources.own_images import OwnImagesConfig
 from refsav.datasets.training_sources.referring_images import ReferringImagesConfig
 from refsav.datasets.training_sources.referring_videos import ReferringVideosConfig
@@ -159,7 +159,7 @@ def test_a_phrase_in_another_one_is_not_marked_twice(tmp_path):
     change_json(tmp_path / "train.json", lambda content: content[0].update(groundings={}))
     with pytest.raises(RecordError, match=r"a\.jpg: no phrase of the caption has a mask"):
         read(config)
-    assert with_masks(CAPTION, []) == CAPTION
+    assert with_seg_tokens(CAPTION, []) == CAPTION
 
 
 def own_images(folder: Path, **changes: object) -> OwnImagesConfig:
@@ -192,7 +192,7 @@ def test_own_images_have_outlined_objects(tmp_path):
         ({"text": ["", " "]}, "has 2 masks and 0 texts"),
         ({"image": "../a.jpg"}, r"\[0\]\.image: '\.\./a\.jpg' is no path below images"),
         ({"image": "b.jpg"}, r"b\.jpg: the picture is missing"),
-        ({"mask": [[[70, 5, 90, 5, 90, 20]]] * 2}, "no object that has a text has a pixel in the image of 64x48"),
+        ({"mask": [[[70, 5, 90, 5, 90, 20]]] * 2}, "no object with a text has a pixel in the image, which is 64x48"),
         ({"mask": "none"}, r"\[0\]\.mask: is not as published"),
     ],
 )
@@ -211,6 +211,8 @@ def test_an_object_of_ones_own_without_a_pixel_is_left_out_and_told(tmp_path):
     for seed in range(4):
         example = read(folder, 0, seed)
         assert len(example.turns) == 1
-        assert example.left_out[0].endswith("annotations.json: [0]: object 0 has no pixel in the image of 64x48")
+        assert example.left_out[0].endswith(
+            "annotations.json: [0]: object 0 has no pixel in the image, which is 64x48 pixels"
+        )
         one = read(folder.model_copy(update={"objects": 1}), 0, seed)
         assert len(one.turns) == 1, "another object is drawn in its place"

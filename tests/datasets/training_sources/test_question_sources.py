@@ -47,7 +47,7 @@ def test_conversations_about_no_image_are_left_out_and_counted(tmp_path):
     share = image_qa(
         tmp_path, {"id": 0, "conversations": ASKED}, {"image": "coco/a.jpg", "conversations": ASKED}
     ).open()
-    assert len(share.source) == 1 and share.notes == ("conversations about no image, left out: 1",)
+    assert len(share.source) == 1 and share.notes == ("conversations without an image, left out: 1",)
     assert share.source.read(0, np.random.default_rng(0)).turns[0].question == "What is red?"
 
 
@@ -156,7 +156,7 @@ def test_described_regions_are_asked_for_by_their_numbers(tmp_path):
     [
         ({"description": ["red"]}, "has 1 descriptions for 2 regions"),
         ({}, "has 0 descriptions for 2 regions"),
-        ({"description": ["red"], "annotation": [{"segmentation": [[0, 0, 1, 0, 0, 0]]}]}, "region 1 has no pixel"),
+        ({"description": ["red"], "annotation": [{"segmentation": [[0, 0, 1, 0, 0, 0]]}]}, "region 1 is empty"),
     ],
 )
 def test_regions_that_cannot_be_marked_are_told(tmp_path, change, told):

@@ -246,7 +246,7 @@ def test_a_shard_that_was_altered_is_named_when_all_bytes_are_looked_at(folder):
     source = source_of(folder, verify="sha256")
     assert len(source.notes) == 1
     for index in (0, 1):
-        with pytest.raises(RecordError, match=f"{shard.name}:sample {index}: has not the SHA-256"):
+        with pytest.raises(RecordError, match=f"{shard.name}:sample {index}: does not have the SHA-256"):
             source.read(index, np.random.default_rng(0))
     assert "v2" in source.read(2, np.random.default_rng(0)).name
 

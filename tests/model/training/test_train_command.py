@@ -68,7 +68,7 @@ def test_too_many_bad_examples_end_it_with_the_first_of_them(train: Command, tmp
     done = train(config, tmp_path / "run", "--data.bad_share", "0")
     assert done.code == 1
     assert "error: 1 examples cannot be used" in done.err and "annotations.json" in done.err
-    assert "fix: mend the source that is named first, leave it out, or raise data.bad_share" in done.err
+    assert "fix: correct the source that is listed first, leave it out, or raise data.bad_share" in done.err
     assert "Traceback" not in done.err
 
 
