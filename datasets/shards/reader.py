@@ -144,7 +144,7 @@ def _error_in(path: Path, shard: IndexedShard, verify: Verify) -> RecordError | 
 
 
 def _read_offsets(path: Path, samples: int) -> npt.NDArray[np.int64]:
-    """Read all member headers: int64 [samples, 4], offset and length of each description, then of its media, in bytes."""
+    """Read member headers: int64 [samples, 4], offset and length in bytes of each description and its media."""
     ranges: list[tuple[int, int]] = []
     try:
         with tarfile.open(path, "r:") as archive:

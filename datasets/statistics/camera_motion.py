@@ -78,7 +78,8 @@ def _background(tracks: Sequence[ObjectTrack], row: int, shape: tuple[int, int])
 def _shift(before: Gray, after: Gray, background: Gray) -> float | None:
     """Mean displacement over the frame as a share of its diagonal, or None if the background cannot be tracked.
 
-    Corners (Shi-Tomasi) are tracked forwards and backwards (pyramidal Lucas-Kanade), and one similarity is fitted (RANSAC).
+    Corners (Shi-Tomasi) are tracked forwards and backwards (pyramidal Lucas-Kanade), then one similarity transform is
+    fitted to them (RANSAC).
     """
     corners = cv2.goodFeaturesToTrack(before, maxCorners=200, qualityLevel=0.01, minDistance=6, mask=background)
     if corners is None or len(corners) < FEWEST_CORNERS:
@@ -98,7 +99,7 @@ def _shift(before: Gray, after: Gray, background: Gray) -> float | None:
 
 
 def _track(before: Gray, after: Gray, points: npt.NDArray[np.float32]) -> tuple[Any, npt.NDArray[np.bool_]]:
-    """Track points, float32 [N, 1, 2] (x, y) in pixels; return them in the next frame, and bool [N]: which were found."""
+    """Track points, float32 [N, 1, 2] (x, y) in pixels; return their new positions, and bool [N]: which were found."""
     there, found, _ = cv2.calcOpticalFlowPyrLK(
         before, after, points, np.empty_like(points), winSize=WINDOW_PX, maxLevel=PYRAMID_LEVELS
     )

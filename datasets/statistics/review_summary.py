@@ -16,7 +16,7 @@ from refsav.disk.files import write_bytes
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ReviewCounts:
-    """Validation objects by the state of their long expression; accepted + edited + rejected + candidates is the total."""
+    """Validation objects by the state of their long expression, which is one of the first four."""
 
     accepted: int = 0
     edited: int = 0
