@@ -57,9 +57,9 @@ finds them only from there."""
 def on_files(files: Files, config: MkDocsConfig) -> Files:
     """Add the generated pages to those in docs/."""
     pages = {
-        "index.md": (ROOT / "README.md").read_text(encoding="utf-8").replace("](docs/", "]("),
-        "contributing.md": (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8").replace("](docs/", "]("),
-        "changelog.md": (ROOT / "CHANGELOG.md").read_text(encoding="utf-8").replace("](docs/", "]("),
+        "index.md": root_page("README.md"),
+        "contributing.md": root_page("CONTRIBUTING.md"),
+        "changelog.md": root_page("CHANGELOG.md"),
         "reference/commands.md": commands_page(),
         "reference/configuration.md": configuration_page(),
         "reference/python.md": python_page(),
@@ -67,6 +67,12 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
     for name, content in pages.items():
         files.append(File.generated(config, name, content=content))
     return files
+
+
+def root_page(name: str) -> str:
+    """A Markdown file of the repository's root, with links that work within the site."""
+    text = (ROOT / name).read_text(encoding="utf-8")
+    return text.replace("](docs/", "](").replace("](CONTRIBUTING.md", "](contributing.md")
 
 
 def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Files) -> str:
