@@ -55,7 +55,7 @@ finds them only from there."""
 
 
 def on_files(files: Files, config: MkDocsConfig) -> Files:
-    """Add the generated pages to those in docs/."""
+    """Add the generated pages and the style sheet to the files in docs/."""
     pages = {
         "index.md": root_page("README.md"),
         "contributing.md": root_page("CONTRIBUTING.md"),
@@ -63,6 +63,7 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
         "reference/commands.md": commands_page(),
         "reference/configuration.md": configuration_page(),
         "reference/python.md": python_page(),
+        "site.css": (ROOT / "docs/site/site.css").read_text(encoding="utf-8"),
     }
     for name, content in pages.items():
         files.append(File.generated(config, name, content=content))
