@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
+from PIL import Image
 from pycocotools import mask as coco
 
 from refsav.benchmarks.result import Setup, read_result
@@ -157,7 +158,7 @@ def test_a_submission_has_a_picture_for_every_frame(tmp_path: Path) -> None:
     for (video, text), (masks,) in ALL.items():
         exp_id = str(list(SAID).index(text))
         for frame, name in enumerate(made.NAMES):
-            picture = np.array(made.Image.open(tmp_path / f"unpacked/Annotations/{video}/{exp_id}/{name}.png"))
+            picture = np.array(Image.open(tmp_path / f"unpacked/Annotations/{video}/{exp_id}/{name}.png"))
             assert (picture == 255 * masks[frame]).all()
             assert picture.dtype == np.uint8
 

@@ -20,9 +20,9 @@ def outcome_with(run: RunDirectory, videos: int) -> str:
     path.write_text("{}")
     write_reports(run, [ExportReport(path=path, videos=videos, objects=videos, skipped=())])
     statistics = collect(run, MeasureConfig(), objects_read=0, use=(), gpus_per_request={})
-    console = Console(file=io.StringIO(), soft_wrap=True)
-    print_outcome(console, run.root, statistics, again="refsav retry RUN")
-    return console.file.getvalue()
+    written = io.StringIO()
+    print_outcome(Console(file=written, soft_wrap=True), run.root, statistics, again="refsav retry RUN")
+    return written.getvalue()
 
 
 def test_an_export_without_any_video_is_not_offered(tmp_path: Path) -> None:
@@ -31,11 +31,11 @@ def test_an_export_without_any_video_is_not_offered(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("files", "word"), [(1, "1 file of which"), (2, "2 files of which")])
-def test_one_file_is_told_as_one(tmp_path: Path, files: int, word: str) -> None:
+def test_one_file_is_reported_in_the_singular(tmp_path: Path, files: int, word: str) -> None:
     counted = collect(RunDirectory(tmp_path), MeasureConfig(), objects_read=0, use=(), gpus_per_request={})
-    console = Console(file=io.StringIO(), width=200)
-    print_counts(console, replace(counted, unreadable_files=files))
-    assert f" {word} no object could be listed\n" in console.file.getvalue()
+    written = io.StringIO()
+    print_counts(Console(file=written, width=200), replace(counted, unreadable_files=files))
+    assert f" {word} no object could be listed\n" in written.getvalue()
 
 
 def test_a_command_is_named_so_that_it_can_be_typed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

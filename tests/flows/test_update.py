@@ -49,7 +49,7 @@ def update(scenes: Path, run: RunDirectory) -> Update:
 
 
 def videos_of(source: Path) -> list[str]:
-    return [entry.video_id for entry in discover(source, SourceConfig())]  # type: ignore[union-attr]
+    return [entry.video_id for entry in discover(source, SourceConfig())]
 
 
 def paid(run: RunDirectory) -> int:

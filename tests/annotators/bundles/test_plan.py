@@ -67,8 +67,8 @@ def test_the_same_listing_again_changes_nothing(run: RunDirectory, source: Path)
 def test_a_kill_between_two_bundles_loses_no_video(run: RunDirectory, source: Path) -> None:
     listed = videos(source, ["a", "b", "c", "d", "e"])
     steps = extend_plan(run, source, [*listed[:3], Unreadable(path="x", error="x"), *listed[3:]], 2)
-    next(steps)  # one bundle is on disk, "c" waits for company, and the process dies here
-    steps.close()
+    next(steps)  # one bundle is on disk, "c" waits for the next one, and the process dies here
+    del steps
     assert ids(list(read_plan(run, source))) == [["a", "b"]]
     assert plan(run, source, listed) == [["a", "b"], ["c", "d"], ["e"]]
 

@@ -7,6 +7,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from PIL import Image
 
 from refsav.benchmarks.metrics.j_and_f import boundary_measure, region_similarity
 from refsav.benchmarks.report import compare
@@ -107,7 +108,7 @@ def test_ref_davis17_is_scored_in_both_ways(tmp_path: Path) -> None:
 def test_an_object_that_the_first_frame_does_not_show_is_not_in_the_standard(tmp_path: Path) -> None:
     folder = made.write_ref_davis17(tmp_path / "set", table=False)
     for picture in (folder / "valid/Annotations").glob("*/00000.png"):
-        blank = made.Image.fromarray(np.zeros((made.HEIGHT, made.WIDTH), np.uint8), mode="P")
+        blank = Image.fromarray(np.zeros((made.HEIGHT, made.WIDTH), np.uint8), mode="P")
         blank.putpalette([0, 0, 0, 236, 95, 103])
         blank.save(picture)
     suite = open_suite("ref-davis17", folder)

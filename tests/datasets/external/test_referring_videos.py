@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from refsav.datasets.external.referring_videos import ExpressionVideo, ReferringExpression
 from refsav.datasets.external.video_layouts import ExpressionSet, open_expressions
@@ -72,9 +73,9 @@ def test_sets_in_the_layout_of_ref_youtube_vos(
 def test_what_no_annotator_of_davis_was_sure_of_is_kept_apart(tmp_path: Path) -> None:
     folder = made.write_ref_davis17(tmp_path, table=False)
     path = folder / "valid/Annotations/a_first/00010.png"
-    numbers = np.array(made.Image.open(path))
+    numbers = np.array(Image.open(path))
     numbers[:3] = 255
-    picture = made.Image.fromarray(numbers, mode="P")
+    picture = Image.fromarray(numbers, mode="P")
     picture.putpalette([0, 0, 0, 236, 95, 103] * 128)  # of 256 colours: numbers keep their eight bits
     picture.save(path)
     videos = by_id(folder, "ref-davis17", "valid")
@@ -198,7 +199,7 @@ def test_a_table_that_would_run_code_is_refused(tmp_path: Path) -> None:
 
 def test_pictures_of_colours_are_not_taken_for_numbers(tmp_path: Path) -> None:
     folder = made.write_ref_davis17(tmp_path, table=False)
-    made.Image.new("RGB", (made.WIDTH, made.HEIGHT)).save(folder / "valid/Annotations/a_first/00005.png")
+    Image.new("RGB", (made.WIDTH, made.HEIGHT)).save(folder / "valid/Annotations/a_first/00005.png")
     (folder / "valid/Annotations/b_second/00005.png").unlink()
     opened = open_expressions("ref-davis17", folder, "valid")
     with pytest.raises(RecordError, match=r"00005\.png: has colours \(RGB\)"):

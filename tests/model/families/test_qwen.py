@@ -9,7 +9,7 @@ import torch
 from refsav.datasets.frames import Image
 from refsav.model.creation.create import create, usual_tokenizer
 from refsav.model.creation.model_sizes import ModelConfig
-from refsav.model.families.qwen import _first_resize
+from refsav.model.families.qwen import Qwen, _first_resize
 from refsav.model.families.sizes import SHOWN_PIXELS
 from refsav.model.sa2va import Sa2VA
 
@@ -32,6 +32,7 @@ def frames(count: int) -> list[Image]:
 def test_seg_states_of_a_batch_are_those_of_transformers_own_forward(count: int) -> None:
     model = model_of("pocket-qwen25")
     mllm, shown = model.adapter, frames(count)
+    assert isinstance(mllm, Qwen)
     said = model.generate_text(shown, PROMPTS, answers=ANSWERS)
     sight = mllm.see(shown, ())
     pictures = mllm._processor([_first_resize(frame) for frame in shown], return_tensors="pt")

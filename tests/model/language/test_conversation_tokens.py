@@ -2,8 +2,7 @@
 
 import pytest
 
-from refsav.datasets.training_examples.example import Turn
-from refsav.model.families.mllm import SEG
+from refsav.datasets.training_examples.example import SEG, Turn
 from refsav.model.language.conversation_tokens import write_conversation
 from tests.support.data.training_data import pocket, scenes
 

@@ -282,7 +282,7 @@ def test_frames_in_memory_are_converted_when_they_are_asked_for() -> None:
 
 def test_a_clip_and_a_stack_of_frames_are_taken_as_they_are() -> None:
     stack = np.arange(4, dtype=np.uint8)[:, None, None, None] * np.ones((1, 6, 8, 3), np.uint8)
-    clip = as_clip(stack)  # type: ignore[arg-type]
+    clip = as_clip(stack)
     assert as_clip(clip) is clip
     assert brightness(clip, [3, 2, 1, 0]) == [3, 2, 1, 0]
 
@@ -302,4 +302,4 @@ def test_a_clip_and_a_stack_of_frames_are_taken_as_they_are() -> None:
 )
 def test_what_is_no_list_of_frames_is_told(frames: object, problem: str) -> None:
     with pytest.raises(InputError, match=problem):
-        as_clip(frames)  # type: ignore[arg-type]
+        as_clip(frames)

@@ -96,7 +96,7 @@ def test_views_with_odd_strides_become_plain_arrays() -> None:
 )
 def test_what_is_not_an_image_is_an_error_with_a_fix(picture: object, problem: str) -> None:
     with pytest.raises(InputError, match=problem) as caught:
-        to_rgb(picture)  # type: ignore[arg-type]
+        to_rgb(picture)
     assert caught.value.fix and "\n" not in caught.value.line
 
 

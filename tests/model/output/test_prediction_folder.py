@@ -60,7 +60,8 @@ def test_browsers_can_play_it(tmp_path: Path) -> None:
     content = (tmp_path / "overlay.mp4").read_bytes()
     assert 0 < content.index(b"moov") < content.index(b"mdat")
     with av.open(str(tmp_path / "overlay.mp4")) as container:
-        (stream,) = container.streams
+        assert len(container.streams) == 1
+        (stream,) = container.streams.video
         context = stream.codec_context
         assert (context.name, context.pix_fmt) == ("h264", "yuv420p")
         assert (context.height, context.width) == (34, 48)

@@ -70,7 +70,7 @@ def test_adapters_are_merged_into_the_model_that_is_saved(tmp_path: Path) -> Non
         for name, weight in learner.model.named_parameters():
             if "lora_B" in name:
                 weight.normal_(std=0.1)
-    steps.close()
+    del steps
     export(learner, tmp_path / "model")
     merged = Sa2VA.from_pretrained(tmp_path / "model", device="cpu")
     frame = mixture().draw(0, 0).example.frames[0]

@@ -41,7 +41,7 @@ class Passed:
 def watching(model: Sa2VA) -> Iterator[Passed]:
     """Keeps what passes; the model computes what it would."""
     passed = Passed()
-    inner = model.mllm.model
+    inner: Any = model.mllm.model  # its parts have other names in every family
     tower = inner.visual if hasattr(inner, "visual") else inner.vision_tower
     sam2 = model.sam2
 
