@@ -84,7 +84,7 @@ def run_training(config: TrainConfig, run: Path, *, cpu: bool, launcher: str) ->
             shown = max(shown, percent)
     if process.returncode:
         fix = f"run it in a terminal to see its error: {shlex.join(command)}"
-        raise RefSavError(f"{run}: the training ended with status {process.returncode}\n  fix: {fix}")
+        raise RefSavError(f"the training ended with status {process.returncode}", fix=fix, path=run)
 
 
 def _percent_done(run: TrainingDirectory, config: TrainConfig) -> int:

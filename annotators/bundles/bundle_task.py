@@ -96,7 +96,7 @@ def annotate_to_parts(
         outcome = asyncio.run(until_stopped(_annotate(run, source, bundle, config, progress, journal), within_s))
     except LateError as error:
         fix = "check the servers and disks, or raise runner.bundle_timeout_s, then run the same command again"
-        raise LateError(f"{bundle}: {error}\n  fix: {fix}") from None
+        raise LateError(str(error), fix=fix, path=bundle) from None
     finally:
         journal.close()
         flush_to_disk(replies)

@@ -66,8 +66,8 @@ class EngineConfig(Config):
         key = os.environ.get(self.api_key_variable, "").strip()
         if not (key.isascii() and key.isprintable()):
             raise ConfigError(
-                f"the environment variable {self.api_key_variable} does not hold an API key\n"
-                "  fix: set it to the key alone: ASCII letters, digits and signs on one line"
+                f"the environment variable {self.api_key_variable} does not hold an API key",
+                fix="set it to the key alone: ASCII letters, digits and signs on one line",
             )
         return key
 

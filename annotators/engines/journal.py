@@ -42,7 +42,7 @@ class Journal:
         """Lock the file, read its entries, and remove a line that a kill cut short."""
         if not lock(self._stream, GIVEN_BACK_WITHIN_S):
             fix = "stop the process that works on this bundle, then run the same command again"
-            raise LockedError(f"{self._path}: another process is writing to it\n  fix: {fix}")
+            raise LockedError("another process is writing to it", fix=fix, path=self._path)
         end = 0
         for offset, entry in _whole_lines(self._path):
             self._replies[entry["digest"]] = _reply(entry)

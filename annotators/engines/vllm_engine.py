@@ -79,15 +79,15 @@ class VllmEngine:
         first = offers[0]
         if not self._config.model and len(first) != 1:
             raise ConfigError(
-                f"{self._servers[0].address} serves {len(first)} models: {', '.join(first)}\n"
-                "  fix: choose one with the key `model` of [vlm] or [judge]"
+                f"{self._servers[0].address} serves {len(first)} models: {', '.join(first)}",
+                fix="choose one with the key `model` of [vlm] or [judge]",
             )
         model = self._config.model or first[0]
         for server, offer in zip(self._servers, offers, strict=True):
             if model not in offer:
                 raise ConfigError(
-                    f"model {model!r} is not served at {server.address}, it serves: {', '.join(offer) or 'none'}\n"
-                    "  fix: set the key `model` of [vlm] or [judge] to a served name, or leave it empty"
+                    f"model {model!r} is not served at {server.address}, it serves: {', '.join(offer) or 'none'}",
+                    fix="set the key `model` of [vlm] or [judge] to a served name, or leave it empty",
                 )
         return model
 
@@ -147,7 +147,7 @@ class VllmEngine:
         if status in TRANSIENT_STATUSES or status >= 500:
             return _TransientError(f"answers {status}: {message}", requested_pause_s(error))
         return EngineError(
-            f"{server.address} refuses the request ({status}): {message}; fix: {self._remedy(status, message)}"
+            f"{server.address} refuses the request ({status}): {message}", fix=self._remedy(status, message)
         )
 
     def _remedy(self, status: int, message: str) -> str:
@@ -173,10 +173,10 @@ class VllmEngine:
             return ServersDownError(f"{self._failed_in_a_row} requests in a row got no reply, the last: {problem}")
         if not any(answering):
             return ServersDownError(
-                f"no server answers any more; {problem}\n  fix: start it again, then run the same command"
+                f"no server answers any more; {problem}", fix="start it again, then run the same command"
             )
         return EngineError(
-            f"{problem}; all {self._config.tries} tries failed; fix: see the server's log, then run refsav retry"
+            f"{problem}; all {self._config.tries} tries failed", fix="see the server's log, then run refsav retry"
         )
 
     def _wait_s(self, state: RetryCallState) -> float:
@@ -197,15 +197,16 @@ class VllmEngine:
                 raise ServersDownError(f"{server.address} does not work: {self._one_line(message_of(error))}") from None
             message = self._one_line(message_of(error))
             remedy = self._remedy(error.status_code, message)
-            raise ConfigError(f"{server.address} refuses ({error.status_code}): {message}\n  fix: {remedy}") from None
+            raise ConfigError(f"{server.address} refuses ({error.status_code}): {message}", fix=remedy) from None
         except (TimeoutError, openai.APIConnectionError) as error:
             raise ServersDownError(
-                f"no server answers at {server.address} ({self._one_line(cause_of(error))})\n"
-                "  fix: start one with `refsav serve vlm` or `refsav serve judge`, or correct the key `addresses`"
+                f"no server answers at {server.address} ({self._one_line(cause_of(error))})",
+                fix="start one with `refsav serve vlm` or `refsav serve judge`, or correct the key `addresses`",
             ) from None
         except (ValueError, TypeError, AttributeError, openai.OpenAIError):
             raise ConfigError(
-                f"{server.address} answers, but not in OpenAI's protocol\n  fix: correct the address; most end with /v1"
+                f"{server.address} answers, but not in OpenAI's protocol",
+                fix="correct the address; most end with /v1",
             ) from None
 
     async def _is_up(self, server: _Server) -> bool:

@@ -19,10 +19,6 @@ PAGE_TASKS = 500
 MESSAGE_CHARACTERS = 300
 
 ADDRESS_FIX = "check that this is the address of Label Studio, and read its log"
-NO_PROJECT = (
-    "the project of this run was deleted\n"
-    "  fix: push again, which creates a new one; answers that were pulled before are kept"
-)
 MEDIA_FIX = (
     "give the folder that it serves local files from as --document-root, or serve the review folder and give its "
     "--media-url (docs/review.md, Media)"
@@ -34,7 +30,11 @@ class LabelStudioError(RefSavError):
 
 
 class NoProjectError(LabelStudioError):
-    """The project was deleted in Label Studio."""
+    """The project of a run was deleted in Label Studio."""
+
+    def __init__(self, address: str) -> None:
+        fix = "push again, which creates a new one; answers that were pulled before are kept"
+        super().__init__("the project of this run was deleted", fix=fix, path=address)
 
 
 class LabelStudio:
@@ -51,8 +51,10 @@ class LabelStudio:
         self._token = os.environ.get(TOKEN_VARIABLE, "").strip()
         if not self._token:
             raise ConfigError(
-                f"{TOKEN_VARIABLE}: is not set\n  fix: set it to a personal access token of Label Studio: "
-                "its page, Account & Settings, Personal Access Token"
+                "is not set",
+                fix="set it to a personal access token of Label Studio: "
+                "its page, Account & Settings, Personal Access Token",
+                path=TOKEN_VARIABLE,
             )
         transport = httpx.HTTPTransport(retries=CONNECT_TRIES)
         self._client = httpx.Client(base_url=self._address, timeout=TIMEOUT_S, transport=transport)
@@ -131,8 +133,9 @@ class LabelStudio:
         answer = self._send("GET", file)
         if not answer.is_success:
             raise LabelStudioError(
-                f"{self._address}{file}: Label Studio does not show this file: HTTP {answer.status_code}\n"
-                f"  fix: {MEDIA_FIX}"
+                f"Label Studio does not show this file: HTTP {answer.status_code}",
+                fix=MEDIA_FIX,
+                path=f"{self._address}{file}",
             )
 
     def add_tasks(self, project: int, tasks: Sequence[dict[str, str]]) -> None:
@@ -166,12 +169,13 @@ class LabelStudio:
         answer = self._send("POST", "/api/token/refresh/", json={"refresh": self._token})
         if answer.status_code in (400, 401, 403):
             raise LabelStudioError(
-                f"{self._address}: Label Studio refuses the token in {TOKEN_VARIABLE}\n"
-                "  fix: create a new personal access token there (Account & Settings) and set the variable to it"
+                f"Label Studio refuses the token in {TOKEN_VARIABLE}",
+                fix="create a new personal access token there (Account & Settings) and set the variable to it",
+                path=self._address,
             )
         body = None if answer.status_code == httpx.codes.NOT_FOUND else self._json(answer, ADDRESS_FIX)
         if not isinstance(body, dict) or "access" not in body:
-            raise LabelStudioError(f"{self._address}: is not a Label Studio server\n  fix: {ADDRESS_FIX}")
+            raise LabelStudioError("is not a Label Studio server", fix=ADDRESS_FIX, path=self._address)
         self._client.headers["Authorization"] = f"Bearer {body['access']}"
 
     def _ask(self, method: str, path: str, *, fix: str = ADDRESS_FIX, **content: Any) -> Any:  # noqa: ANN401 - JSON, and what httpx takes
@@ -186,20 +190,21 @@ class LabelStudio:
             return self._client.request(method, path, **content)
         except (httpx.HTTPError, httpx.InvalidURL) as error:
             raise LabelStudioError(
-                f"{self._address}: Label Studio does not answer: {error or type(error).__name__}\n"
-                "  fix: start it (make label-studio) or give its --address, then run the same command again; "
-                "it continues from there"
+                f"Label Studio does not answer: {error or type(error).__name__}",
+                fix="start it (make label-studio) or give its --address, then run the same command again; "
+                "it continues from there",
+                path=self._address,
             ) from None
 
     def _json(self, answer: httpx.Response, fix: str) -> Any:  # noqa: ANN401 - JSON
-        path = answer.request.url.path
+        address = f"{self._address}{answer.request.url.path}"
         if answer.status_code == httpx.codes.NOT_FOUND:
-            raise NoProjectError(f"{self._address}{path}: {NO_PROJECT}")
+            raise NoProjectError(address)
         try:
             body = answer.json()
         except ValueError:
             body = None
         if answer.is_error or body is None:
             reason = " ".join(answer.text.split())[:MESSAGE_CHARACTERS]
-            raise LabelStudioError(f"{self._address}{path}: HTTP {answer.status_code}: {reason}\n  fix: {fix}")
+            raise LabelStudioError(f"HTTP {answer.status_code}: {reason}", fix=fix, path=address)
         return body

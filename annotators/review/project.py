@@ -130,8 +130,9 @@ def _local_prefix(run: RunDirectory, config: ReviewConfig) -> str:
     root = Path(config.document_root).resolve() if config.document_root else run.root.resolve().parent
     if not run.review.resolve().is_relative_to(root):
         raise ConfigError(
-            f"{run.review}: is outside {root}, the folder that Label Studio serves\n"
-            "  fix: give that folder as --document-root, or serve the review folder and give its --media-url"
+            f"is outside {root}, the folder that Label Studio serves",
+            fix="give that folder as --document-root, or serve the review folder and give its --media-url",
+            path=run.review,
         )
     return f"/data/local-files/?d={quote(run.review.resolve().relative_to(root).as_posix())}"
 

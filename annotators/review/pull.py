@@ -6,7 +6,7 @@ from typing import Any, cast, get_args
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from refsav.annotators.review.label_studio import NO_PROJECT, LabelStudio, NoProjectError
+from refsav.annotators.review.label_studio import LabelStudio, NoProjectError
 from refsav.annotators.review.project import ProjectLocation, read_location
 from refsav.datasets.review.decisions import (
     Answer,
@@ -30,13 +30,13 @@ def pull(run: RunDirectory) -> Gathered:
         RecordError: If nothing has been pushed.
     """
     location = location_of(run)
+    where = f"{location.address}/projects/{location.project}"
     with LabelStudio(location.address) as server:
         if not server.has_project(location.project, location.mark):
-            raise NoProjectError(f"{location.address}/projects/{location.project}: {NO_PROJECT}")
+            raise NoProjectError(where)
         names = server.annotators()
         exported = server.annotated_tasks(location.project)
     found = [one for content in exported for one in answers_of(content, names)]
-    where = f"{location.address}/projects/{location.project}"
     return Gathered(
         answers=tuple(one for one in found if isinstance(one, Answer)),
         problems=tuple(f"{where}: {one}" for one in found if isinstance(one, str)),
@@ -62,10 +62,11 @@ def answers_of(exported: Mapping[str, Any], names: Mapping[int, str]) -> Iterato
         task = _Task.model_validate(exported)
         name = TaskName.parse(task.data.task)
     except ValidationError:
-        yield f"task {exported.get('id')}: is not a task of refsav; fix: move other tasks to another project"
+        where, fix = f"task {exported.get('id')}", "move other tasks to another project"
+        yield UnusableAnswerError("is not a task of refsav", fix=fix, where=where).line
         return
     except UnusableAnswerError as error:
-        yield f"task {exported.get('id')}: {error}".replace("\n  fix:", "; fix:")
+        yield f"task {exported.get('id')}: {error.line}"
         return
     for annotation in task.annotations:
         where = f"task {task.id} ({name.key})"
@@ -78,15 +79,15 @@ def answers_of(exported: Mapping[str, Any], names: Mapping[int, str]) -> Iterato
             yield checked_answer(_shown(name, task.data.text), _typed(name, typed, who))
         except ValidationError:
             problem = f"annotation {annotation.get('id')} is not from the page of refsav"
-            yield f"{where}: {problem}; fix: delete it and annotate again"
+            yield UnusableAnswerError(problem, fix="delete it and annotate again", where=where).line
         except UnusableAnswerError as error:
-            yield f"{where}: {error}".replace("\n  fix:", "; fix:")
+            yield f"{where}: {error.line}"
 
 
 def _shown(name: TaskName, text: str) -> str:
     if TaskName.of(name.key, text) != name:
         fix = "push again, which restores it, then annotate again"
-        raise UnusableAnswerError(f"the text of the task was changed in Label Studio\n  fix: {fix}")
+        raise UnusableAnswerError("the text of the task was changed in Label Studio", fix=fix)
     return text
 
 
@@ -134,7 +135,7 @@ def _who(annotation: _Annotation, names: Mapping[int, str]) -> str:
     """The author of an annotation: the last person who changed it."""
     number = annotation.updated_by or annotation.completed_by
     if not number:  # under another name it would count twice if it was pulled before the account was deleted
-        raise UnusableAnswerError("the account of the annotator was deleted\n  fix: let somebody else annotate it")
+        raise UnusableAnswerError("the account of the annotator was deleted", fix="let somebody else annotate it")
     return names.get(number, f"user {number}")
 
 

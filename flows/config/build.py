@@ -161,7 +161,7 @@ def _refuse_other_origin(run: RunDirectory, before: str, now: str) -> None:
     else:
         problem = "was imported from another Ref-SAV.json" if before else "belongs to a build"
         fix = "import into a new run directory"
-    raise ConfigError(f"{run.root}: {problem}\n  fix: {fix}")
+    raise ConfigError(problem, fix=fix, path=run.root)
 
 
 def _refuse_other_source(run: RunDirectory, before: str, source: Path) -> None:
@@ -170,9 +170,10 @@ def _refuse_other_source(run: RunDirectory, before: str, source: Path) -> None:
     lost = [video for video in videos if not any(path.exists() for path in (video.media, *video.annotations))]
     if lost:
         raise ConfigError(
-            f"{run.root}: this run was started with the source {before}, and {source} lacks {len(lost)} of its "
-            f"{len(videos)} videos; the first is {lost[0].video_id}\n"
-            "  fix: give the previous source, or build into a new run directory"
+            f"this run was started with the source {before}, and {source} lacks {len(lost)} of its {len(videos)} "
+            f"videos; the first is {lost[0].video_id}",
+            fix="give the previous source, or build into a new run directory",
+            path=run.root,
         )
 
 
@@ -180,7 +181,8 @@ def _load(path: Path) -> dict[str, Any]:
     try:
         content = tomllib.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
-        raise ConfigError(f"{path.parent}: not a run directory\n  fix: give one that `refsav build` created") from None
+        fix = "give one that `refsav build` created"
+        raise ConfigError("not a run directory", fix=fix, path=path.parent) from None
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise _damaged(path, f"cannot be used: {error}") from None
     tables = ("prompts", "config", *(f"config.{table}" for table in BuildConfig.model_fields))
@@ -192,4 +194,4 @@ def _load(path: Path) -> dict[str, Any]:
 
 def _damaged(path: Path, problem: str) -> ConfigError:
     fix = "restore it, or delete it and run the same refsav build or import with the same settings again"
-    return ConfigError(f"{path}: {problem}\n  fix: {fix}")
+    return ConfigError(problem, fix=fix, path=path)

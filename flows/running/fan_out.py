@@ -73,8 +73,10 @@ def _result_of(future: PrefectFuture[Result]) -> Result:
 
 
 def _incomplete(cause: BaseException, problem: str) -> IncompleteBuildError:
-    message = f"{cause}" if isinstance(cause, RefSavError) else f"{type(cause).__name__}: {cause}"
-    fix = "" if "\n  fix: " in message else "\n  fix: run the same command again to resume"
-    error = IncompleteBuildError(f"{problem}: {message}{fix}")
+    if isinstance(cause, RefSavError):
+        message, fix = cause.without_fix, cause.fix
+    else:
+        message, fix = f"{type(cause).__name__}: {cause}", ""
+    error = IncompleteBuildError(f"{problem}: {message}", fix=fix or "run the same command again to resume")
     error.__cause__ = cause
     return error

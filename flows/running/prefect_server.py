@@ -77,7 +77,7 @@ def _not_ready(server: "subprocess.Popen[str]", log: Path) -> PrefectServerError
     status = server.poll()
     state = f"ended with status {status}" if status is not None else f"did not answer within {READY_WITHIN_S:.0f} s"
     fix = "set PREFECT_API_URL to a Prefect server that runs, or free Prefect's database (PREFECT_HOME)"
-    return PrefectServerError(f"Prefect's embedded server {state}\n{quoted_log(log)}\n  fix: {fix}")
+    return PrefectServerError(f"Prefect's embedded server {state}\n{quoted_log(log)}", fix=fix)
 
 
 def _end_with(parent: int) -> None:

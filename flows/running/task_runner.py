@@ -72,7 +72,7 @@ def tasks_on(config: RunnerConfig) -> Iterator[None]:
     except Exception as error:  # Ray raises plain exceptions too
         where = config.address or "this machine"
         fix = CONNECTING if config.address else "free cores and memory of this machine, then run it again"
-        raise ClusterError(f"Ray on {where} cannot be used: {error}\n  fix: {fix}") from error
+        raise ClusterError(f"Ray on {where} cannot be used: {error}", fix=fix) from error
     try:
         with flow_run.model_copy(update={"task_runner": runner}):
             yield
@@ -92,20 +92,20 @@ def require_runner(config: RunnerConfig) -> None:
     require("ray", *PACKAGES)
     if config.address and not get_current_settings().api.url:
         raise ConfigError(
-            f"runner.address = {config.address!r}: the embedded Prefect server serves this machine only\n"
-            "  fix: start `prefect server start --host ADDRESS` and set PREFECT_API_URL to what all nodes reach"
+            f"runner.address = {config.address!r}: the embedded Prefect server serves this machine only",
+            fix="start `prefect server start --host ADDRESS` and set PREFECT_API_URL to what all nodes reach",
         )
 
 
 def require_head(address: str) -> None:
     """Check that something listens at a cluster's address; Ray would try for minutes. Raises ClusterError."""
-    place = urlsplit(address if "//" in address else f"//{address}")
-    if not place.hostname or place.port is None:  # empty, or "auto"
+    parts = urlsplit(address if "//" in address else f"//{address}")
+    if not parts.hostname or parts.port is None:  # empty, or "auto"
         return
     try:
-        socket.create_connection((place.hostname, place.port), HEAD_ANSWERS_WITHIN_S).close()
+        socket.create_connection((parts.hostname, parts.port), HEAD_ANSWERS_WITHIN_S).close()
     except OSError as error:
-        raise ClusterError(f"Ray on {address} cannot be used: {error}\n  fix: {CONNECTING}") from None
+        raise ClusterError(f"Ray on {address} cannot be used: {error}", fix=CONNECTING) from None
 
 
 def for_each_process(config: BuildConfig) -> BuildConfig:

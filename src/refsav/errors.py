@@ -28,6 +28,11 @@ class RefSavError(Exception):
         super().__init__((f"{place}: " if place else "") + problem + (_FIX + fix if fix else ""))
 
     @property
+    def without_fix(self) -> str:
+        """The first line or lines of the message, for an error that quotes this one and has the same fix."""
+        return str(self).removesuffix(_FIX + self.fix)
+
+    @property
     def line(self) -> str:
         """The error on one line, as records and logs keep it."""
         return str(self).replace(_FIX, "; fix: ")

@@ -8,9 +8,13 @@ from urllib.parse import urlsplit
 from pydantic import TypeAdapter, ValidationError
 
 from refsav.disk.files import write_bytes
-from refsav.errors import RecordError
+from refsav.errors import RecordError, RefSavError
 from refsav.processes.child_process import quoted_log
 from refsav.processes.marked_processes import is_marked
+
+
+class ServiceError(RefSavError):
+    """A process of the service did not become ready."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -55,10 +59,10 @@ class ServiceDirectory:
         """Output of a process of the service."""
         return self.root / f"{name}.log"
 
-    def quoted_log(self, name: str) -> str:
-        """Quote the end of a log for an error message, and name the log."""
-        path = self.log(name)
-        return f"{quoted_log(path)}\n  fix: see the lines above; the complete log is {path}"
+    def error(self, problem: str, name: str) -> ServiceError:
+        """Return an error with this problem of a process, which quotes the end of its log."""
+        log = self.log(name)
+        return ServiceError(f"{problem}\n{quoted_log(log)}", fix=f"see the lines above; the complete log is {log}")
 
     def mark(self, name: str) -> str:
         """Mark of a process of this service, which all processes that it starts inherit."""

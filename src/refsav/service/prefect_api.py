@@ -45,7 +45,7 @@ class PrefectApi:
             return False
         if answer.status_code == httpx.codes.UNAUTHORIZED:
             fix = "set PREFECT_API_AUTH_STRING to what PREFECT_SERVER_API_AUTH_STRING was when it was started"
-            raise ConfigError(f"{self._client.base_url}: Prefect's server requires a password\n  fix: {fix}")
+            raise ConfigError("Prefect's server requires a password", fix=fix, path=str(self._client.base_url))
         return answer.is_success
 
     def crash_runs(self, pool: str, alive: Collection[str]) -> int:

@@ -41,10 +41,6 @@ DEFAULTS = {
 """Settings of Prefect; variables of the environment override them."""
 
 
-class ServiceError(RefSavError):
-    """A process of the service did not become ready."""
-
-
 def start(directory: ServiceDirectory, deployments: Path, port: int, *, report: Callable[[str], None]) -> Service:
     """Start the processes that do not run yet, and deploy what the server does not have yet.
 
@@ -112,7 +108,7 @@ def _digest_of(deployments: Path) -> str:
     except OSError as error:
         problem = "there is no such file" if isinstance(error, FileNotFoundError) else f"cannot be read: {error}"
         fix = "run this in a clone of RefSAV, or name a file with --deployments"
-        raise ConfigError(f"{deployments}: {problem}\n  fix: {fix}") from None
+        raise ConfigError(problem, fix=fix, path=deployments) from None
     return hashlib.sha256(os.fsencode(f"{Path.cwd()}\0{deployments}\0") + content).hexdigest()
 
 
@@ -126,7 +122,7 @@ def _environment(directory: ServiceDirectory, service: Service) -> Mapping[str, 
 def _start_server(directory: ServiceDirectory, service: Service) -> Service:
     if problem := port_problem("127.0.0.1", service.port):
         fix = "end what listens there, or choose another --port (after refsav down, if a part of this service runs)"
-        raise ConfigError(f"{problem}\n  fix: {fix}")
+        raise ConfigError(problem, fix=fix)
     # The deployments are in the database in the directory, which may have been deleted meanwhile.
     service = replace(service, deployed="")
     arguments = ("server", "start", "--host", "127.0.0.1", "--port", str(service.port))
@@ -151,7 +147,7 @@ def _wait_for(directory: ServiceDirectory, service: Service, name: str, path: st
         state = wait_until_ready(lambda: api.answers(path), lambda: directory.runs(service, name), READY_WITHIN_S)
     if state != "ready":
         problem = "has ended" if state == "ended" else f"is not ready after {READY_WITHIN_S:.0f} s"
-        raise ServiceError(f"the {name} {problem}\n{directory.quoted_log(name)}")
+        raise directory.error(f"the {name} {problem}", name)
 
 
 def _crash_orphaned_runs(service: Service, report: Callable[[str], None]) -> None:
@@ -174,7 +170,7 @@ def _deploy(directory: ServiceDirectory, service: Service, deployments: Path) ->
     except OSError as error:
         raise DiskError(log, error) from error
     if problem:
-        raise ServiceError(f"prefect deploy of {deployments} {problem}\n{directory.quoted_log('deploy')}")
+        raise directory.error(f"prefect deploy of {deployments} {problem}", "deploy")
 
 
 def _prefect(*arguments: str) -> list[str]:
