@@ -83,8 +83,8 @@ def publish_masks(data: Path, suite: str, run: Path) -> None:
 
     if suite not in VIDEO_SUITES:
         return
-    for place, picture in enumerate(draw_strips(open_suite(suite, data), run), 1):
-        publish_picture(f"{run.parent.parent.name} {run.name} masks {place}", "Predicted masks", picture)
+    for number, picture in enumerate(draw_strips(open_suite(suite, data), run), 1):
+        publish_picture(f"{run.parent.parent.name} {run.name} masks {number}", "Predicted masks", picture)
 
 
 @contextmanager

@@ -180,8 +180,8 @@ def queue_as_markdown(exported: Exported, pushed: Pushed | None) -> str:
     """Describe a queue for Prefect's page: how many tasks it holds, and where to label them."""
     lines = [f"{exported.tasks} tasks in the queue"]
     if pushed:
-        place = f"{pushed.location.address}/projects/{pushed.location.project}/data"
-        lines.append(f"{pushed.added} sent, {pushed.there} existed already: [label them]({place})")
+        link = f"{pushed.location.address}/projects/{pushed.location.project}/data"
+        lines.append(f"{pushed.added} sent, {pushed.there} existed already: [label them]({link})")
     return "\n\n".join([*lines, *(f"- {problem}" for problem in exported.problems)])
 
 

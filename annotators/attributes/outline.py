@@ -1,7 +1,8 @@
 """Finding the yellow outline in a JPEG, and the region that it encloses.
 
 The outline runs just outside the object: around it, around its holes, around each of its parts, and it is open where
-the object meets the frame's edge. So the areas between the lines lie in turn outside and inside, whatever the nesting.
+the object meets the frame's edge. So the areas between the
+lines lie in turn outside and inside, at any nesting.
 """
 
 from collections.abc import Collection

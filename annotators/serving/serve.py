@@ -66,7 +66,7 @@ def serve(
     with _until_stopped(), started as server:
         console.print(f"{server.address} serves {served.served_model_name}; log: {server.log}", soft_wrap=True)
         console.print("use it:  refsav build SOURCE RUN", config_options(role, served, server.address), soft_wrap=True)
-        console.print("Ctrl-C ends it")
+        console.print("Ctrl-C stops it")
         status = server.process.wait()
         raise server.error(f"the server ended with status {status}")
 

@@ -1,4 +1,4 @@
-"""What Prefect's page shows of a flow: how far it is, and what came out."""
+"""Prefect artifacts of a flow: its progress and its results."""
 
 import base64
 import re
@@ -19,11 +19,11 @@ from refsav.datasets.run.run_directory import RunDirectory
 from refsav.datasets.statistics.run_statistics import Statistics
 
 STRIPS = 4
-"""Objects whose pictures a build sends along."""
+"""Objects whose images a build publishes."""
 
 
 class ProgressArtifact:
-    """A bar on Prefect's page. Updated by whole percents only: each update is a request to its server."""
+    """A progress bar on Prefect's page, updated by whole percents only: each update is a request to its server."""
 
     def __init__(self, description: str, total: int) -> None:
         self._total = total
@@ -43,12 +43,12 @@ class ProgressArtifact:
 
 
 def publish_summary(run: RunDirectory, statistics: Statistics, address: str) -> None:
-    """Put the outcome of a build on Prefect's page: what became of the objects as a table, the rest as a page.
+    """Publish the outcome of a build: the counts of objects as a table, the rest as a page.
 
     Args:
         run: The run.
-        statistics: Of the whole run.
-        address: Where its report is served; empty if it is not.
+        statistics: Its statistics.
+        address: Where its gallery is served; empty if it is not.
     """
     outcomes = [{"outcome": "expressions", "stage": "", "reason": "", "objects": statistics.expressions}]
     for outcome, losses in (("dropped", statistics.dropped_by), ("failed", statistics.failed_by)):
@@ -82,27 +82,27 @@ def publish_summary(run: RunDirectory, statistics: Statistics, address: str) -> 
 
 
 def publish_markdown(name: str, text: str, description: str = "") -> None:
-    """Put a page of text and tables on Prefect's page."""
+    """Publish a Markdown page."""
     create_markdown_artifact(markdown=text, key=_key(name), description=description or None)
 
 
 def publish_picture(name: str, description: str, picture: Path) -> None:
-    """Put a picture on Prefect's page, with its path."""
+    """Publish an image, with its path."""
     text = f"{description}: `{picture}`\n\n{_shown(description, picture.read_bytes(), picture.suffix)}"
     publish_markdown(name, text, description)
 
 
 def _shown(name: str, picture: bytes, suffix: str = ".jpg") -> str:
-    """Whoever looks may sit elsewhere, so a picture is sent along."""
+    """The page may be open on another machine, so the image is embedded."""
     kind = "png" if suffix == ".png" else "jpeg"
     return f"![{name}](data:image/{kind};base64,{base64.b64encode(picture).decode('ascii')})"
 
 
 def _plain(text: str) -> str:
-    """What a model has said, as it said it."""
+    """Escape a model's text, so that Markdown shows it as it is."""
     return re.sub(r"([\\`*_\[\]<>#!|~])", r"\\\1", " ".join(text.split()))
 
 
 def _key(text: str) -> str:
-    """Prefect's keys are lower-case letters, digits and dashes."""
+    """Make a key for Prefect: lower-case letters, digits and dashes."""
     return re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-")

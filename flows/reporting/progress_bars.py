@@ -28,7 +28,8 @@ PLAIN_LINE_EVERY_S = 30.0
 class PaceColumn(ProgressColumn):
     """Objects per second since the start, and the time left at that pace.
 
-    Rich's own columns measure anew whenever a total changes, and here totals grow with every video that is read.
+    Rich's own columns restart their measurement when a total changes, and here totals grow
+    with every video that is read.
     """
 
     def render(self, task: Task) -> Text:
@@ -111,18 +112,18 @@ class Silent:
     """Progress that nobody watches: a worker of another process."""
 
     def video_read(self, objects: int, left_out: int) -> None:
-        """Say nothing."""
+        """Show nothing."""
 
     def stage_done(self, stage: Stage) -> None:
-        """Say nothing."""
+        """Show nothing."""
 
     def object_done(self, outcome: Literal["kept", "dropped", "failed"]) -> None:
-        """Say nothing."""
+        """Show nothing."""
 
 
 @contextmanager
 def bar(title: str, total: int, console: Console) -> Iterator[Callable[[], None]]:
-    """Show a bar, or a line now and then where there is no terminal; call what is given to move it on by one."""
+    """Show a bar, or a line now and then where there is no terminal; yields a function that advances it by one."""
     columns = (TextColumn("{task.description:>7}"), BarColumn(), MofNCompleteColumn(), PaceColumn())
     with Progress(*columns, console=console, disable=not console.is_terminal) as progress:
         task = progress.add_task(title, total=total)
@@ -143,7 +144,7 @@ _WATCHED: dict[Path, LiveProgress] = {}
 
 @contextmanager
 def watched(run: Path, console: Console, videos: int) -> Iterator[None]:
-    """Show how the build of `run` gets on, as long as its tasks work in this process."""
+    """Show the progress of the build of `run`, for tasks that work in this process."""
     with LiveProgress(console, videos) as progress:
         _WATCHED[run] = progress
         try:
@@ -153,5 +154,5 @@ def watched(run: Path, console: Console, videos: int) -> Iterator[None]:
 
 
 def progress_of(run: Path) -> LiveProgress | Silent:
-    """Whom a task tells how it gets on."""
+    """Return where a task of this run reports its progress."""
     return _WATCHED.get(run) or Silent()

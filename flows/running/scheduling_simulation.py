@@ -1,7 +1,7 @@
 """What scheduling costs without a model: python -m refsav.flows.running.scheduling_simulation FOLDER.
 
-Plans made-up videos into bundles and takes every bundle through the flow's own fan-out and task runner. A bundle's
-task does what it does for one that is done: it reads the plan and looks whether the parts are there.
+Plans invented videos into bundles and runs every bundle through the flow's own fan-out and task runner. A bundle's
+task does what it does for a bundle that is done: it reads the plan and checks that the parts exist.
 """
 
 import argparse
@@ -26,14 +26,14 @@ from refsav.flows.running.task_runner import tasks_on
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Simulated:
-    """What scheduling took."""
+    """Time and memory that scheduling took."""
 
     videos: int
     bundles: int
     plan_s: float
     """Seconds until every video has its bundle."""
     read_s: float
-    """Seconds until the plan is read again, as a command does that goes on."""
+    """Seconds until the plan is read again, as by a command that resumes."""
     start_s: float
     """Seconds until tasks can be submitted."""
     tasks_s: float
@@ -44,11 +44,11 @@ class Simulated:
 
 @flow(name="simulate-scheduling")
 def simulate(run: Path, videos: int, runner: RunnerConfig) -> Simulated:
-    """Take so many videos through the scheduler."""
+    """Schedule the bundles of so many videos."""
     directory = RunDirectory(run)
     source = run / "source"
     begin = time.perf_counter()
-    list(extend_plan(directory, source, _made_up(source, videos), runner.bundle_videos))
+    list(extend_plan(directory, source, _invented(source, videos), runner.bundle_videos))
     planned = time.perf_counter()
     bundles = remaining(directory, source).bundles
     read = time.perf_counter()
@@ -75,22 +75,22 @@ def simulate(run: Path, videos: int, runner: RunnerConfig) -> Simulated:
 
 @task(task_run_name="look up {bundle}")
 def look_up(bundle: str, source: Path, run: Path) -> bool:
-    """Read a bundle's plan, and whether it is done."""
+    """Read a bundle's plan, and check whether it is done."""
     directory = RunDirectory(run)
     read_bundle(directory.bundles / f"{bundle}.json", source)
     return is_done(directory, bundle)
 
 
-def _made_up(source: Path, videos: int) -> Iterator[VideoFile]:
+def _invented(source: Path, videos: int) -> Iterator[VideoFile]:
     for number in range(videos):
         name, folder = f"sav_{number:07d}", f"sav_{number // 1000:04d}"
-        place = source / folder / name
-        annotations = (place.with_name(f"{name}_manual.json"), place.with_name(f"{name}_auto.json"))
-        yield VideoFile(video_id=name, media=place.with_suffix(".mp4"), annotations=annotations, folder=folder)
+        path = source / folder / name
+        annotations = (path.with_name(f"{name}_manual.json"), path.with_name(f"{name}_auto.json"))
+        yield VideoFile(video_id=name, media=path.with_suffix(".mp4"), annotations=annotations, folder=folder)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Simulate, and print what it took as JSON."""
+    """Simulate, and print the figures as JSON."""
     parser = argparse.ArgumentParser(description="Measure what scheduling costs without a model.")
     parser.add_argument("folder", type=Path, help="new folder for the run")
     parser.add_argument(
@@ -103,7 +103,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     runner = RunnerConfig(kind=given.kind, bundle_videos=given.bundle_videos, bundles_at_once=given.at_once)
     with prefect_server():
         took = simulate(given.folder, given.videos, runner)
-    print(json.dumps(asdict(took)))  # noqa: T201 - what was asked for
+    print(json.dumps(asdict(took)))  # noqa: T201 - the output of this script
 
 
 if __name__ == "__main__":

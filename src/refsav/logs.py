@@ -1,6 +1,6 @@
 """Structured logs: what became of a video or an object, with the run, bundle, video and object that a line is about.
 
-Lines go to Python's logger `refsav`; Prefect shows them beside the task that wrote them, and a build can keep them as
+Lines go to Python's logger `refsav`; Prefect shows them next to the task that wrote them, and a build can keep them as
 JSON.
 """
 

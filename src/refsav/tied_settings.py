@@ -64,4 +64,4 @@ def refuse_if_changed(path: Path, run: str, changes: Sequence[str], fix: str) ->
     """
     if changes:
         listed = "".join(f"\n  {change}" for change in changes)
-        raise ConfigError(f"this {run} was begun with other settings{listed}", fix=fix, path=path)
+        raise ConfigError(f"this {run} was started with other settings{listed}", fix=fix, path=path)

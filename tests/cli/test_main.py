@@ -198,7 +198,7 @@ def test_a_run_goes_on_only_with_the_settings_that_its_words_depend_on(tmp_path:
     keep_settings(run, tmp_path, free)
     assert read_settings(run) == (tmp_path, free)
     tied = BuildConfig.from_mapping({"vlm": {"model": "b"}, "stages": {"seed": 7}}, "test")
-    with pytest.raises(Exception, match="this run was begun with other settings") as caught:
+    with pytest.raises(Exception, match="this run was started with other settings") as caught:
         keep_settings(run, tmp_path, tied)
     assert [line.strip() for line in str(caught.value).splitlines()[1:-1]] == [
         "views.frames: was 4, now 8",

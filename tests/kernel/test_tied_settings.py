@@ -41,7 +41,8 @@ def test_a_refusal_names_the_record_every_change_and_the_fix() -> None:
     with pytest.raises(ConfigError) as caught:
         refuse_if_changed(Path("run.toml"), "run", ["a: was 1, now 2", "b: was 3, now 4"], "use another run")
     assert str(caught.value) == (
-        "run.toml: this run was begun with other settings\n  a: was 1, now 2\n  b: was 3, now 4\n  fix: use another run"
+        "run.toml: this run was started with other settings\n"
+        "  a: was 1, now 2\n  b: was 3, now 4\n  fix: use another run"
     )
 
 

@@ -17,7 +17,7 @@ _order = count()
 
 
 def new_app(name: str, purpose: str, *, epilogue: str = "", group: Group | None = None) -> App:
-    """Make a command that holds other commands."""
+    """Create a command that holds other commands."""
     return App(
         name=name,
         help=purpose,
@@ -38,8 +38,8 @@ def new_app(name: str, purpose: str, *, epilogue: str = "", group: Group | None 
 def lazily(app: App, group: Group, module: str, *names: str) -> None:
     """Register commands of a module of this folder without importing it.
 
-    What a command needs takes a second to import, and `--help` of all commands needs their docstrings alone: these
-    are read from the source.
+    The imports of a command take a second, and `--help` of all commands needs only their docstrings, which are read
+    from the source.
 
     Args:
         app: Where the commands belong.

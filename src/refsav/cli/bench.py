@@ -30,7 +30,7 @@ else:  # type checkers accept only literals that are written out
 @takes_options_of(InferenceSettings)
 def bench(
     checkpoint: Checkpoint,
-    data: Annotated[Path, Parameter(help="Folder of the dataset, as it is published.")],
+    data: Annotated[Path, Parameter(help="Folder of the dataset, in its published layout.")],
     /,
     *,
     overrides: Overrides,
@@ -97,7 +97,7 @@ def bench(
 
 
 def bench_report(
-    folders: Annotated[list[Path], Parameter(name="RUN", help="Folders that bench has written.")],
+    folders: Annotated[list[Path], Parameter(name="RUN", help="Folders that refsav bench has written.")],
     /,
     *,
     out: Annotated[Path | None, Parameter(help="Markdown file to write as well.")] = None,

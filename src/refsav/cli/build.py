@@ -118,7 +118,7 @@ def make_scenes(folder: Path, config: SynthConfig) -> None:
     from refsav.plural import plural
 
     scenes = write_scenes(folder, config)
-    for _ in track(scenes, "making scenes", total=config.videos, console=err, disable=not err.is_terminal):
+    for _ in track(scenes, "generating scenes", total=config.videos, console=err, disable=not err.is_terminal):
         pass
     out.print(f"scenes: {config.videos} {plural(config.videos, 'video')} in {escape(str(folder))}")
 

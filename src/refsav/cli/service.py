@@ -24,7 +24,7 @@ def up(
     ] = 4200,
     folder: Folder = FOLDER,
 ) -> None:
-    """Start a Prefect server, a worker and the deployments on this machine; parts that already run are kept.
+    """Start a Prefect server, a worker and the deployments on this machine; processes that already run are kept.
 
     Deployments whose file has changed are deployed again.
     """
@@ -50,7 +50,7 @@ def down(*, folder: Folder = FOLDER) -> None:
 
 
 def serve(
-    part: Annotated[Literal["vlm", "judge"], Parameter(name="MODEL", help="Which of the two models of a build.")],
+    role: Annotated[Literal["vlm", "judge"], Parameter(name="MODEL", help="Which of the two models of a build.")],
     /,
     *,
     profile: Annotated[str, Parameter(help="paper, modern, one-gpu, cpu, or a TOML file.")] = "one-gpu",
@@ -66,11 +66,11 @@ def serve(
     from refsav.annotators.serving import serve as serving
     from refsav.annotators.serving.profile import load_profile
 
-    served = load_profile(profile).server(part)
+    served = load_profile(profile).server(role)
     if print_only:
         if host in ("127.0.0.1", "localhost", "::1"):
-            err.print(f"# on {escape(host)} only that machine itself reaches it; for others: {serving.FOR_OTHERS}")
+            err.print(f"# only that machine itself reaches {escape(host)}; for others: {serving.FOR_OTHERS}")
         out.print(escape(serving.printed_command(served, python=python, host=host, port=port)), soft_wrap=True)
         return
     key = EngineConfig().api_key()
-    serving.serve(part, served, err, python=python, host=host, port=port, api_key=key)
+    serving.serve(role, served, err, python=python, host=host, port=port, api_key=key)

@@ -1,4 +1,4 @@
-"""`refsav bench`: run a suite with a checkpoint and show its figures next to the published ones."""
+"""`refsav bench`: run a suite with a checkpoint and show its scores next to the published ones."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -42,7 +42,7 @@ def bench(
     allow_pickle: bool,
     overrides: Mapping[str, Any],
 ) -> None:
-    """Run a suite and print its figures. Raises RefSavError if anything given cannot be used."""
+    """Run a suite and print its scores. Raises RefSavError if an input cannot be used."""
     require("model", "torch", "transformers", "sam2")
     from refsav.benchmarks.suites.options import SuiteOptions
     from refsav.benchmarks.suites.registry import open_suite
@@ -62,13 +62,11 @@ def bench(
     results = {}
     for rule in KEY_FRAME_RULES if ablate else ("",):
         used = settings.model_copy(update={"key_frames": rule}) if rule else settings
-        place = target / rule if rule else target
+        run = target / rule if rule else target
         with _progress(f"{suite.name} {rule}".strip(), items_of(suite, limit)) as report_item:
-            result = measure(
-                candidate, suite, used, place, limit=limit, failed_share=failed_share, progress=report_item
-            )
+            result = measure(candidate, suite, used, run, limit=limit, failed_share=failed_share, progress=report_item)
         results[rule or candidate.name] = result
-        _write_masks(suite, place, result, predictions=predictions)
+        _write_masks(suite, run, result, predictions=predictions)
     _print(results, target / REPORT)
 
 
@@ -81,7 +79,7 @@ def _refuse_for_others(suite_name: str, *, ablate: bool, predictions: bool) -> N
 
 
 def report(folders: Sequence[Path], path: Path | None) -> None:
-    """Compare finished runs in one table. Raises RefSavError if they do not belong in one."""
+    """Compare finished runs in one table. Raises RefSavError if they are of several suites."""
     require("model", "torch", "transformers", "sam2")
     from refsav.benchmarks.result import read_result
 
@@ -89,7 +87,9 @@ def report(folders: Sequence[Path], path: Path | None) -> None:
     suites = {result.setup.suite for result in results.values()}
     if len(results) != len(folders) or len(suites) > 1:
         problem = f"runs of {', '.join(sorted(suites))}" if len(suites) > 1 else "runs in folders of one name"
-        raise ConfigError(f"{problem} cannot stand in one table", fix="give folders of one suite, of different names")
+        raise ConfigError(
+            f"{problem} cannot be compared in one table", fix="give folders of one suite, of different names"
+        )
     _print(results, path)
 
 
@@ -123,7 +123,7 @@ def _print(results: Mapping[str, "Result"], path: Path | None) -> None:
 
 @contextmanager
 def _progress(name: str, items: int) -> Iterator[Callable[[int], None]]:
-    """Show how far a suite is, where somebody is looking; call what is given with the number of items done."""
+    """Show the progress of a suite in a terminal; yields a function to call with the number of items that are done."""
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns, console=err, transient=True, disable=not err.is_terminal) as bar:
         task = bar.add_task(name, total=items)

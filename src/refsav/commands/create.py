@@ -1,4 +1,4 @@
-"""`refsav create`: make a checkpoint from sizes alone, or from a base model and a SAM-2, and describe it."""
+"""`refsav create`: create a checkpoint from sizes alone, or from a base model and a SAM-2, and describe it."""
 
 import shlex
 from pathlib import Path
@@ -25,7 +25,7 @@ out, err = Console(highlight=False, soft_wrap=True), Console(stderr=True, highli
 def create(
     origin: Path, target: Path, *, sam2: Path | None, allow_pickle: bool, keep_decoder: bool, seed: int, force: bool
 ) -> None:
-    """Make a checkpoint, and describe it. Raises RefSavError if anything given cannot be used."""
+    """Create a checkpoint, and describe it. Raises RefSavError if an input cannot be used."""
     _check(origin, sam2, keep_decoder=keep_decoder)
     _check_target(origin, target, force=force)
     require("model", "torch", "transformers", "sam2")
@@ -69,7 +69,7 @@ def _held_by(folder: Path, *names: str) -> list[Path]:
 
 
 def _remove_checkpoint(folder: Path) -> None:
-    """Remove the one that is to be overwritten: of its weights and tokenizer, nothing may be read with the new ones."""
+    """Remove the checkpoint that is overwritten: its weights and tokenizer must not mix with the new ones."""
     for path in _held_by(folder, *CHECKPOINT_FILES):
         try:
             path.unlink()

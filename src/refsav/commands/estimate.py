@@ -1,4 +1,4 @@
-"""`refsav estimate`: what a build will need, from a part of its videos and from what is known of the models."""
+"""`refsav estimate`: the cost of a build, from some of its videos and the speed of the models."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -29,11 +29,11 @@ def estimate_build(
         source: Folder of videos.
         config: The settings of the build.
         profile: Name or path of the models' profile.
-        like: Run that is taken as a measure of the models; None for assumptions.
-        videos: How many are read.
-        of_videos: How many the build is to have, all like those that are read; 0 for as many as the source holds.
-        gpus: Devices that the work is spread over; 0 for those of one server of each model.
-        euros: Price of a device's hour; 0 if money is no matter.
+        like: Run whose measured token counts are used; None for assumed ones.
+        videos: Number of videos to read.
+        of_videos: Number of videos of the build, assumed to be like those that are read; 0 for all of the source.
+        gpus: Devices that share the work; 0 for those of one server of each model.
+        euros: Price of a device's hour; 0 shows no cost.
 
     Raises:
         RecordError: If the source or the run cannot be used.
@@ -51,7 +51,7 @@ def estimate_build(
 
 
 def _experience(like: Path, served: ServeProfile) -> Experience:
-    """Take the lengths of a run's replies, and its prompts and seconds too if it asked the models of the profile."""
+    """Use the lengths of a run's replies, and its prompts and seconds too if it used the models of the profile."""
     _, config = read_settings(RunDirectory(like))
     same = (config.vlm.model, config.judge.model) == (served.vlm.served_model_name, served.judge.served_model_name)
     return Experience.of_run(RunDirectory(like), gpus_per_request(config) if same else None)

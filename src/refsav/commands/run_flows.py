@@ -1,4 +1,4 @@
-"""Flows as commands start them: on a Prefect server, without Prefect's own lines, ended soon by Ctrl-C."""
+"""Flows as commands start them: on a Prefect server, without Prefect's own lines, stopped soon after Ctrl-C."""
 
 import os
 import shlex
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from refsav.flows.config.end_to_end import EndToEndConfig
 
-# Prefect takes two seconds to load, so flows are imported where they are started: what is refused is refused at once.
+# Prefect takes two seconds to load, so flows are imported where they are started: a wrong input is reported at once.
 
 QUIET_PREFECT = {
     "PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL": "CRITICAL",
@@ -32,7 +32,7 @@ QUIET_PREFECT = {
     "PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS": "120",
     "DO_NOT_TRACK": "1",
 }
-"""Prefect's own lines would tear the progress bars; a Prefect server of one's own gets them as usual, and ours."""
+"""Prefect's own lines would tear the progress bars; the server that PREFECT_API_URL names still gets them, and ours."""
 
 out, err = Console(highlight=False, soft_wrap=True), Console(stderr=True, highlight=False, soft_wrap=True)
 
@@ -77,14 +77,14 @@ def end_to_end(source: Path, run: Path, config: "EndToEndConfig") -> None:
     from refsav.flows.build_checks import check_build
     from refsav.flows.config.end_to_end import LoopDirectory
 
-    places = LoopDirectory(run.resolve())
-    check_build(source.resolve(), places.dataset, config.build)
+    directory = LoopDirectory(run.resolve())
+    check_build(source.resolve(), directory.dataset, config.build)
     with _prefect():
-        outcome = flows.end_to_end(source.resolve(), places.root, config)
+        outcome = flows.end_to_end(source.resolve(), directory.root, config)
     shown = LoopDirectory(run)
     out.print(f"[bold]J&F {outcome.jf:.1f}[/] of {outcome.expressions} held-out expressions")
     out.print(f"  {outcome.jf_untrained:5.1f} before training")
-    out.print(f"  {outcome.jf_shuffled:5.1f} asked for each object with the words for another")
+    out.print(f"  {outcome.jf_shuffled:5.1f} prompted with another object's expression")
     for name, path in (("model", shown.model), ("figures", shown.outcome), ("report", shown.page)):
         out.print(f"  {name:<11}{escape(str(path))}")
 
@@ -137,9 +137,9 @@ def push_review(run: Path, overrides: Mapping[str, Any]) -> None:
         keep_review_config(directory, config)
         pushed = push(directory, config)
     if pushed.recreated:
-        out.print("the project of before is gone, so there is a new one")
-    changed = f"; {pushed.changed} of them showed something else and are put right" if pushed.changed else ""
-    out.print(f"[bold]{pushed.added} tasks[/] sent, {pushed.there} were there already{changed}")
+        out.print("the previous project was deleted in Label Studio; a new one was created")
+    changed = f"; {pushed.changed} of them were outdated and were updated" if pushed.changed else ""
+    out.print(f"[bold]{pushed.added} tasks[/] sent, {pushed.there} existed already{changed}")
     out.print(f"  label them: {escape(pushed.location.address)}/projects/{pushed.location.project}/data")
 
 

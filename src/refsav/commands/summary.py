@@ -46,7 +46,7 @@ def print_outcome(console: Console, run: Path, statistics: Statistics, again: st
         if name == "failed" and not statistics.failed:
             continue
         if path.exists() and path not in empty:
-            note = f"   take them up again: {escape(again)}" if name == "failed" else ""
+            note = f"   to retry: {escape(again)}" if name == "failed" else ""
             console.print(f"  {name:<11}{escape(str(path))}{note}")
 
 
@@ -174,7 +174,7 @@ def print_capacity(console: Console, stages: Sequence[StageEstimate], gpus: int,
 
 
 def _span(hours: float) -> str:
-    """How long that is, in the unit that people would say it in."""
+    """Name a duration in hours, minutes or seconds, whichever suits its size."""
     if hours >= 1:
         return f"{hours:,.1f} hours"
     return f"{hours * 60:.0f} minutes" if hours * 60 >= 1 else f"{hours * 3600:.0f} seconds"

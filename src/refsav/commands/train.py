@@ -1,4 +1,4 @@
-"""`refsav train`: a model learns; a line tells how it goes, and in the end where the model is."""
+"""`refsav train`: train a model, with one line of progress, and print where the model is."""
 
 import shlex
 from pathlib import Path

@@ -47,6 +47,6 @@ def serve(
 
 def _print_address(address: str) -> None:
     out.print(f"open {escape(address)}")
-    err.print("Ctrl-C ends it", style="dim")
+    err.print("Ctrl-C stops it", style="dim")
     if not address.startswith(("http://127.", "http://localhost", "http://[::1]")):
         err.print("everybody who can reach this machine can use the page; it has no password", style="yellow")

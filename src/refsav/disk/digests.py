@@ -54,7 +54,7 @@ class Digests:
         return known.sha256 if known else ""
 
     def keep(self) -> None:
-        """Keep all digests, also of files that were not asked for: they may be there again. Raises DiskError."""
+        """Keep all digests, also of files that were not requested: they may come back. Raises DiskError."""
         known = {**self._before, **self._now}
         if known != self._before:
             write_text(self._path, json.dumps({name: _as_list(known[name]) for name in sorted(known)}, indent=0) + "\n")

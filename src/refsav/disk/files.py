@@ -1,4 +1,4 @@
-"""Files and folders that appear whole or not at all, and digests of content."""
+"""Files and folders that appear complete or not at all, and digests of content."""
 
 import errno
 import hashlib
@@ -14,7 +14,7 @@ from refsav.errors import RefSavError
 
 
 class DiskError(RefSavError):
-    """A file could not be written: the disk is full, or the place is not ours to write to."""
+    """A file could not be written: the disk is full, or the folder is not writable."""
 
     FORBIDDEN = frozenset((errno.EACCES, errno.EPERM, errno.EROFS))
     NO_PLACE = frozenset((errno.ENOTDIR, errno.EEXIST, errno.EISDIR, errno.ENOENT))
@@ -39,8 +39,8 @@ def appearing(path: Path, *, durable: bool = True) -> Iterator[Path]:
 
     Args:
         path: The file that appears.
-        durable: Whether that holds for a power cut too: the bytes are on the disk before they get their name. Not
-            worth its milliseconds for files that are many, small and made again from others.
+        durable: Whether that holds for a power cut too: the bytes are on the disk before they get their name. It costs
+            milliseconds, too many for small files that can be rebuilt from others.
 
     Raises:
         DiskError: If the file cannot be written.
@@ -94,7 +94,7 @@ def appearing_folder(path: Path) -> Iterator[Path]:
 
 
 def flush_to_disk(path: Path) -> None:
-    """Return when what was written to a closed file is on the disk, safe from a power cut. Raises DiskError."""
+    """Wait until the content of a closed file is on the disk, safe from a power cut. Raises DiskError."""
     try:
         _flush(path)
     except OSError as error:
@@ -107,7 +107,7 @@ def _make_folder(folder: Path, *, durable: bool) -> None:
     _make_folder(folder.parent, durable=durable)
     folder.mkdir(exist_ok=True)
     if durable:
-        _flush(folder.parent)  # a file in a folder that a power cut takes would be lost all the same
+        _flush(folder.parent)  # a file in a folder that a power cut takes would be lost anyway
 
 
 def _flush(path: Path) -> None:
@@ -123,7 +123,10 @@ def _flush(path: Path) -> None:
 
 
 def remove_unfinished(folder: Path) -> None:
-    """Remove what a kill has left half-written below `folder`; nobody else may write there. Raises DiskError."""
+    """Remove the incomplete files below `folder` that a kill has left. Raises DiskError.
+
+    No other process may write there meanwhile.
+    """
     for path in folder.rglob(".*.part"):
         try:
             if path.is_dir():
@@ -135,13 +138,13 @@ def remove_unfinished(folder: Path) -> None:
 
 
 def write_bytes(path: Path, content: bytes, *, durable: bool = True) -> None:
-    """Write a whole file by rename; `durable` as in `appearing`. Raises DiskError."""
+    """Write a file by rename; `durable` as in `appearing`. Raises DiskError."""
     with appearing(path, durable=durable) as temporary:
         temporary.write_bytes(content)
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write a whole UTF-8 file by rename. Raises DiskError."""
+    """Write a UTF-8 file by rename. Raises DiskError."""
     write_bytes(path, text.encode())
 
 
@@ -152,6 +155,6 @@ def sha256_of(path: Path) -> str:
 
 
 def digest_of(files: Iterable[Path]) -> str:
-    """SHA-256 over names and contents of files, whatever their order."""
+    """SHA-256 over names and contents of files; their order does not matter."""
     listed = sorted((path.name, sha256_of(path)) for path in files)
     return hashlib.sha256(json.dumps(listed).encode()).hexdigest()

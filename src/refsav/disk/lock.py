@@ -1,4 +1,4 @@
-"""One writer per run directory: a lock that the operating system gives back when its holder dies."""
+"""One writer per run directory: a lock that the operating system releases when its holder dies."""
 
 import fcntl
 import os
@@ -15,11 +15,11 @@ LOOK_EVERY_S = 0.5
 
 
 class LockedError(RefSavError):
-    """Somebody else works on this run."""
+    """Another process works on this run."""
 
 
 def lock(stream: IO[Any], within_s: float = 0.0) -> bool:
-    """Lock an open file for this process until it is closed, by whom ever; return whether that came about in time."""
+    """Lock an open file for this process until the file is closed; returns False on timeout."""
     end = time.monotonic() + within_s
     while True:
         try:
@@ -34,14 +34,14 @@ def lock(stream: IO[Any], within_s: float = 0.0) -> bool:
 
 @contextmanager
 def exclusive(folder: Path, what: str = "run") -> Iterator[None]:
-    """Hold `folder` for this process alone.
+    """Lock `folder` for this process.
 
     Args:
-        folder: Made if it is new.
-        what: What it holds, for the message.
+        folder: Created if it does not exist.
+        what: What the folder is, for the message.
 
     Raises:
-        LockedError: If another process holds it; the message names it.
+        LockedError: If another process has locked it; the message names the process.
         RecordError: If it is a file.
         DiskError: If the folder cannot be written.
     """

@@ -1,4 +1,4 @@
-"""Ending early: Ctrl-C reaches the main thread alone, so threads that work for long look here whether to go on."""
+"""Stopping early: Ctrl-C reaches the main thread only, so threads that work for long check here whether to continue."""
 
 import asyncio
 import math
@@ -15,7 +15,7 @@ from refsav.errors import RefSavError
 
 LOOK_EVERY_S = 0.2
 ENDS_WITHIN_S = 10.0
-"""Seconds that an interrupted process gets to end in good order; nothing is lost when it does not."""
+"""Seconds that an interrupted process gets to end by itself; nothing is lost if it does not."""
 
 INTERRUPTED = 130
 """Exit code after Ctrl-C, as shells have it."""
@@ -27,19 +27,19 @@ _ENDED: ContextVar[tuple[threading.Event, ...]] = ContextVar("ended", default=()
 
 
 class StoppedError(RefSavError):
-    """Work was ended before it was done; what is on disk is whole."""
+    """Work was stopped before it was done; files on disk are complete."""
 
     def __init__(self) -> None:
         super().__init__("stopped before it was done", fix="run the same command again to resume")
 
 
 class LateError(RefSavError):
-    """Work has taken longer than it may; what is on disk is whole."""
+    """Work has exceeded its time limit; files on disk are complete."""
 
 
 @contextmanager
 def stopping_others() -> Iterator[None]:
-    """Make threads that look end early when this context is left by an exception.
+    """Stop threads that call `look` when this context is left by an exception.
 
     It reaches the threads that were started with a copy of the context here, as Prefect starts its tasks.
     """
@@ -65,7 +65,7 @@ def ended_by(ended: threading.Event) -> Iterator[None]:
 
 
 def look() -> None:
-    """Raise StoppedError if this thread is to end; to be called between two pieces of work."""
+    """Raise StoppedError if this thread must stop; call it between two pieces of work."""
     if _is_ended():
         raise StoppedError
 
@@ -75,7 +75,7 @@ def _is_ended() -> bool:
 
 
 async def until_stopped(work: Coroutine[Any, Any, Result], within_s: float = math.inf) -> Result:
-    """Await some work, or cancel it when it is to end. Raises StoppedError, LateError, and what the work raises."""
+    """Await some work, or cancel it when it must stop. Raises StoppedError, LateError, and what the work raises."""
     end_s = time.monotonic() + within_s
     task = asyncio.ensure_future(work)
     while not task.done():
@@ -89,14 +89,14 @@ async def until_stopped(work: Coroutine[Any, Any, Result], within_s: float = mat
 
 
 @contextmanager
-def interruptible(tell: Callable[[], None]) -> Iterator[None]:
-    """Let Ctrl-C end the work of this context soon, and a second one at once.
+def interruptible(on_interrupt: Callable[[], None]) -> Iterator[None]:
+    """Let Ctrl-C stop the work of this context soon, and a second one at once.
 
-    Python waits for its threads when it ends, so a thread that does not look would hold the process. Everything on disk
-    appears whole or not at all: the process may be cut off anywhere.
+    Python waits for its threads when it ends, so a thread that never calls `look` would keep the process alive. Files
+    on disk appear complete or not at all, so the process may be killed at any time.
 
     Args:
-        tell: Called when Ctrl-C was heard.
+        on_interrupt: Called at the first Ctrl-C.
     """
 
     def interrupt(_number: int, _frame: object) -> None:
@@ -104,14 +104,14 @@ def interruptible(tell: Callable[[], None]) -> Iterator[None]:
         end = threading.Timer(ENDS_WITHIN_S, os._exit, [INTERRUPTED])
         end.daemon = True
         end.start()
-        tell()
+        on_interrupt()
         raise KeyboardInterrupt
 
     before = signal.signal(signal.SIGINT, interrupt)
     try:
         yield
     except KeyboardInterrupt:
-        raise  # the handler stays: Python has threads to wait for yet
+        raise  # the handler stays: Python still has threads to wait for
     except BaseException:
         signal.signal(signal.SIGINT, before)
         raise

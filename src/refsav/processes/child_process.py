@@ -44,7 +44,7 @@ def child_process(
         log: File to append its output to; None for the terminal.
         stdin: Where it reads from; a pipe is closed to ask the process to end.
         stdout: Where it writes its standard output; None for `log`.
-        ends_within_s: Seconds that it gets to end in good order before it is killed.
+        ends_within_s: Seconds that it gets to end by itself before it is killed.
 
     Raises:
         OSError: If the command cannot be started or the log cannot be written.
@@ -92,7 +92,7 @@ def wait_until_ready(
     on_wait: Callable[[float], None] = lambda _waited_s: None,
     check_every_s: float = CHECK_EVERY_S,
 ) -> Literal["ready", "ended", "late"]:
-    """Wait until a process is ready, has ended, or has used up its time, and return which of them it is.
+    """Wait until a process is ready, has ended, or the time is up, and return which of these.
 
     Args:
         is_ready: Checks whether the process does its work, for example answers a request.
@@ -147,7 +147,7 @@ def signal_processes(processes: Iterable[psutil.Process], number: signal.Signals
 
 
 def is_alive(process: psutil.Process) -> bool:
-    """Check whether a process runs; a zombie, which nobody has waited for yet, does not."""
+    """Check whether a process runs; a zombie does not."""
     with suppress(psutil.Error):
         return bool(process.is_running() and process.status() != psutil.STATUS_ZOMBIE)
     return False
@@ -170,7 +170,7 @@ def quoted_log(log: Path) -> str:
 def port_problem(host: str, port: int) -> str:
     """Return why a port cannot be listened on, or "" if it is free.
 
-    Check this before a server is started, so that a server of somebody else is not mistaken for it.
+    Check this before a server is started, so that another server there is not mistaken for it.
     """
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:

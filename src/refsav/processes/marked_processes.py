@@ -1,6 +1,6 @@
 """Processes that carry a mark in their environment, which every process that they start inherits.
 
-A process id alone does not identify a process: the system reuses it. And what a process has started may outlive it.
+A process id alone does not identify a process, as the system reuses it; and children may outlive their parent.
 """
 
 import signal
@@ -14,7 +14,7 @@ MARK = "REFSAV_SERVICE"
 """Environment variable that holds the mark."""
 
 ENDS_WITHIN_S = 30.0
-"""Seconds that a build gets to end in good order; nothing is lost when it is cut off."""
+"""Seconds that a build gets to end by itself; nothing is lost if it is killed."""
 
 
 def variable_of(process: psutil.Process, name: str) -> str:
@@ -45,7 +45,7 @@ def end_marked(process_id: int | None, mark: str) -> bool:
     """End all processes with a mark, and return whether there were any.
 
     Args:
-        process_id: The process that has started the others: it is ended first, and can end them in good order.
+        process_id: The process that has started the others: it is ended first, and can end its children itself.
         mark: Processes without this mark are left alone.
     """
     found = marked(mark)

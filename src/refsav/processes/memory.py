@@ -1,4 +1,4 @@
-"""How this process asks the system for memory: what it holds depends on the work at hand, not on how long it ran."""
+"""How this process requests memory from the system: its size depends on the current work, not on how long it ran."""
 
 import ctypes
 
@@ -6,18 +6,18 @@ TRIM_THRESHOLD, MMAP_THRESHOLD, ARENA_MAX = -1, -3, -8
 """Options of glibc's mallopt(3)."""
 
 SETTINGS = {
-    # One pool a thread, the default, lets a build grow by a quarter between 100 and 1,000 objects, all of it unused.
+    # With one pool per thread, the default, a build grows by a quarter between 100 and 1,000 objects, all of it unused.
     ARENA_MAX: 2,
-    # Images of a megabyte come and go: to give their pages back each time costs a fifth of the time that views take.
+    # Images of a megabyte come and go: returning their pages each time costs a fifth of the time that views take.
     MMAP_THRESHOLD: 32 * 2**20,
     TRIM_THRESHOLD: 64 * 2**20,
 }
 
 
 def settle_memory() -> None:
-    """Keep few pools of memory, and keep their pages for the next image; to be called before threads are started.
+    """Keep few pools of memory, and keep their pages for the next image; call it before threads are started.
 
-    Only glibc is asked; on other systems nothing changes.
+    Applies to glibc only; on other systems nothing changes.
     """
     try:
         mallopt = ctypes.CDLL(None).mallopt

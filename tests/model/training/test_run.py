@@ -127,7 +127,7 @@ def test_a_killed_training_resumes_to_the_same_losses(data: Path, undisturbed: P
 
 
 def test_a_run_is_not_resumed_with_other_settings(data: Path, undisturbed: Path) -> None:
-    with pytest.raises(ConfigError, match=r"begun with other settings\n  learning.rate: was 0.0005, now 0.001\n"):
+    with pytest.raises(ConfigError, match=r"started with other settings\n  learning.rate: was 0.0005, now 0.001\n"):
         train(TrainingDirectory(undisturbed), config_of(data, **{"learning.rate": 1e-3}), silent, cpu=True)
     with exclusive(undisturbed), pytest.raises(LockedError):
         train(TrainingDirectory(undisturbed), config_of(data), silent, cpu=True)

@@ -59,7 +59,7 @@ def test_a_training_reports_its_progress_and_where_the_model_is(train: Command, 
     again = train(*line)
     assert (again.code, again.out) == (0, f"trained already: {run}/model\n")
     longer = train(*line, "--learning.steps", "6")
-    assert longer.code == 1 and "begun with other settings\n  learning.steps: was 3, now 6" in longer.err
+    assert longer.code == 1 and "started with other settings\n  learning.steps: was 3, now 6" in longer.err
 
 
 def test_too_many_bad_examples_end_it_with_the_first_of_them(train: Command, tmp_path: Path) -> None:
