@@ -108,7 +108,7 @@ def test_the_command_line_wins_over_the_file_and_its_values_are_checked(
         ("file", "is a file, not a folder"),
     ],
 )
-def test_a_source_without_videos_is_told_at_once(
+def test_a_source_without_videos_is_reported_at_once(
     command: Command, run: Path, tmp_path: Path, place: str, problem: str
 ) -> None:
     (tmp_path / "empty").mkdir()
@@ -119,7 +119,7 @@ def test_a_source_without_videos_is_told_at_once(
     assert not run.exists()
 
 
-def test_a_run_directory_that_cannot_be_made_is_told_at_once(command: Command, source: Path, tmp_path: Path) -> None:
+def test_an_unusable_run_directory_is_reported_at_once(command: Command, source: Path, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     for place in (tmp_path / "file/run", Path("/proc/run")):
         refused = command("build", source, place)
@@ -138,7 +138,7 @@ def test_a_file_is_no_run_directory(command: Command, source: Path, tmp_path: Pa
     assert (file.read_text(), file.with_name("README.md-scenes").exists()) == ("words", False)
 
 
-def test_a_second_build_of_a_run_is_told_who_holds_it(command: Command, source: Path, run: Path) -> None:
+def test_a_second_build_of_a_run_names_the_process_that_works_on_it(command: Command, source: Path, run: Path) -> None:
     with exclusive(run):
         refused = command("build", source, run)
         holder = (run / ".lock").read_text().strip()
@@ -158,15 +158,13 @@ def test_a_lock_dies_with_its_holder(run: Path) -> None:
 
 
 @pytest.mark.parametrize("verb", ["retry", "report", "stats"])
-def test_a_folder_that_is_no_run_is_told(command: Command, tmp_path: Path, verb: str) -> None:
+def test_a_folder_that_is_not_a_run_is_an_error(command: Command, tmp_path: Path, verb: str) -> None:
     refused = command(verb, tmp_path)
     assert refused.code == 1
     assert refused.err.startswith(f"error: {tmp_path}: not a run directory\n  fix: ")
 
 
-def test_a_prompt_that_cannot_be_used_is_told_at_once(
-    command: Command, source: Path, run: Path, tmp_path: Path
-) -> None:
+def test_an_unusable_prompt_is_reported_at_once(command: Command, source: Path, run: Path, tmp_path: Path) -> None:
     (tmp_path / "prompts").mkdir()
     (tmp_path / "prompts/scene.txt").write_text("system\n---\n$descripton\n")
     refused = command("build", source, run, "--stages.prompts", tmp_path / "prompts")
@@ -189,7 +187,7 @@ def test_a_key_in_the_wrong_place_is_refused_and_not_repeated(
     assert "sk-secret" not in refused.err
 
 
-def test_a_run_goes_on_only_with_the_settings_that_its_words_depend_on(tmp_path: Path) -> None:
+def test_a_run_resumes_only_with_the_settings_that_its_texts_depend_on(tmp_path: Path) -> None:
     run = RunDirectory(tmp_path / "run")
     before = BuildConfig.from_mapping({"views": {"frames": 4}}, "test")
     keep_settings(run, tmp_path, before)
@@ -230,16 +228,17 @@ def test_a_folder_s_name_is_no_markup(command: Command, tmp_path: Path) -> None:
     assert made.out == f"scenes: 1 video in {tmp_path}/s[x]\n"
 
 
-def test_a_printed_server_that_others_cannot_reach_is_told_beside_the_command(command: Command) -> None:
+def test_printing_a_local_server_shows_how_to_serve_others(command: Command) -> None:
     local = command("serve", "vlm", "--print")
     assert local.out.count("\n") == 1
     assert "--host 127.0.0.1" in local.out
-    assert re.match(r"# on 127\.0\.0\.1 only .*--host 0\.0\.0\.0, in a private network or with VLLM_API_KEY", local.err)
+    others_reach_it = r"--host 0\.0\.0\.0, in a private network or with VLLM_API_KEY"
+    assert re.match(rf"# only that machine itself reaches 127\.0\.0\.1; .*{others_reach_it}", local.err)
     others = command("serve", "vlm", "--print", "--host", "0.0.0.0")  # noqa: S104 - printed only
     assert ("--host 0.0.0.0" in others.out, others.err) == (True, "")
 
 
-def test_a_page_that_cannot_be_served_is_told(command: Command, tmp_path: Path) -> None:
+def test_a_page_that_cannot_be_served_is_an_error(command: Command, tmp_path: Path) -> None:
     missing = command("ui", tmp_path / "sa2va", "--port", "0")
     assert (missing.code, missing.out) == (1, "")
     assert "there is no such directory" in missing.err

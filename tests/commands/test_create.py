@@ -103,9 +103,7 @@ def test_a_checkpoint_is_overwritten_only_by_force_and_then_as_a_whole(create: C
         ("[language\n", "is not TOML"),
     ],
 )
-def test_a_configuration_that_cannot_be_used_is_told(
-    create: Command, tmp_path: Path, content: str, problem: str
-) -> None:
+def test_an_unusable_configuration_is_an_error(create: Command, tmp_path: Path, content: str, problem: str) -> None:
     (tmp_path / "mine.toml").write_text(content)
     refused = create(tmp_path / "mine.toml", tmp_path / "out")
     assert refused.code == 1 and str(tmp_path / "mine.toml") in refused.err
@@ -113,7 +111,7 @@ def test_a_configuration_that_cannot_be_used_is_told(
     assert not (tmp_path / "out").exists()
 
 
-def test_what_does_not_go_together_is_told_before_any_work(create: Command, tmp_path: Path) -> None:
+def test_contradicting_options_are_reported_before_any_work(create: Command, tmp_path: Path) -> None:
     (tmp_path / "base").mkdir()
     (tmp_path / "file").write_text("")
     for line, problem in (

@@ -82,7 +82,7 @@ def test_every_problem_is_one_clear_line(built: Finished, run: RunDirectory) -> 
     assert f"problems   {run.problems}" in built.out
 
 
-def test_sound_objects_come_through_beside_bad_ones(built: Finished, run: RunDirectory) -> None:
+def test_good_objects_are_captioned_next_to_bad_ones(built: Finished, run: RunDirectory) -> None:
     assert built.code == 0
     done = [one.track.key for one in read_expressions(run)]
     done += [one.track.key for one in read_dropped(run) if one.stage == "judge"]

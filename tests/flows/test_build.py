@@ -54,7 +54,7 @@ def disk_with_room_for(size_bytes: int) -> Iterator[None]:
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
 
-def test_a_full_disk_is_one_clear_line_wherever_it_strikes_and_the_build_goes_on_from_there(
+def test_a_full_disk_is_one_clear_line_at_any_step_and_the_build_resumes_from_there(
     command: Command, source: Path, undisturbed: Path, tmp_path: Path
 ) -> None:
     run = tmp_path / "run"
@@ -99,7 +99,7 @@ def test_a_source_of_which_nothing_can_be_read_fails_the_command(
     assert "2 objects = 0 expressions + 0 dropped + 2 failed" in still.out
 
 
-def test_a_list_that_names_no_video_is_told_with_its_ids_and_one_that_names_some_tells_the_others(
+def test_a_list_without_any_video_is_an_error_and_unknown_ids_of_a_list_are_reported(
     command: Command, source: Path, tmp_path: Path
 ) -> None:
     run, ids = tmp_path / "run", tmp_path / "ids.txt"

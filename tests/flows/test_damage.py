@@ -60,7 +60,7 @@ def follow(fix: str, run: Path) -> list[str]:
 
 
 @pytest.mark.parametrize("name", PARTS)
-def test_a_damaged_part_is_written_anew_from_the_journal(
+def test_a_damaged_part_is_rebuilt_from_the_journal(
     command: Command, source: Path, built: Path, tmp_path: Path, name: str
 ) -> None:
     run = Path(shutil.copytree(built, tmp_path / "run"))
@@ -114,7 +114,7 @@ def test_a_damaged_part_of_a_bundle_that_is_taken_up_again_names_the_mark_that_h
     assert record(run) == record(built)
 
 
-def test_a_run_toml_that_is_not_whole_is_told_wherever_it_ends_and_written_anew_once_deleted(tmp_path: Path) -> None:
+def test_an_incomplete_run_toml_is_an_error_wherever_it_ends_and_is_rebuilt_once_deleted(tmp_path: Path) -> None:
     run = RunDirectory(tmp_path)
     keep_settings(run, tmp_path / "source", CONFIG)
     whole = run.settings.read_bytes()

@@ -43,7 +43,7 @@ def test_its_parameters_are_the_flow_s_and_a_form_can_be_made_of_them(deployment
     assert config is None or "$ref" in str(config), "its keys are fields of the form"
 
 
-def test_it_is_told_how_its_runs_end(deployment: dict[str, Any]) -> None:
+def test_it_notifies_how_its_runs_end(deployment: dict[str, Any]) -> None:
     flow = flow_of(deployment)
     hooks = (flow.on_completion_hooks, flow.on_failure_hooks, flow.on_crashed_hooks, flow.on_cancellation_hooks)
     assert all(notify in one for one in hooks)
@@ -60,8 +60,8 @@ def test_a_schedule_says_where_its_hours_are(deployment: dict[str, Any]) -> None
         ZoneInfo(schedule["timezone"])
 
 
-def test_both_builds_are_told_the_same() -> None:
-    """They share a run: of two configurations each would make anew what the other has made."""
+def test_both_builds_get_the_same_parameters() -> None:
+    """They share a run: with two configurations, each would rebuild the results of the other."""
     parameters = {one["name"]: one["parameters"] for one in CONTENT["deployments"]}
     assert parameters["build-ref-sav"]["config"] is parameters["nightly"]["config"]["build"]
     assert parameters["build-ref-sav"]["run"] == parameters["nightly"]["dataset"]

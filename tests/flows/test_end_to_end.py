@@ -63,7 +63,7 @@ def test_every_picture_and_link_of_the_page_is_there(run: Path) -> None:
     assert "$" not in text
 
 
-def test_a_second_run_does_nothing_anew(run: Path) -> None:
+def test_a_second_run_repeats_nothing(run: Path) -> None:
     places = LoopDirectory(run)
     kept = [places.model / "model.safetensors", *sorted((places.benchmark("trained") / "parts").iterdir())]
     before = [path.stat().st_mtime_ns for path in kept]
@@ -79,7 +79,7 @@ def test_other_settings_are_not_taken_for_the_same_loop(run: Path) -> None:
         end_to_end(run.parent / "scenes", run, longer)
 
 
-def test_a_dataset_that_was_built_anew_is_not_taken_for_the_same(run: Path) -> None:
+def test_a_rebuilt_dataset_is_not_mistaken_for_the_same(run: Path) -> None:
     index = RunDirectory(LoopDirectory(run).dataset).shards / "train/index.json"
     before = index.read_text()
     index.write_text(json.dumps(json.loads(before)))

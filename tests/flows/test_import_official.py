@@ -53,7 +53,7 @@ def test_a_file_of_another_kind_fails(
     assert f"error: {texts}: nothing could be imported\n  fix: give a Ref-SAV.json" in failed.err
 
 
-def test_a_file_that_is_not_there_is_told(command: Command, source: Path, tmp_path: Path) -> None:
+def test_a_missing_file_is_an_error(command: Command, source: Path, tmp_path: Path) -> None:
     missing = tmp_path / "nope.json"
     failed = command("import", missing, source, tmp_path / "run")
     assert (failed.code, failed.err) == (

@@ -113,7 +113,7 @@ def test_while_another_process_works_on_the_run_nothing_is_done(command: Command
     assert told.code == 1 and "is working on this run" in told.err and "Traceback" not in told.err
 
 
-def test_a_lost_video_is_told_and_the_others_are_asked_about(command: Command, built: tuple[Path, Path]) -> None:
+def test_a_lost_video_is_reported_and_the_others_are_reviewed(command: Command, built: tuple[Path, Path]) -> None:
     source, run = built
     (source / "vos_000002.mp4").unlink()
     exported = command("review", "export", run)

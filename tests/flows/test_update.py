@@ -116,7 +116,7 @@ def test_a_changed_annotation_is_described_again_and_only_what_changed_is_paid(
     assert update().name == "NothingNew"
 
 
-def test_a_build_that_was_cut_off_after_describing_is_gone_on_with(run: RunDirectory, update: Update) -> None:
+def test_a_build_killed_after_captioning_is_resumed(run: RunDirectory, update: Update) -> None:
     update()
     run.finished.unlink()
     (run.exports / "Ref-SAV.json").unlink()

@@ -57,7 +57,7 @@ def test_shares_are_of_the_region_only_and_sum_to_one() -> None:
     assert colour_shares(image, ~np.ones((4, 4), dtype=np.bool_)) == ()
 
 
-def test_small_shares_are_not_told_but_the_largest_always_is() -> None:
+def test_small_shares_are_not_named_but_the_largest_always_is() -> None:
     assert main_colours([ColourShare("red", 0.8), ColourShare("white", 0.15), ColourShare("black", 0.05)]) == (
         "red",
         "white",

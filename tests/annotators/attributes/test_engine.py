@@ -84,13 +84,13 @@ def test_takes_an_object_through_all_stages() -> None:
     assert moved.endswith("It moves to the right, from the left to the centre.")
 
 
-def test_a_hidden_frame_is_told_and_not_searched() -> None:
+def test_a_hidden_frame_is_named_and_not_searched() -> None:
     frames = [painted(at=at) for at in (40, 40, 40)]
     text = answer(request("video", *frames, description="A red object.", hidden="2")).text
     assert text == "A red object. It stays in nearly the same place. It is hidden for a while."
 
 
-def test_tells_its_choice_with_confidence() -> None:
+def test_answers_with_its_choice_and_confidence() -> None:
     choices = ("consistent", "conflict")
     same = answer(request("judge", choices=choices, first="A red object.", second="A red object."))
     other = answer(request("judge", choices=choices, first="A red object.", second="A green object."))

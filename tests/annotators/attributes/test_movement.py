@@ -39,14 +39,14 @@ def test_names_the_direction(step: tuple[int, int], words: str) -> None:
     assert movement_words(followed([(100 + step[0] * k, 100 + step[1] * k) for k in range(8)])) == words
 
 
-def test_tells_roaming_from_staying_and_from_going_straight() -> None:
+def test_distinguishes_roaming_staying_and_moving_straight() -> None:
     there_and_back = [(100.0, 100.0), (180.0, 100.0), (100.0, 100.0)]
     assert movement_words(followed(there_and_back)) == "moves about and ends close to where it started"
     zigzag = [(100.0, 100.0), (200.0, 100.0), (100.0, 100.0), (200.0, 100.0), (130.0, 100.0)]
     assert movement_words(followed(zigzag)) == "moves about and ends farther to the right"
 
 
-def test_tells_growth_only_if_it_is_steady() -> None:
+def test_mentions_growth_only_if_it_is_steady() -> None:
     still = [(100.0, 100.0)] * 4
     assert growth_words(followed(still, [200, 300, 400, 500])) == "growing larger"
     assert growth_words(followed(still, [500, 400, 300, 200])) == "growing smaller"
@@ -74,7 +74,7 @@ def test_slivers_and_gaps_do_not_say_where_an_object_is() -> None:
         ("0000", ()),
     ],
 )
-def test_tells_when_it_cannot_be_seen(seen: str, phrases: tuple[str, ...]) -> None:
+def test_mentions_when_it_is_not_visible(seen: str, phrases: tuple[str, ...]) -> None:
     assert visibility_words([flag == "1" for flag in seen]) == phrases
 
 

@@ -70,7 +70,7 @@ def test_a_yellow_object_keeps_its_region() -> None:
     assert overlap(found.region, SHAPES["plain"]) > 0.9
 
 
-def test_the_objects_colours_tell_which_side_of_an_open_line_is_meant() -> None:
+def test_the_objects_colours_decide_which_side_of_an_open_line_is_inside() -> None:
     ground = boxes((0, 30, 160, 120))
     picture = outlined(ground, rgb=(40, 150, 60))
     found = find_outline(picture, {"green"})

@@ -59,7 +59,7 @@ def test_finds_a_single_pixel_and_nothing_in_plain_grey() -> None:
 
 
 @pytest.mark.parametrize("hole", [0, 22])
-def test_tells_the_object_in_a_crop_from_ground_and_distractors(hole: int) -> None:
+def test_separates_the_object_in_a_crop_from_ground_and_distractors(hole: int) -> None:
     image = ground((140, 140))
     image[20:60, 125:] = (30, 60, 200)
     mask = disc((140, 140), (70, 70), 50, hole)

@@ -34,7 +34,7 @@ def test_names_thirds_of_the_frame(centre: tuple[float, float], words: str) -> N
     assert place_words(centre) == words
 
 
-def test_tells_background_and_what_is_beside() -> None:
+def test_names_the_background_and_the_objects_next_to_it() -> None:
     picture, outlined = scene()
     picture[48:72, 84:96] = (30, 60, 210)
     around = look_around(picture, outlined)
@@ -43,7 +43,7 @@ def test_tells_background_and_what_is_beside() -> None:
     assert neighbour_words(around, most=2) == "with something blue just to its right"
 
 
-def test_tells_that_nothing_else_is_near_and_not_what_is_far_away() -> None:
+def test_says_that_nothing_is_near_and_leaves_out_what_is_far_away() -> None:
     picture, outlined = scene()
     picture[:20, :20] = (30, 60, 210)
     around = look_around(picture, outlined)

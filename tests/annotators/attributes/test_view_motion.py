@@ -26,7 +26,7 @@ def frames(steps: list[tuple[int, int]], moving_object: bool = False, textured: 
 
 
 @pytest.mark.parametrize("moving_object", [False, True])
-def test_tells_a_still_camera_although_things_move(moving_object: bool) -> None:
+def test_recognizes_a_still_camera_although_objects_move(moving_object: bool) -> None:
     pictures = frames([(100, 100)] * 6, moving_object)
     assert camera_words(pictures, [None] * 6) == "keeps nearly still"
 
@@ -36,7 +36,7 @@ def test_tells_a_still_camera_although_things_move(moving_object: bool) -> None:
     ("step", "words"),
     [((24, 0), "moves to the right"), ((-24, 0), "moves to the left"), ((0, 20), "moves down")],
 )
-def test_tells_which_way_the_camera_moves(step: tuple[int, int], words: str, moving_object: bool) -> None:
+def test_names_the_direction_of_the_camera(step: tuple[int, int], words: str, moving_object: bool) -> None:
     pictures = frames([(300 + step[0] * k, 100 + step[1] * k) for k in range(6)], moving_object)
     assert camera_words(pictures, [None] * 6) == words
 

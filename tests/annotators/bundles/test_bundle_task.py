@@ -145,9 +145,7 @@ def test_a_done_bundle_is_left_alone(source: Path, config: AnnotationConfig, tmp
     assert told.videos == []
 
 
-def test_a_bundle_that_is_late_fails_and_is_gone_on_with(
-    source: Path, config: AnnotationConfig, tmp_path: Path
-) -> None:
+def test_a_late_bundle_fails_and_is_resumed(source: Path, config: AnnotationConfig, tmp_path: Path) -> None:
     run = planned(tmp_path / "run", source)
     with pytest.raises(LateError, match=rf"{BUNDLE}: not done after 0 s\n  fix: .* runner.bundle_timeout_s"):
         annotate_to_parts(run, source, BUNDLE, config, Told(), within_s=0.01)
@@ -293,7 +291,7 @@ def test_a_kill_between_any_two_steps_of_a_retry_loses_and_doubles_nothing(
     assert list(run.failed.glob("*.retry")) == []
 
 
-def test_a_retry_that_was_interrupted_is_counted_when_it_is_asked_for_again(
+def test_an_interrupted_retry_is_counted_when_it_is_repeated(
     source: Path, config: AnnotationConfig, tmp_path: Path
 ) -> None:
     break_object(source)

@@ -128,7 +128,7 @@ def test_with_every_fault_the_counts_add_up_and_a_retry_makes_the_rest_whole(
 
 
 @pytest.mark.parametrize("how", ["is gone", "fails every request", "hangs"])
-def test_a_server_that_goes_down_stops_the_bundle_and_the_next_run_goes_on(
+def test_a_server_that_goes_down_stops_the_bundle_and_the_next_run_resumes(
     source: Path, undisturbed: tuple[RunDirectory, int], tmp_path: Path, how: str
 ) -> None:
     run = planned(tmp_path, source)

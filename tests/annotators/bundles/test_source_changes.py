@@ -70,7 +70,7 @@ def test_a_described_source_is_no_news_and_nothing_is_written_to_find_that_out(r
     assert {path: path.stat().st_mtime_ns for path in run.root.rglob("*")} == before
 
 
-def test_new_changed_and_begun_are_told_apart(run: RunDirectory, source: Path) -> None:
+def test_new_changed_and_unfinished_are_distinguished(run: RunDirectory, source: Path) -> None:
     changed = change(source)
     found = SourceChanges(new=("x",), changed=news(run, source).changed, unfinished=(BUNDLE,))
     assert found.changed == (changed,)

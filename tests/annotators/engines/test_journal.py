@@ -25,7 +25,7 @@ REPLIES = st.builds(
 
 
 @given(replies=st.lists(REPLIES, min_size=1, max_size=5), data=st.data())
-def test_a_journal_cut_anywhere_keeps_every_whole_line_and_goes_on(
+def test_a_journal_cut_anywhere_keeps_every_complete_line_and_resumes(
     tmp_path_factory: pytest.TempPathFactory, replies: list[Reply], data: st.DataObject
 ) -> None:
     path = tmp_path_factory.mktemp("journal") / "bundle-000000.jsonl"
@@ -62,7 +62,7 @@ def test_a_damaged_line_in_the_middle_is_named(tmp_path: Path) -> None:
         Journal(path)
 
 
-def test_a_full_disk_is_told(tmp_path: Path) -> None:
+def test_a_full_disk_is_reported(tmp_path: Path) -> None:
     if not Path("/dev/full").exists():
         pytest.skip("needs Linux's /dev/full")
     journal = Journal(tmp_path / "a.jsonl")

@@ -100,7 +100,7 @@ def test_a_passing_fault_is_retried(fault: str) -> None:
     assert server.paid == 20
 
 
-def test_a_slow_reply_is_given_up_and_asked_for_again() -> None:
+def test_a_slow_reply_is_abandoned_and_requested_again() -> None:
     with running(Options(rate=0.5, faults=("slow",), slow_s=30)) as server:
         replies = asked(config(server, timeout_s=0.5, tries=20), *(replace(REQUEST, user=str(n)) for n in range(6)))
     assert server.faults["slow"] > 0
@@ -190,7 +190,7 @@ def test_a_dead_server_s_requests_go_to_the_other() -> None:
     assert all(isinstance(reply, Reply) for reply in replies)
 
 
-def test_with_no_server_left_the_build_is_told_to_stop() -> None:
+def test_with_no_server_left_the_build_stops() -> None:
     (error,) = asked(config(nobody(), tries=2), REQUEST)
     assert isinstance(error, ServersDownError)
 
@@ -256,7 +256,7 @@ def test_confidence_follows_a_beginning_that_both_answers_share() -> None:
     assert choice_confidence("consistent", CHOICES, told) == pytest.approx(0.5 / 0.9)
 
 
-def test_confidence_says_nothing_where_nothing_is_told() -> None:
+def test_confidence_is_neutral_without_probabilities() -> None:
     assert choice_confidence("consistent", CHOICES, []) == 0.5
 
 
@@ -274,7 +274,7 @@ def test_what_is_no_completion_is_malformed(content: bytes) -> None:
         read_reply(content, (), 0.0)
 
 
-def test_half_a_character_is_told_as_a_question_mark() -> None:
+def test_half_a_character_is_shown_as_a_question_mark() -> None:
     body = {"choices": [{"message": {"content": "a red \ud83d"}, "finish_reason": "stop"}]}
     assert read_reply(json.dumps(body).encode(), (), 0.0).text == "a red ?"
 

@@ -119,7 +119,7 @@ def test_a_server_that_is_down_is_one_clear_line(monkeypatch):
 
 
 @pytest.mark.parametrize("status", [200, 404])
-def test_another_server_than_label_studio_is_told(monkeypatch, status):
+def test_a_server_that_is_not_label_studio_is_an_error(monkeypatch, status):
     class Other(BaseHTTPRequestHandler):
         def do_POST(self):
             self.send_response(status)
@@ -140,7 +140,7 @@ def test_a_run_outside_of_what_label_studio_serves_is_refused_before_anything_is
         push(run, ReviewConfig(document_root=str(tmp_path / "other")))
 
 
-def test_a_pull_before_a_push_and_a_damaged_place_are_told(run):
+def test_a_pull_before_a_push_and_a_damaged_location_are_errors(run):
     with pytest.raises(RecordError, match="send the queue first: refsav review push RUN"):
         pull(run)
     run.review_project.write_text("{}")

@@ -36,7 +36,7 @@ def test_every_stratum_has_its_share_to_within_one():
     assert all(abs(drawn[name] - count / 5) <= 1 for name, count in whole.items())
 
 
-def test_the_same_seed_draws_the_same_whatever_the_order_and_another_draws_others():
+def test_the_same_seed_draws_the_same_in_any_order_and_another_draws_others():
     objects = made(100)
     first = stratified(objects, 20, occluded_share=0.1, seed=1)
     assert stratified(objects[::-1], 20, occluded_share=0.1, seed=1) == first

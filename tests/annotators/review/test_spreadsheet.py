@@ -91,7 +91,7 @@ def test_a_filled_in_sheet_gives_answers_and_empty_rows_none(sheet):
         ({"verdict": "accept", "annotator": "ann", "text": "Mine."}, ": the text in column text was changed"),
     ],
 )
-def test_a_row_that_cannot_be_used_is_told_and_the_others_count(sheet, filled, problem):
+def test_an_unusable_row_is_reported_and_the_others_count(sheet, filled, problem):
     rows = rows_of(sheet)
     rows[0] |= {"verdict": "reject", "annotator": "ann"}
     rows[1] |= filled
@@ -103,7 +103,7 @@ def test_a_row_that_cannot_be_used_is_told_and_the_others_count(sheet, filled, p
     assert told.startswith(f"{sheet}:row {line}{problem}") and "\n" not in told
 
 
-def test_two_rows_of_one_annotator_that_differ_are_told_and_importing_again_adds_nothing(run, sheet):
+def test_differing_rows_of_one_annotator_are_reported_and_importing_again_adds_nothing(run, sheet):
     rows = rows_of(sheet)
     rows[0] |= {"verdict": "accept", "annotator": "ann"}
     save(sheet, [*rows, rows[0], rows[0] | {"verdict": "reject"}])

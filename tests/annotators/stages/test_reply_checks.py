@@ -59,7 +59,7 @@ def test_a_reply_cut_off_at_the_limit_is_refused() -> None:
         read_description(reply(GOOD, "length"), "en")
 
 
-def test_any_language_passes_when_asked_for() -> None:
+def test_any_language_passes_if_configured() -> None:
     assert read_description(reply("一个男孩穿着绿色背心在蹦床上跳跃。"), "any")
 
 

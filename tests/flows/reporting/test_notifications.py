@@ -17,7 +17,7 @@ pytestmark = pytest.mark.usefixtures("prefect_server")
 
 
 @pytest.fixture
-def told(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
+def notified(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
     """What was posted to an address of this machine."""
     texts: list[str] = []
 
@@ -47,13 +47,13 @@ def work(outcome: str) -> State[None] | None:
     return Completed(name=NOTHING_NEW) if outcome == "nothing new" else None
 
 
-def test_completion_and_failure_are_told_in_one_line_each(told: list[str]) -> None:
+def test_completion_and_failure_are_one_line_each(notified: list[str]) -> None:
     assert work("is done", return_state=True).is_completed()
     assert work("fails", return_state=True).is_failed()
-    assert [text.split(" ", 2)[0] for text in told] == ["work", "work"]
-    assert told[0].endswith(": Completed")
-    assert told[1].endswith("RefSavError: a video is missing")
-    assert ": Failed: " in told[1]
+    assert [text.split(" ", 2)[0] for text in notified] == ["work", "work"]
+    assert notified[0].endswith(": Completed")
+    assert notified[1].endswith("RefSavError: a video is missing")
+    assert ": Failed: " in notified[1]
 
 
 @notifies
@@ -62,14 +62,14 @@ def outer() -> None:
     work("is done")
 
 
-def test_of_a_flow_within_a_flow_only_the_outer_one_is_told(told: list[str]) -> None:
+def test_of_a_flow_within_a_flow_only_the_outer_one_is_reported(notified: list[str]) -> None:
     outer()
-    assert [text.split(" ")[0] for text in told] == ["outer"]
+    assert [text.split(" ")[0] for text in notified] == ["outer"]
 
 
-def test_that_there_was_nothing_to_do_is_not_told(told: list[str]) -> None:
+def test_no_notification_is_sent_if_there_was_nothing_to_do(notified: list[str]) -> None:
     assert work("nothing new", return_state=True).name == NOTHING_NEW
-    assert told == []
+    assert notified == []
 
 
 @pytest.mark.parametrize("address", ["", "http://127.0.0.1:9/secret", "no address"])

@@ -31,7 +31,7 @@ def run_all(work: Callable[[int], int], items: list[int], at_once: int) -> tuple
     return whole(), told["told"]
 
 
-def test_results_come_in_the_order_of_the_items_and_no_more_run_at_once_than_asked_for() -> None:
+def test_results_keep_the_order_of_the_items_and_at_once_is_a_limit() -> None:
     lock, running, peak = threading.Lock(), Counter[str](), []
 
     def work(item: int) -> int:

@@ -62,7 +62,7 @@ def test_the_bytes_are_those_of_a_run_that_is_kept_nowhere_else(build: Callable[
     assert whole(kept) == whole(run)
 
 
-def test_an_empty_folder_is_filled_and_a_grown_source_is_gone_on_with_from_there(
+def test_an_empty_folder_is_filled_and_a_grown_source_is_resumed_from_there(
     build: Callable[..., Path], source: Path, kept: Path, tmp_path: Path
 ) -> None:
     build("one")
@@ -118,5 +118,5 @@ def test_a_task_far_away_has_the_files_of_its_bundle_and_gives_back_what_it_make
     assert list((kept / ".leases").rglob("*.json")) == []
 
 
-def test_nothing_is_kept_elsewhere_unless_it_is_asked_for() -> None:
+def test_nothing_is_kept_elsewhere_without_a_storage() -> None:
     assert RunnerConfig().storage == ""

@@ -13,7 +13,7 @@ from refsav.disk.files import DiskError, appearing, remove_unfinished, write_byt
 from refsav.disk.lock import LockedError, exclusive
 
 
-def test_a_file_that_fails_half_way_leaves_the_old_one_and_nothing_beside_it(tmp_path: Path) -> None:
+def test_a_file_that_fails_half_way_leaves_the_old_one_and_no_other(tmp_path: Path) -> None:
     path = tmp_path / "a.txt"
     write_text(path, "old")
     with pytest.raises(RuntimeError), appearing(path) as temporary:
@@ -39,7 +39,7 @@ def flushed(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, bytes | list[str
 
 
 @pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="needs Linux's /proc")
-def test_bytes_are_on_the_disk_before_they_get_their_name_and_the_name_before_the_work_goes_on(
+def test_bytes_are_on_the_disk_before_their_name_and_the_name_before_the_work_continues(
     tmp_path: Path, flushed: list[tuple[str, bytes | list[str]]]
 ) -> None:
     write_text(tmp_path / "new/a.txt", "whole")
@@ -110,7 +110,7 @@ def test_the_advice_fits_what_the_system_says(number: int, fix: str) -> None:
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs Linux's /dev/full")
-def test_a_full_disk_is_told_with_what_to_do(tmp_path: Path) -> None:
+def test_a_full_disk_is_reported_with_a_fix(tmp_path: Path) -> None:
     path = tmp_path / "a.txt"
     with pytest.raises(DiskError, match="No space left on device") as caught, appearing(path) as temporary:
         temporary.unlink()
@@ -119,7 +119,7 @@ def test_a_full_disk_is_told_with_what_to_do(tmp_path: Path) -> None:
     assert "run the same command again" in str(caught.value)
 
 
-def test_a_second_writer_is_refused_and_told_who_holds_the_run(tmp_path: Path) -> None:
+def test_a_second_writer_is_refused_with_the_name_of_the_first(tmp_path: Path) -> None:
     holder = subprocess.Popen(
         [
             sys.executable,

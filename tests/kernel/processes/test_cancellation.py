@@ -43,7 +43,7 @@ def test_work_that_is_late_is_cancelled() -> None:
     assert ended == ["cleaned up"]
 
 
-def test_who_looks_goes_on_until_then_and_again_afterwards() -> None:
+def test_look_returns_before_the_stop_and_again_afterwards() -> None:
     stopping.look()
     with pytest.raises(ValueError, match="failed"), stopping_others():
         stopping.look()
