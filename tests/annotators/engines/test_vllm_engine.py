@@ -131,7 +131,7 @@ def test_a_prompt_over_the_context_is_asked_once_and_says_what_to_lower() -> Non
     assert server.stats()["requests"] == 1
     assert "4096 tokens" in str(error)
     assert "views.frames" in str(error)
-    assert "\n" not in str(error)
+    assert "\n" not in error.line
 
 
 def test_a_wrong_key_is_named_by_its_variable_and_never_shown(monkeypatch: pytest.MonkeyPatch) -> None:
