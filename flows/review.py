@@ -177,7 +177,7 @@ def rebuild(source: Path, run: Path, build: BuildConfig) -> ReviewSummary:
 
 
 def queue_as_markdown(exported: Exported, pushed: Pushed | None) -> str:
-    """Describe a queue for Prefect's page: how many tasks it holds, and where to label them."""
+    """Describe a queue for Prefect's page: its number of tasks, and the link to label them."""
     lines = [f"{exported.tasks} tasks in the queue"]
     if pushed:
         link = f"{pushed.location.address}/projects/{pushed.location.project}/data"

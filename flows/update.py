@@ -39,12 +39,12 @@ def update_ref_sav(
     source, run = source.resolve(), run.resolve()
     try:
         with exclusive(run):
-            news = find_changes(RunDirectory(run), source, discover(source, config.source))
-        changes = f"{source}: {news}"
-        if not news and not _is_unfinished(RunDirectory(run), config):
-            return _nothing_done(run, NOTHING_NEW, changes)
-        print_line(changes)
-        publish_markdown(f"{run.name} news", changes, "Changes in the source")
+            changes = find_changes(RunDirectory(run), source, discover(source, config.source))
+        summary = f"{source}: {changes}"
+        if not changes and not _is_unfinished(RunDirectory(run), config):
+            return _nothing_done(run, NOTHING_NEW, summary)
+        print_line(summary)
+        publish_markdown(f"{run.name} news", summary, "Changes in the source")
         return build_ref_sav(source, run, config)
     except LockedError as error:
         return _nothing_done(run, BUSY, str(error).partition("\n")[0])

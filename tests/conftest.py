@@ -20,12 +20,12 @@ LONGEST_FIRST = (
     "flows/test_review.py",
     "flows/test_bad_input.py",
 )
-"""Files that take longest. They start first, so that no worker still runs one when the others are out of work."""
+"""Files that take longest. They start first, so that no worker still runs one when the others have finished."""
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     root = Path(__file__).parent
-    first = {root / name: place for place, name in enumerate(LONGEST_FIRST)}
+    first = {root / name: number for number, name in enumerate(LONGEST_FIRST)}
     items.sort(key=lambda item: first.get(item.path, len(first)))
 
 

@@ -69,7 +69,7 @@ class Browser:
             time.sleep(0.05)
 
     def open(self, page: Path, fragment: str = "") -> None:
-        """Open a page from disk, anew, and wait for its first cards."""
+        """Open or reload a page from disk, and wait for its first cards."""
         self.events.clear()
         self.send("Page.navigate", url="about:blank")
         self.send("Page.navigate", url=f"{page.as_uri()}{fragment}")
@@ -77,7 +77,7 @@ class Browser:
         self.until("/object/.test(document.getElementById('found').textContent)")
 
     def visit(self, address: str) -> None:
-        """Open a page of a server, anew."""
+        """Open or reload a page of a server."""
         self.events.clear()
         self.send("Page.navigate", url="about:blank")
         self.send("Page.navigate", url=address)
@@ -131,7 +131,7 @@ class Browser:
             self.send("Input.dispatchKeyEvent", key=key, code=key, windowsVirtualKeyCode=number, **kind)
 
     def complaints(self, *own: str) -> list[object]:
-        """What the browser logged as an error, and every address that it asked for: no file, and none of its `own`."""
+        """What the browser logged as an error, and every address that it requested, except files and its `own`."""
         logged = [event["params"] for event in self.events if event.get("method") == "Runtime.exceptionThrown"]
         logged += [event["params"]["entry"]["text"] for event in self.events if event.get("method") == "Log.entryAdded"]
         asked = [e["params"]["request"]["url"] for e in self.events if e.get("method") == "Network.requestWillBeSent"]

@@ -1,4 +1,4 @@
-"""The installed command `refsav` in a process group of its own, as a user's terminal runs it."""
+"""The installed command `refsav` in its own process group, as a terminal runs it."""
 
 import os
 import subprocess
@@ -9,7 +9,7 @@ from pathlib import Path
 
 @dataclass(frozen=True, slots=True)
 class Finished:
-    """What a command left in the terminal."""
+    """Exit code and output of a command."""
 
     code: int
     out: str
@@ -19,7 +19,7 @@ class Finished:
 def start(
     *arguments: str | Path, home: Path, folder: Path | None = None, **environment: str
 ) -> "subprocess.Popen[str]":
-    """Start it in a folder; `home` is Prefect's, so that a test does not meet what others have left there."""
+    """Start it in a folder; `home` is Prefect's home, so that tests do not share a database."""
     return subprocess.Popen(
         [Path(sys.executable).with_name("refsav"), *map(str, arguments)],
         env={**os.environ, "PREFECT_HOME": str(home), **environment},
@@ -34,7 +34,7 @@ def start(
 def refsav(
     *arguments: str | Path, home: Path, folder: Path | None = None, timeout_s: float = 280.0, **environment: str
 ) -> Finished:
-    """Run it to its end."""
+    """Run it and wait until it ends."""
     process = start(*arguments, home=home, folder=folder, **environment)
     try:
         out, err = process.communicate(timeout=timeout_s)

@@ -1,4 +1,4 @@
-"""A build in a process of its own, against a server that counts what is paid: to be watched, killed and compared."""
+"""A build in its own process, against a server that counts replies: for tests that stop it and compare the results."""
 
 import subprocess
 import time
@@ -29,7 +29,7 @@ def finish(process: "subprocess.Popen[str]") -> Finished:
 
 
 def quiet(server: FaultyServer) -> int:
-    """Good answers sent, once those under way have run out."""
+    """Wait for the requests in flight; return the number of good answers that were sent."""
     while server.in_flight:
         time.sleep(0.02)
     return server.paid

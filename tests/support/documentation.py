@@ -1,4 +1,4 @@
-"""The pages that people read, cut into what a test can check: Python blocks, commands, links."""
+"""The parts of the documentation that tests check: Python blocks, commands, links."""
 
 import re
 import shlex
@@ -43,7 +43,7 @@ def python_blocks() -> list[Block]:
 
 
 def command_lines(program: str) -> list[tuple[str, list[str]]]:
-    """Every command of a program that a block or a code span shows, as (place, words behind the program)."""
+    """Every command of a program that a block or a code span shows, as (location, arguments)."""
     found = []
     for block in blocks():
         if block.language in ("", "sh", "bash"):
@@ -53,8 +53,8 @@ def command_lines(program: str) -> list[tuple[str, list[str]]]:
         text = FENCE.sub("", page.read_text(encoding="utf-8"))
         found += [(str(page.relative_to(ROOT)), span) for span in INLINE.findall(text)]
     return [
-        (place, shlex.split(line, comments=True)[1:])
-        for place, line in found
+        (location, shlex.split(line, comments=True)[1:])
+        for location, line in found
         if line.startswith(f"{program} ") and "=" not in line.split()[0]
     ]
 

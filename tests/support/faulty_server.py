@@ -3,7 +3,7 @@
 In a test:    with running(Options(rate=0.1)) as server: server.address, server.stats()
 As a process: python tests/support/faulty_server.py --rate 0.1 --paid-log paid.txt      (prints its address first)
 
-The same request gets the same answer, and the n-th time it comes the same fault, whatever comes in between.
+The same request gets the same answer, and its n-th repetition the same fault, independent of other requests.
 """
 
 import argparse

@@ -1,4 +1,4 @@
-"""A real Label Studio beside a test, and people who have accounts there."""
+"""A real Label Studio for tests, and the accounts of its users."""
 
 import os
 import re

@@ -1,4 +1,4 @@
-"""A real Prefect server beside a test: `prefect server start` in a process of its own."""
+"""A real Prefect server for tests: `prefect server start` in its own process."""
 
 import os
 import signal
@@ -17,7 +17,7 @@ READY_WITHIN_S = 180.0
 
 @contextmanager
 def prefect_server(home: Path) -> Iterator[str]:
-    """Run a server with its database in `home`; yield the address of its API, as PREFECT_API_URL wants it."""
+    """Run a server with its database in `home`; yield the address of its API, for PREFECT_API_URL."""
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
     with (home / "server.log").open("w") as log:

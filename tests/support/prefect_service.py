@@ -51,14 +51,14 @@ class Running:
         (self.folder / "prefect.yaml").write_text(json.dumps(content))  # JSON is YAML
 
     def answers_pages_of(self, origin: str) -> bool:
-        """Whether a browser lets a page of somebody's speak to Prefect's API."""
+        """Whether a browser allows a page of another origin to call Prefect's API."""
         asked = {"Origin": origin, "Access-Control-Request-Method": "POST"}
         with httpx.Client(trust_env=False, timeout=60.0) as client:
             answer = client.options(f"http://127.0.0.1:{self.port}/api/flow_runs/filter", headers=asked)
         return answer.headers.get("access-control-allow-origin") == origin
 
     def ask(self, path: str, **content: Any) -> Any:
-        """POST to Prefect's API; waits for a server that comes up, and for one whose database is locked (503)."""
+        """POST to Prefect's API; retry while the server starts or its database is locked (503)."""
         end = time.monotonic() + 180
         with httpx.Client(trust_env=False, timeout=60.0) as client:
             while True:
@@ -78,11 +78,11 @@ class Running:
         return dict(found)
 
     def fire(self) -> str:
-        """Let the deployment fire now; give the flow run's id."""
+        """Start a run of the deployment now; return the flow run's id."""
         return str(self.ask(f"deployments/{self.deployment()['id']}/create_flow_run")["id"])
 
     def runs(self) -> list[dict[str, Any]]:
-        """Runs of the deployment that have begun, the oldest first."""
+        """Runs of the deployment that have started, the oldest first."""
         flows = {"name": {"any_": ["update-ref-sav"]}}
         found = self.ask("flow_runs/filter", flows=flows, sort="START_TIME_ASC", limit=100)
         return [run for run in found if run["start_time"] or run["state_type"] not in ("SCHEDULED", "PENDING")]
@@ -92,7 +92,7 @@ class Running:
         return dict(found)
 
     def ended(self, flow_run: str, within_s: float = 150.0) -> dict[str, Any]:
-        """Wait until a flow run has ended, and give it."""
+        """Wait until a flow run has ended, and return it."""
         until(lambda: self.run(flow_run)["state"]["type"] in ENDED, within_s)
         return self.run(flow_run)
 
@@ -102,7 +102,7 @@ ENDED = ("COMPLETED", "FAILED", "CRASHED", "CANCELLED")
 
 @contextmanager
 def service(folder: Path, deployment: Mapping[str, Any], **environment: str) -> Iterator[Running]:
-    """Start a service with one deployment of the incremental build; end it whatever happens."""
+    """Start a service with one deployment of the incremental build; end it in any case."""
     with socket.create_server(("127.0.0.1", 0)) as taken:
         running = Running(folder, int(taken.getsockname()[1]))
     running.deploy(deployment)
@@ -115,7 +115,7 @@ def service(folder: Path, deployment: Mapping[str, Any], **environment: str) -> 
 
 
 def until(holds: Callable[[], bool], within_s: float) -> None:
-    """Wait until something holds."""
+    """Wait until a condition is true."""
     end = time.monotonic() + within_s
     while not holds():
         assert time.monotonic() < end, f"not within {within_s:.0f} s"
@@ -123,6 +123,6 @@ def until(holds: Callable[[], bool], within_s: float) -> None:
 
 
 def kill(process: psutil.Process) -> None:
-    """End a process and all that it has started as a power cut would."""
+    """Kill a process and its descendants, as a power cut would."""
     for one in (*process.children(recursive=True), process):
         os.kill(one.pid, signal.SIGKILL)

@@ -1,4 +1,4 @@
-"""Who works on a Ray cluster, and the end of them."""
+"""The processes of a Ray cluster: find and kill them."""
 
 import os
 import signal
@@ -7,13 +7,13 @@ from pathlib import Path
 
 
 def kill_node(raylet: int) -> None:
-    """End a node as a power cut does: every process of it at once."""
+    """Kill all processes of a node at once, as a power cut would."""
     for pid in (raylet, *descendants(raylet)):
         kill(pid)
 
 
 def workers_of(process_id: int, task: str = "annotate_bundle") -> list[int]:
-    """Processes below this one that work on a task of this name just now, as Ray titles them."""
+    """Descendants that work on a task of this name now, by the titles that Ray gives them."""
     return [pid for pid in descendants(process_id) if _title(pid).startswith(f"ray::{task}")]
 
 
@@ -35,7 +35,7 @@ def kill(process_id: int) -> None:
 
 
 def is_alive(process_id: int) -> bool:
-    """Whether a process runs; one that has ended and waits for its parent does not."""
+    """Whether a process runs; a zombie does not."""
     try:
         return Path(f"/proc/{process_id}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
     except OSError:

@@ -1,4 +1,4 @@
-"""What a run holds, to compare builds of the same source."""
+"""The content of a run, to compare builds of the same source."""
 
 import json
 from pathlib import Path
@@ -7,7 +7,7 @@ SAME = ("bundles", "expressions", "dropped", "failed", "unreadable", "measures",
 
 
 def content(run: Path) -> dict[str, bytes]:
-    """Everything that must not differ, by name."""
+    """Content by name of all files that must not differ."""
     files = [path for name in SAME for path in [run / name, *(run / name).rglob("*")] if path.is_file()]
     return {str(path.relative_to(run)): path.read_bytes() for path in files}
 

@@ -1,4 +1,4 @@
-"""A real S3 server beside a test: `rclone serve s3` over a folder, with one bucket."""
+"""A real S3 server for tests: `rclone serve s3` over a folder, with one bucket."""
 
 import os
 import signal

@@ -1,4 +1,4 @@
-"""A real disk that is really full: a small file system in memory, which asks for the right to mount one."""
+"""A disk that is really full: a small file system in memory; mounting it needs root."""
 
 import subprocess
 from collections.abc import Iterator
@@ -11,18 +11,18 @@ import pytest
 
 @dataclass(frozen=True, slots=True)
 class SmallDisk:
-    """A file system of its own."""
+    """A mounted file system of limited size."""
 
     folder: Path
 
     def grow(self, size: str) -> None:
-        """Give it more room, as `mount` writes sizes: 200m."""
+        """Change its size, in the syntax of `mount`: 200m."""
         subprocess.run(["mount", "-o", f"remount,size={size}", self.folder], check=True)
 
 
 @contextmanager
 def small_disk(folder: Path, size: str) -> Iterator[SmallDisk]:
-    """Mount one at a new folder; skip the test where that is not allowed."""
+    """Mount a small file system at a new folder; skip the test where that is not allowed."""
     folder.mkdir()
     command = ["mount", "-t", "tmpfs", "-o", f"size={size}", "none", folder]
     if subprocess.run(command, check=False, capture_output=True).returncode:

@@ -1,4 +1,4 @@
-"""A command `vllm` that loads no model: for tests of what starts and ends servers."""
+"""A command `vllm` that loads no model, for tests of starting and ending servers."""
 
 import socket
 import time

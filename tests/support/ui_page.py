@@ -1,4 +1,4 @@
-"""`refsav ui` in a process of its own, what it is asked about, and what a visitor does on its page."""
+"""`refsav ui` in its own process, its inputs, and the actions of a visitor on its page."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""Small referring video sets exactly as they are published: moving boxes, made here, in the layout of each set."""
+"""Small synthetic referring video sets in the published layouts: moving boxes."""
 
 import json
 import pickle

@@ -1,4 +1,4 @@
-"""Small image sets exactly as they are published: RefCOCO and its like, GranD-f, region captions; boxes, made here."""
+"""Small synthetic image sets in the published layouts: RefCOCO/+/g, GranD-f, region captions."""
 
 import pickle
 from collections.abc import Sequence
@@ -54,7 +54,9 @@ def _coco_name(image_id: int) -> str:
 
 
 def write_refcoco(folder: Path, name: str = "refcoco", by: str = "unc", *, protocol: int = 0) -> Path:
-    """refcoco/refs(unc).p, instances.json, and train2014 beside the set's folder: one image a split, three sentences.
+    """refcoco/refs(unc).p, instances.json, and train2014 next to the set's folder: one image per split.
+
+    Each image has three sentences.
 
     The right object of each image is one mask with a hole for the sentence, the left one polygons.
     """

@@ -1,4 +1,4 @@
-"""A run of one bundle with two videos, written by hand, of which a gallery is drawn."""
+"""A hand-written run of one bundle with two videos, and its gallery."""
 
 from dataclasses import replace
 from pathlib import Path

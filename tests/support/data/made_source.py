@@ -1,4 +1,4 @@
-"""A source made of numbers: an example says which it is and what was drawn for it."""
+"""A source of numbered examples: each holds its number and the numbers that were drawn for it."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""What the published evaluators said of made masks: tests/data/metrics, whose README tells how it came about."""
+"""Scores of the published evaluators for synthetic masks: tests/data/metrics, whose README says how they were made."""
 
 import json
 from collections.abc import Sequence

@@ -1,4 +1,4 @@
-"""Folders in SA-V's layout with real videos, and what is read of them."""
+"""Folders in SA-V's layout with real videos, and readers for them."""
 
 import shutil
 from pathlib import Path
@@ -21,7 +21,7 @@ def read_all(source: Path, config: SourceConfig = ANY) -> dict[str, VideoObjects
 
 
 def copy_two(sav_data: Path, folder: Path) -> Path:
-    """Put a real video (two manual objects) into a subfolder, as SA-V has it, and a sound one beside it."""
+    """Put a real video (two manual objects) into a subfolder, as SA-V has it, and a good one next to it."""
     for name, inner in (("vos_000001", "sav_000"), ("vos_000002", "sav_001")):
         (folder / inner).mkdir()
         for ending in (".mp4", "_manual.json"):

@@ -1,4 +1,4 @@
-"""An answer about made frames, written as files."""
+"""An answer about synthetic frames, written as files."""
 
 from fractions import Fraction
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Those who know the truth, and may change it before they answer: what a suite makes of it is known beforehand."""
+"""Models that answer with the ground truth, or a changed copy of it, so that the score of a suite is known."""
 
 from collections.abc import Callable, Mapping, Sequence
 

@@ -156,7 +156,7 @@ def write_pocket_checkpoint(reference: Reference, directory: Path, *, two_decode
     Args:
         reference: Its small files are taken.
         directory: Made.
-        two_decoders: Whether SAM-2's original mask decoder lies beside the fine-tuned one, as in Sa2VA-i.
+        two_decoders: Whether SAM-2's original mask decoder exists next to the fine-tuned one, as in Sa2VA-i.
     """
     directory.mkdir()
     _copy_small_files(reference.folder, directory)

@@ -1,4 +1,4 @@
-"""Small Sa2VAs that always say the same sentence, and draw masks of whatever they see; each is made in a second."""
+"""Small Sa2VAs that always answer with the same sentence and segment something; each is created in a second."""
 
 from pathlib import Path
 
@@ -41,4 +41,4 @@ def _teach(model: Sa2VA, chain: list[int]) -> None:
     embedding[chain] = torch.eye(embedding.shape[1])[: len(chain)]
     for place in range(len(chain) - 1):
         head[chain[place + 1], place] = 1.0
-    model.sam2.sam_mask_decoder.pred_obj_score_head.layers[-1].bias.fill_(5.0)  # whatever is marked can be seen
+    model.sam2.sam_mask_decoder.pred_obj_score_head.layers[-1].bias.fill_(5.0)  # every marked object counts as visible

@@ -1,4 +1,4 @@
-"""What goes through the parts of a model while it answers."""
+"""Records inputs and outputs of the parts of a model while it answers."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
@@ -39,7 +39,7 @@ class Passed:
 
 @contextmanager
 def watching(model: Sa2VA) -> Iterator[Passed]:
-    """Keeps what passes; the model computes what it would."""
+    """Record what passes through the model without changing its results."""
     passed = Passed()
     inner: Any = model.mllm.model  # its parts have other names in every family
     tower = inner.visual if hasattr(inner, "visual") else inner.vision_tower
