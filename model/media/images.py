@@ -178,7 +178,7 @@ def _rate_hz(image: PIL.Image.Image) -> float:
 
 
 def _orientation(image: PIL.Image.Image) -> object:
-    try:  # a PNG is decoded for it, since EXIF may lie behind the pixels
+    try:  # a PNG is decoded for it, since EXIF may follow the pixels
         return image.getexif().get(ExifTags.Base.Orientation)
     except _DAMAGE:
         return None  # the image itself may be intact

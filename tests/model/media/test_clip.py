@@ -204,7 +204,9 @@ def test_a_broken_frame_of_a_folder_is_named(tmp_path: Path) -> None:
         ("IMG_0001.HEIC", b"\x00\x00\x00\x18ftypheic\x00\x00\x00\x00mif1heic", "is a HEIF image"),
     ],
 )
-def test_what_is_neither_picture_nor_video_is_told(tmp_path: Path, name: str, content: bytes, problem: str) -> None:
+def test_what_is_neither_an_image_nor_a_video_is_an_error(
+    tmp_path: Path, name: str, content: bytes, problem: str
+) -> None:
     path = tmp_path / name
     path.write_bytes(content)
     with pytest.raises(RecordError, match=problem) as caught:
@@ -212,7 +214,7 @@ def test_what_is_neither_picture_nor_video_is_told(tmp_path: Path, name: str, co
     assert caught.value.path == path and caught.value.fix and "\n" not in caught.value.line
 
 
-def test_paths_without_frames_are_told(tmp_path: Path) -> None:
+def test_paths_without_frames_are_errors(tmp_path: Path) -> None:
     with pytest.raises(RecordError, match="is missing"):
         open_clip(tmp_path / "none.mp4")
     with pytest.raises(RecordError, match="cannot be read: File name too long"):
@@ -224,7 +226,7 @@ def test_paths_without_frames_are_told(tmp_path: Path) -> None:
         open_clip(tmp_path / "pipe.mp4")
 
 
-def test_a_truncated_picture_opens_and_tells_when_it_is_read(tmp_path: Path) -> None:
+def test_a_truncated_image_opens_and_fails_when_it_is_read(tmp_path: Path) -> None:
     PIL.Image.fromarray(np.random.default_rng(0).integers(0, 256, (60, 80, 3), np.uint8)).save(tmp_path / "whole.jpg")
     path = tmp_path / "half.jpg"
     path.write_bytes((tmp_path / "whole.jpg").read_bytes()[:3000])
@@ -232,7 +234,7 @@ def test_a_truncated_picture_opens_and_tells_when_it_is_read(tmp_path: Path) -> 
         list(open_clip(path).frames([0]))
 
 
-def test_sound_without_pictures_and_a_cut_video_are_told(tmp_path: Path, video: tuple[Path, list[Image]]) -> None:
+def test_sound_alone_and_a_truncated_video_are_errors(tmp_path: Path, video: tuple[Path, list[Image]]) -> None:
     with av.open(str(tmp_path / "sound.wav"), "w") as container:
         stream = container.add_stream("pcm_s16le", rate=8000, layout="mono")
         sound = av.AudioFrame.from_ndarray(np.ones((1, 800), np.int16), format="s16", layout="mono")
@@ -300,6 +302,6 @@ def test_a_clip_and_a_stack_of_frames_are_taken_as_they_are() -> None:
     ],
     ids=["none", "channels", "name", "path", "Path", "array", "image"],
 )
-def test_what_is_no_list_of_frames_is_told(frames: object, problem: str) -> None:
+def test_what_is_not_a_list_of_frames_is_an_error(frames: object, problem: str) -> None:
     with pytest.raises(InputError, match=problem):
         as_clip(frames)

@@ -177,7 +177,7 @@ def test_a_file_comes_upright_and_says_its_upright_size(tmp_path: Path, ending: 
     assert info is not None and (info.height, info.width) == expected.shape[:2]
 
 
-def test_an_image_in_memory_keeps_the_size_that_it_tells(tmp_path: Path) -> None:
+def test_an_image_in_memory_keeps_its_size(tmp_path: Path) -> None:
     exif = PIL.Image.Exif()
     exif[ORIENTATION] = 6
     with PIL.Image.open(saved(tmp_path / "phone.jpg", coloured(), exif=exif)) as image:
@@ -249,7 +249,7 @@ def test_one_pixel_is_a_picture(tmp_path: Path) -> None:
     damage=st.lists(st.tuples(st.integers(0, 200), st.integers(0, 255)), max_size=4),
 )
 @settings(deadline=None, max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
-def test_a_damaged_file_gives_a_picture_or_an_error_that_names_it(
+def test_a_damaged_file_gives_an_image_or_an_error_that_names_it(
     tmp_path: Path, kind: str, share: float, damage: list[tuple[int, int]]
 ) -> None:
     whole = io.BytesIO()
@@ -260,14 +260,14 @@ def test_a_damaged_file_gives_a_picture_or_an_error_that_names_it(
             content[place] = value
     path = tmp_path / "damaged"
     path.write_bytes(content)
-    told: RecordError | None = None
+    failure: RecordError | None = None
     try:
         info = probe_image(path)
         if info is not None and info.height * info.width < 1e6:
             assert frame_of(path).shape == (info.height, info.width, 3)
     except RecordError as error:
-        told = error
-    assert told is None or (told.path == path and told.fix and "\n" not in told.line)
+        failure = error
+    assert failure is None or (failure.path == path and failure.fix and "\n" not in failure.line)
 
 
 def test_a_broken_exif_block_does_not_spoil_the_picture(tmp_path: Path) -> None:

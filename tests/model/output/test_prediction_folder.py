@@ -126,7 +126,7 @@ def test_an_image_is_kept_without_loss(tmp_path: Path) -> None:
     assert json.loads((tmp_path / "result.json").read_text())["rate_hz"] is None
 
 
-def test_an_answer_without_objects_is_told_and_nothing_drawn(tmp_path: Path) -> None:
+def test_an_answer_without_objects_is_recorded_and_nothing_drawn(tmp_path: Path) -> None:
     with PredictionFolder(tmp_path / "a", shown(9), CHAT):
         pass
     with PredictionFolder(tmp_path / "b", shown(2), CHAT) as output:
@@ -210,7 +210,7 @@ def test_a_frame_of_another_size_is_brought_to_that_of_the_others(tmp_path: Path
     assert (info.frame_count, info.height, info.width) == (2, *SIZE)
 
 
-def test_a_clip_is_told_as_an_image_or_a_video() -> None:
+def test_a_clip_is_described_as_an_image_or_a_video() -> None:
     video, image = as_clip([picture(0), picture(1)]), as_clip([picture(0)])
     assert InputInfo.of(video, "a.mp4") == InputInfo(name="a.mp4", size=SIZE, count=2, rate_hz=24.0)
     assert InputInfo.of(image) == InputInfo(name="frames", size=SIZE)

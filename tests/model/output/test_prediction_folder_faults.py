@@ -1,4 +1,4 @@
-"""Results that cannot be written: refused before any work, or told, and what was there stays."""
+"""Results that cannot be written: refused before any work, or an error, and a previous result stays."""
 
 import subprocess
 import sys
@@ -90,7 +90,7 @@ def test_a_failure_while_files_get_their_places_is_not_taken_for_a_result(
 
 @pytest.mark.skipif(sys.platform != "linux", reason="needs a limit on the size of files")
 @pytest.mark.parametrize("limit", [300, 4_000, 60_000])
-def test_a_disk_that_takes_no_more_is_told(tmp_path: Path, limit: int) -> None:
+def test_a_full_disk_is_an_error(tmp_path: Path, limit: int) -> None:
     code = (
         "import resource\n"
         f"resource.setrlimit(resource.RLIMIT_FSIZE, ({limit}, {limit}))\n"
@@ -112,7 +112,7 @@ def test_a_place_that_cannot_be_written_is_named(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("index", "size", "count", "kind", "told"),
+    ("index", "size", "count", "kind", "problem"),
     [
         (0, SIZE, 2, np.bool_, "frame 0: was given instead of frame 1 of 3"),
         (2, SIZE, 2, np.bool_, "frame 2: was given instead of frame 1 of 3"),
@@ -122,10 +122,10 @@ def test_a_place_that_cannot_be_written_is_named(tmp_path: Path) -> None:
     ],
 )
 def test_a_frame_that_does_not_fit_is_refused(
-    tmp_path: Path, index: int, size: tuple[int, int], count: int, kind: type[np.generic], told: str
+    tmp_path: Path, index: int, size: tuple[int, int], count: int, kind: type[np.generic], problem: str
 ) -> None:
     with (
-        pytest.raises(RecordError, match=rf"cars\.mp4:{told}"),
+        pytest.raises(RecordError, match=rf"cars\.mp4:{problem}"),
         PredictionFolder(tmp_path, shown(3), SEGMENT) as output,
     ):
         output.add(0, picture(0), objects(0))
@@ -134,7 +134,7 @@ def test_a_frame_that_does_not_fit_is_refused(
 
 
 @pytest.mark.parametrize(
-    ("count", "given", "answer", "told"),
+    ("count", "given", "answer", "problem"),
     [
         (1, 2, SEGMENT, "frame 1: was given instead of frame 1 of 1"),
         (3, 1, SEGMENT, "frame 1: is missing: only 1 of 3 frames"),
@@ -143,9 +143,9 @@ def test_a_frame_that_does_not_fit_is_refused(
     ],
 )
 def test_too_many_and_too_few_frames_are_refused(
-    tmp_path: Path, count: int, given: int, answer: TaskAnswer, told: str
+    tmp_path: Path, count: int, given: int, answer: TaskAnswer, problem: str
 ) -> None:
-    with pytest.raises(RecordError, match=told), PredictionFolder(tmp_path, shown(count), answer) as output:
+    with pytest.raises(RecordError, match=problem), PredictionFolder(tmp_path, shown(count), answer) as output:
         for index in range(given):
             output.add(index, picture(index), objects(index)[: len(answer.phrases or ())])
     assert files(tmp_path) == {}

@@ -69,7 +69,7 @@ def test_a_word_longer_than_a_line_is_broken() -> None:
 
 
 @given(st.text(st.sampled_from("abc ,车红， "), max_size=300), st.integers(60, 400), st.integers(1, 3))
-def test_lines_never_exceed_their_room_and_tell_what_they_leave_out(phrase: str, room_px: int, most: int) -> None:
+def test_lines_never_exceed_their_room_and_show_what_they_omit(phrase: str, room_px: int, most: int) -> None:
     text = drawable_text(phrase)
     lines = wrap_text(text, 20, room_px, most)
     assert len(lines) <= most

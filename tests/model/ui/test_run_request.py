@@ -87,8 +87,8 @@ def test_a_video_is_asked_and_the_settings_that_mattered_are_listed(model: Sa2VA
     saved = run_request(model, film, wanted("ask", question=" Please segment the square. "), tmp_path, progress)
     assert result(saved)["settings"]["prompts"] == ["Please segment the square."]
     assert progress.frames == 7 and (saved.folder / "overlay.mp4").exists()
-    told = {"key frames": "first-5", "propagation": "official", "longest answer": "2048 tokens"}
-    assert dict(saved.used) == told
+    expected = {"key frames": "first-5", "propagation": "official", "longest answer": "2048 tokens"}
+    assert dict(saved.used) == expected
 
 
 def test_marks_are_followed_without_words(model: Sa2VA, film: Clip, tmp_path: Path) -> None:
