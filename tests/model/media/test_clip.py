@@ -204,9 +204,7 @@ def test_a_broken_frame_of_a_folder_is_named(tmp_path: Path) -> None:
         ("IMG_0001.HEIC", b"\x00\x00\x00\x18ftypheic\x00\x00\x00\x00mif1heic", "is a HEIF image"),
     ],
 )
-def test_neither_an_image_nor_a_video_is_an_error(
-    tmp_path: Path, name: str, content: bytes, problem: str
-) -> None:
+def test_neither_an_image_nor_a_video_is_an_error(tmp_path: Path, name: str, content: bytes, problem: str) -> None:
     path = tmp_path / name
     path.write_bytes(content)
     with pytest.raises(RecordError, match=problem) as caught:
