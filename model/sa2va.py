@@ -169,7 +169,7 @@ class Sa2VA(Sa2VAModules):
         """
         clip, used = as_clip(frames), self.resolve_settings(settings)
         shown = [frame for _, frame in clip.frames(key_frames(used.key_frames, clip.count))]
-        sight = self.adapter.see(shown, regions)
+        sight = self.adapter.encode_frames(shown, regions)
         tokens = SegTokens(self.architecture.fixed.seg_token)
         ids = [self.adapter.write(prompt, sight) for prompt in prompts]
         spoken = [tokens.spread(text, len(shown)) for text in answers] if answers is not None else []

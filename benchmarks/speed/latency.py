@@ -54,7 +54,7 @@ def measure_latency(model: Sa2VA, *, rounds: int = 10) -> Latency:
     return Latency(
         parts=parts,
         total=statistics.median(sum(call.values()) for call in taken),
-        image_tokens=sum(model.adapter.see(frames, ()).tokens_per_frame),
+        image_tokens=sum(model.adapter.encode_frames(frames, ()).tokens_per_frame),
         rounds=rounds,
         peak_bytes=torch.cuda.max_memory_allocated() if cuda else 0,
         device=torch.cuda.get_device_name() if cuda else f"CPU, {torch.get_num_threads()} threads",
@@ -93,7 +93,7 @@ def _one_call(model: Sa2VA, frames: Sequence[Image]) -> dict[str, float]:
         return result
 
     with torch.inference_mode():
-        sight = timed("vision tower", lambda: mllm.see(frames, ()))
+        sight = timed("vision tower", lambda: mllm.encode_frames(frames, ()))
         prompt = mllm.write(segment_prompt("the man", video=True), sight)
         said = timed("language model", lambda: answer(mllm, sight, [prompt], dictated=mllm.answer_ids(ANSWER)))
         weight = next(model.text_hidden_fcs.parameters())

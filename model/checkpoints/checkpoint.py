@@ -1,4 +1,4 @@
-"""Sa2VA's checkpoints: the official Hugging Face directories, in and out."""
+"""Read and write Sa2VA checkpoints in the layout of the official Hugging Face directories."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -19,22 +19,22 @@ LARGEST_ASSET_BYTES = 64 * 2**20
 WEIGHTS = (".safetensors", ".bin", ".pt", ".pth", ".h5", ".msgpack", ".onnx", ".gguf")
 
 ENDINGS = (".json", ".safetensors", ".model", ".txt", ".jinja")
-"""Files of a checkpoint that its answers depend on."""
+"""Suffixes of the files of a checkpoint that its answers depend on."""
 
 DECODER = "sam_mask_decoder."
 RELEASED_SAM2 = "sam2_hiera_large.pt"
-"""Name of the file that every released Sa2VA's SAM-2 was made from."""
+"""SAM-2 file that every released Sa2VA was initialized from."""
 
 
 @dataclass(frozen=True, slots=True)
 class Assets:
-    """Files of a checkpoint beside its weights, byte for byte: configuration, tokenizer, processor."""
+    """All files of a checkpoint but its weights, byte for byte: configuration, tokenizer, processor."""
 
     content: Mapping[str, bytes]
 
     @classmethod
     def read(cls, directory: Path) -> "Assets":
-        """Take in the small files of a directory; weights and their index are left out."""
+        """Read the small files of a directory, without weights and their index."""
         files = (path for path in sorted(directory.iterdir()) if path.is_file() and not path.name.startswith("."))
         return cls(
             {
@@ -45,13 +45,17 @@ class Assets:
         )
 
     def write(self, directory: Path) -> None:
-        """Write them into another directory."""
+        """Write the files into a directory.
+
+        Raises:
+            DiskError: If the disk is full, or the directory cannot be written.
+        """
         for name, content in self.content.items():
             write_bytes(directory / name, content)
 
 
 def checkpoint_digest(folder: Path, *more: Path) -> str:
-    """SHA-256 over all files of a checkpoint that its answers depend on, and over `more` that it is used with."""
+    """Return the SHA-256 of all files of a checkpoint that its answers depend on, and of `more` files used with it."""
     files = (path for path in folder.iterdir() if path.is_file() and not path.name.startswith("."))
     return digest_of([*(path for path in files if path.suffix in ENDINGS), *more])
 
@@ -66,14 +70,14 @@ def load_weights(
     """Fill an empty model from a checkpoint's files.
 
     Args:
-        model: As `empty` gives it.
+        model: An empty model, from `empty`.
         stored: The checkpoint's tensors.
-        architecture: What config.json says.
-        placement: Where weights go.
-        original_decoder: A mask decoder that comes from elsewhere and wins over the checkpoint's, or none.
+        architecture: The checkpoint's config.json.
+        placement: Device and type of each weight.
+        original_decoder: A SAM-2 mask decoder that replaces the checkpoint's original one, or None.
 
     Raises:
-        RecordError: If they do not fit the model; keys are named.
+        RecordError: If the tensors do not fit the model; the message lists their keys.
     """
     keys = architecture.key_map(two_decoders=has_two_decoders(stored.names))
     places, more = places_of(model), []
@@ -86,13 +90,18 @@ def load_weights(
         keys=keys,
         places=places,
         mismatch=f"its weights are not those of a {architecture.family} as its config.json describes it",
-        fix="take config.json and weights of the same checkpoint",
+        fix="use config.json and weights of the same checkpoint",
     )
     fill(model, [whole, *more], placement)
 
 
 def original_decoder_filling(tensors: HeldTensors, places: Mapping[str, tuple[int, ...]]) -> Filling:
-    """SAM-2's mask decoder for its place beside the fine-tuned one. `tensors`: a SAM-2, or its decoder alone."""
+    """Return how to load SAM-2's original mask decoder, which is kept in addition to the fine-tuned one.
+
+    Args:
+        tensors: Tensors of a SAM-2, or of its mask decoder alone.
+        places: Shapes of all tensors of the model, by RefSAV's names.
+    """
     return Filling(
         tensors=tensors.below(DECODER),
         keys=KeyMap.original_decoder(),
@@ -105,7 +114,17 @@ def original_decoder_filling(tensors: HeldTensors, places: Mapping[str, tuple[in
 def save_weights(
     weights: Mapping[str, Tensor], directory: Path, architecture: Architecture, dtype: torch.dtype | None
 ) -> None:
-    """Write weights that have our names under their official ones."""
+    """Write weights under their official names.
+
+    Args:
+        weights: Tensors by RefSAV's names.
+        directory: The checkpoint.
+        architecture: The model's config.json.
+        dtype: Type to store floating-point weights in; None keeps each tensor's.
+
+    Raises:
+        DiskError: If the disk is full, or the directory cannot be written.
+    """
     state = {name: tensor.detach() for name, tensor in weights.items()}
     keys = architecture.key_map(two_decoders=any(name.startswith(ORIGINAL) for name in state))
     written: dict[str, Tensor] = {}
@@ -120,12 +139,12 @@ def read_sam2(path: Path, *, allow_pickle: bool) -> HeldTensors:
     """Read a SAM-2 checkpoint with Meta's names.
 
     Raises:
-        RecordError: If the file cannot be read or is none.
+        RecordError: If the file cannot be read or is not a SAM-2 checkpoint.
     """
     content = read_flat(path, allow_pickle=allow_pickle)
     if all(name.startswith("model.") for name in content):
         content = {name.removeprefix("model."): tensor for name, tensor in content.items()}
     if not any(name.startswith(DECODER) for name in content):
-        problem = f"holds no {DECODER}*: it is no SAM-2 checkpoint with Meta's names"
+        problem = f"has no {DECODER}*: it is not a SAM-2 checkpoint with Meta's names"
         raise RecordError(path, "", problem, f"give {RELEASED_SAM2}")
     return HeldTensors(path, content)

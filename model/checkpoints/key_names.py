@@ -1,7 +1,7 @@
-"""How official Sa2VA checkpoints name and lay out their tensors, against our module, in both directions.
+"""Map tensor names and layouts between official Sa2VA checkpoints and RefSAV's module, in both directions.
 
-Ours are `mllm` (transformers' model), `sam2` and `text_hidden_fcs`, and `original_decoder` where an untouched SAM-2
-mask decoder is kept beside the fine-tuned one.
+RefSAV's module has `mllm` (transformers' model), `sam2`, `text_hidden_fcs`, and `original_decoder` if the untouched
+SAM-2 mask decoder is kept in addition to the fine-tuned one. "Our names" are the names in this module.
 """
 
 from collections.abc import Collection, Iterable, Iterator, Mapping
@@ -15,7 +15,7 @@ _SAM2 = "grounding_encoder.sam2_model."
 _TWO_DECODERS = (f"{_SAM2}sam_mask_decoder_modified.", "original_decoder.")
 
 _SHARED = [
-    # transformers renames every "gamma" when it loads, so the official files call this one differently
+    # transformers renames every "gamma" when it loads; the official files use another name to prevent it
     Rule(f"{_SAM2}memory_encoder.fuser.layers.{{n}}.g_weight", ("sam2.memory_encoder.fuser.layers.{n}.gamma",)),
     Rule(f"{_SAM2}{{rest}}", ("sam2.{rest}",)),
     Rule("text_hidden_fcs.{rest}", ("text_hidden_fcs.{rest}",)),
@@ -29,54 +29,54 @@ _DECODERS = [
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Difference:
-    """What a file and our module do not share, under the file's names."""
+    """The tensors that only a file or only the module has, under the file's names."""
 
     missing: tuple[str, ...]
-    """What the module needs and the file lacks, in the module's order; our own name where such a file has none."""
+    """Tensors that the file lacks, in the module's order; under our name if such files have no name for it."""
     unexpected: tuple[str, ...]
-    """What the file holds and the module has no place for, or a place already taken; in the file's order."""
+    """Tensors that the module lacks or that the file has twice, in the file's order."""
 
 
 @dataclass(frozen=True, slots=True)
 class KeyMap:
-    """The names of one kind of checkpoint. Made with `sa2va`, `base`, `sam2` or `original_decoder`."""
+    """The tensor names of one kind of checkpoint. Create it with `sa2va`, `base`, `sam2` or `original_decoder`."""
 
     rules: tuple[Rule, ...]
-    """The first rule that is about a name holds."""
+    """The first rule that matches a name applies."""
 
     @classmethod
     def sa2va(cls, mllm: Iterable[Rule], *, two_decoders: bool) -> "KeyMap":
-        """For a Sa2VA of the family with these rules. `two_decoders`: what `has_two_decoders` returns for its names."""
+        """Return the map for a Sa2VA of a family with these rules; `two_decoders` comes from `has_two_decoders`."""
         return cls((*mllm, *(_DECODERS if two_decoders else ()), *_SHARED))
 
     @classmethod
     def base(cls, mllm: Iterable[Rule]) -> "KeyMap":
-        """For a base multimodal LLM of the family with these rules."""
+        """Return the map for a base multimodal LLM of a family with these rules."""
         return cls(tuple(mllm))
 
     @classmethod
     def sam2(cls) -> "KeyMap":
-        """For SAM-2 with Meta's names, which are ours."""
+        """Return the map for SAM-2 with Meta's names, which the module uses too."""
         return cls((Rule("{rest}", ("sam2.{rest}",)),))
 
     @classmethod
     def original_decoder(cls) -> "KeyMap":
-        """For SAM-2's mask decoder alone, with Meta's names."""
+        """Return the map for SAM-2's mask decoder alone, with Meta's names."""
         return cls((Rule("sam_mask_decoder.{rest}", ("original_decoder.{rest}",)),))
 
     def our_names(self, key: str) -> tuple[str, ...]:
-        """The names in our module of what the official tensor `key` holds; none where the name means nothing."""
+        """Return our names for the content of the official tensor `key`; empty if the key is unknown."""
         return next((names for rule in self.rules if (names := rule.inward(key))), ())
 
     def official_key(self, name: str) -> str | None:
-        """The official name of the tensor that holds our `name`; None where such a file has none."""
+        """Return the official name of the tensor that holds our `name`; None if such files have no such tensor."""
         return next((key for rule in self.rules if (key := rule.outward(name)) is not None), None)
 
     def official_keys(self, names: Collection[str]) -> dict[str, tuple[str, ...]]:
-        """What a file of our tensors `names` consists of: our names for each official one, in the order of ours.
+        """Return the tensors of a file that holds our tensors `names`: our names by official name, in our order.
 
         Raises:
-            ValueError: One of our names has no official one, or a part of an official tensor is not among ours.
+            ValueError: If a name has no official one, or a tensor that an official one is joined from is missing.
         """
         keys: dict[str, tuple[str, ...]] = {}
         for name in names:
@@ -85,33 +85,33 @@ class KeyMap:
                 raise ValueError(f"{name} has no name in such a checkpoint")
             keys[key] = self.our_names(key)
         given = set(names)
-        for key, parts in keys.items():
-            if lacking := [part for part in parts if part not in given]:
+        for key, ours in keys.items():
+            if lacking := [name for name in ours if name not in given]:
                 raise ValueError(f"{key} cannot be put together without {', '.join(lacking)}")
         return keys
 
     def inward(self, key: str, tensor: Tensor) -> list[tuple[str, Tensor]]:
-        """Our names and tensors for an official one; views of it where possible, none where its name means nothing.
+        """Return our names and tensors for an official tensor [rows, ...]: views if possible, none if it is unknown.
 
         Raises:
-            ValueError: The tensor's shape [rows, ...] does not divide as its name says.
+            ValueError: If its rows do not divide evenly among our tensors.
         """
         fusion = self._fusion(key)
-        parts = [tensor] if fusion is None else fusion.split(tensor)
+        pieces = [tensor] if fusion is None else fusion.split(tensor)
         names = self.our_names(key)
-        return list(zip(names, parts, strict=True)) if names else []
+        return list(zip(names, pieces, strict=True)) if names else []
 
     def outward(self, state: Mapping[str, Tensor]) -> Iterator[tuple[str, Tensor]]:
-        """Official names and tensors for all of ours; each is taken from `state`, and joined, when its turn comes.
+        """Yield official names and tensors for all of ours, reading and joining one official tensor at a time.
 
         Raises:
-            ValueError: As `official_keys` does, or the shapes of ours do not make the official one.
+            ValueError: If names have no official ones (`official_keys`), or shapes do not fit together.
         """
         for key, names in self.official_keys(state.keys()).items():
-            yield key, self._whole(key, [state[name] for name in names])
+            yield key, self._joined(key, [state[name] for name in names])
 
     def compare(self, found: Iterable[str], ours: Collection[str]) -> Difference:
-        """Holds the official names `found` in a file against those of our module's tensors, `ours`."""
+        """Compare the official names `found` in a file with those that the module's tensors `ours` need."""
         wanted, taken, unexpected = set(ours), set[str](), list[str]()
         for key in found:
             names = self.our_names(key)
@@ -125,16 +125,16 @@ class KeyMap:
     def _fusion(self, key: str) -> Fusion | None:
         return next((rule.fusion for rule in self.rules if rule.inward(key)), None)
 
-    def _whole(self, key: str, parts: list[Tensor]) -> Tensor:
+    def _joined(self, key: str, pieces: list[Tensor]) -> Tensor:
         fusion = self._fusion(key)
         if fusion is None:
-            return parts[0]
+            return pieces[0]
         try:
-            return fusion.join(parts)
+            return fusion.join(pieces)
         except ValueError as error:
             raise ValueError(f"{key}: {error}") from error
 
 
 def has_two_decoders(names: Iterable[str]) -> bool:
-    """Whether both mask decoders are among a file's names, or our module's: the fine-tuned and SAM-2's original one."""
+    """Return whether the names of a file or of the module include both mask decoders: fine-tuned and original."""
     return any(name.startswith(_TWO_DECODERS) for name in names)

@@ -1,4 +1,4 @@
-"""Filling an empty model with tensors that others have named: all must fit, and what does not is told by its name."""
+"""Load tensors of a checkpoint into an empty model. All must fit; the error lists the keys of those that do not."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -13,28 +13,28 @@ from refsav.model.checkpoints.key_names import KeyMap
 from refsav.model.checkpoints.weights import Tensors
 
 MOST_LISTED = 12
-"""Keys that an error names, of each kind."""
+"""Largest number of keys of each kind in an error."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Filling:
-    """Places of a model, and the tensors that are to fill them: every place, and with nothing left over."""
+    """Tensors to load and the module's tensors that they fill; both sides must match exactly."""
 
     tensors: Tensors
     keys: KeyMap
     places: Mapping[str, tuple[int, ...]]
-    """Shapes by our names."""
+    """Shapes of the module's tensors, by our names."""
     fitted: Mapping[str, Callable[[Tensor], Tensor]] = field(default_factory=dict)
-    """By our names, what is done to a tensor before it is placed."""
+    """Functions, by our names, that are applied to a tensor before it is loaded."""
     mismatch: str
-    """What the tensors are not, where they do not fit."""
+    """First line of the error if the tensors do not fit."""
     fix: str
 
     def check(self) -> None:
-        """Compare names and shapes; nothing is read.
+        """Compare names and shapes, without reading tensors.
 
         Raises:
-            RecordError: If keys are missing, unexpected or of another shape: all are counted, the first are named.
+            RecordError: If keys are missing, unexpected or of another shape; it counts all and lists the first.
         """
         difference = self.keys.compare(self.tensors.names, self.places)
         problems = [
@@ -46,38 +46,38 @@ class Filling:
             raise RecordError(self.tensors.origin, "", "\n".join([self.mismatch, *problems]), self.fix)
 
     def read(self) -> Iterator[tuple[str, Tensor]]:
-        """Yield our names and what belongs there, one stored tensor in memory at a time."""
+        """Yield our names and tensors, with one stored tensor in memory at a time."""
         for key, tensor in self.tensors.read():
             yield from self._inward(key, tensor)
 
     def _inward(self, key: str, tensor: Tensor) -> list[tuple[str, Tensor]]:
         pairs = self.keys.inward(key, tensor)
-        return [(name, self.fitted[name](part) if name in self.fitted else part) for name, part in pairs]
+        return [(name, self.fitted[name](tensor) if name in self.fitted else tensor) for name, tensor in pairs]
 
     def _misshapen(self, unexpected: set[str]) -> Iterator[str]:
         for key, shape in self.tensors.shapes().items():
             if key in unexpected:
                 continue
             try:
-                parts = self._inward(key, torch.empty(shape, device="meta"))
+                pairs = self._inward(key, torch.empty(shape, device="meta"))
             except ValueError as error:
                 yield f"{key} {list(shape)}: {error}"
                 continue
-            for name, part in parts:
-                if tuple(part.shape) != self.places[name]:
-                    yield f"{key} {list(shape)}: {list(part.shape)} for a place of {list(self.places[name])}"
+            for name, tensor in pairs:
+                if tuple(tensor.shape) != self.places[name]:
+                    yield f"{key} {list(shape)}: {list(tensor.shape)} where the model has {list(self.places[name])}"
 
 
 def places_of(model: nn.Module) -> dict[str, tuple[int, ...]]:
-    """Shape of everything that a checkpoint of this model holds, by our names."""
+    """Return the shapes of all tensors that a checkpoint of this model holds, by our names."""
     return {name: tuple(tensor.shape) for name, tensor in model.state_dict(keep_vars=True).items()}
 
 
 def fill(model: nn.Module, fillings: Sequence[Filling], placement: Placement) -> None:
-    """Fill an empty model, one tensor at a time, once all that is to fill it has been found to fit.
+    """Load tensors into an empty model, one at a time, after checking that all of them fit.
 
     Raises:
-        RecordError: If something does not fit.
+        RecordError: If a tensor is missing, unexpected or of another shape.
     """
     for filling in fillings:
         filling.check()
@@ -87,7 +87,7 @@ def fill(model: nn.Module, fillings: Sequence[Filling], placement: Placement) ->
 
 
 def place(model: nn.Module, name: str, value: Tensor, placement: Placement) -> None:
-    """Put one tensor where it belongs; `name` is ours."""
+    """Set one tensor of a model, [rows, ...], on its device and in its type; `name` is the module's."""
     dtype = placement.dtype_of(name, value.dtype)
     set_module_tensor_to_device(model, name, placement.device_of(name), value.contiguous(), dtype=dtype)
 

@@ -1,4 +1,7 @@
-"""A sentencepiece model file (tokenizer.model), read as bytes: its pieces, and how it treats spaces."""
+"""Read a sentencepiece model file (tokenizer.model): its pieces, and how it treats spaces.
+
+Why this is not `sentencepiece`'s own reader: docs/decisions.md. Source of the format: sentencepiece_model.proto.
+"""
 
 import math
 import struct
@@ -11,59 +14,60 @@ from refsav.errors import RecordError
 from refsav.model.input_errors import FETCH_AGAIN
 
 LARGEST_BYTES = 16 * 2**20
-"""The largest in use have 5 MB."""
+"""Limit of a file; the largest in use have 5 MB."""
 
 LONGEST_PIECE = 512
-"""Characters; the longest in use has 128. Time to find merges grows with its square."""
+"""Limit in characters; the longest in use has 128. The time to find merges grows with its square."""
 
 BYTE_PAIRS = 2
-"""`model_type` of byte-pair encoding."""
+"""`model_type` of byte-pair encoding (BPE)."""
 
-INSTEAD = "take a checkpoint that has a tokenizer.json"
+INSTEAD = "use a checkpoint that has a tokenizer.json"
 
 
 class Kind(IntEnum):
-    """What a piece is for, by sentencepiece's numbers."""
+    """Kind of a piece, with sentencepiece's numbers."""
 
     NORMAL = 1
     UNKNOWN = 2
     CONTROL = 3
-    """Never found in text."""
+    """Never matched in text."""
     USER_DEFINED = 4
-    """Found in text before anything is merged."""
+    """Matched in text before any merge."""
     UNUSED = 5
     BYTE = 6
-    """Stands for one byte of a character that has no piece."""
+    """One byte of a character that has no piece."""
 
 
 @dataclass(frozen=True, slots=True)
 class Piece:
-    """One entry of the vocabulary; its place is its id."""
+    """One entry of the vocabulary; its index is its id."""
 
     text: str
-    """With "▁" for a space."""
+    """Text, with "▁" for a space."""
     score: float
-    """Of two pieces that could be merged, that with the greater score is merged first."""
+    """Of two possible merges, the one whose result has the higher score comes first."""
     kind: Kind
 
 
 @dataclass(frozen=True, slots=True)
 class SentencePieces:
-    """A vocabulary of byte-pair encoding that takes text as it is."""
+    """A byte-pair encoding vocabulary that does not normalize text."""
 
     pieces: tuple[Piece, ...]
     space_in_front: bool
-    """Whether a space is put before every text."""
+    """Whether a space is added in front of every text."""
     byte_fallback: bool
+    """Whether a character without a piece becomes its bytes."""
     bos_id: int
     eos_id: int
 
     @classmethod
     def read(cls, path: Path) -> "SentencePieces":
-        """Read a file, whoever made it.
+        """Read a file, which need not be trusted.
 
         Raises:
-            RecordError: If it is damaged, too large, or encodes in another way than is known here.
+            RecordError: If the file is missing, damaged or too large, or its kind of encoding is not supported.
         """
         try:
             size = path.stat().st_size
@@ -76,18 +80,18 @@ class SentencePieces:
         try:
             return cls._parsed(path, content)
         except ValueError as error:
-            raise RecordError(path, "", f"is no sentencepiece model, or damaged: {error}", FETCH_AGAIN) from None
+            raise RecordError(path, "", f"is damaged or not a sentencepiece model: {error}", FETCH_AGAIN) from None
 
     @classmethod
     def _parsed(cls, path: Path, content: bytes) -> "SentencePieces":
         pieces: list[Piece] = []
-        parts = {2: b"", 3: b""}
+        specs = {2: b"", 3: b""}  # TrainerSpec and NormalizerSpec
         for number, value in _fields(content):
             if isinstance(value, bytes) and number == 1:
                 pieces.append(_piece(_Message(value)))
-            elif isinstance(value, bytes) and number in parts:
-                parts[number] = value
-        training, spaces = _Message(parts[2]), _Message(parts[3])
+            elif isinstance(value, bytes) and number in specs:
+                specs[number] = value
+        training, spaces = _Message(specs[2]), _Message(specs[3])
         vocabulary = cls(
             tuple(pieces),
             space_in_front=spaces.integer(3, 1) != 0,
@@ -97,39 +101,42 @@ class SentencePieces:
         )
         vocabulary._check()
         for strange, problem in (
-            (training.integer(3, 1) != BYTE_PAIRS, "is not of byte-pair encoding"),
-            (training.integer(24, 0) != 0, "puts spaces behind words"),
-            (spaces.data(2) != b"", "replaces characters of a text"),
-            (spaces.integer(4, 1) != 0, "drops spaces of a text"),
-            (spaces.integer(5, 1) == 0, "keeps spaces as they are"),
-            (vocabulary.has(Kind.UNUSED), "has pieces that are not used"),
-            (vocabulary.space_in_front and vocabulary.has(Kind.USER_DEFINED), "has user-defined pieces beside a space"),
+            (training.integer(3, 1) != BYTE_PAIRS, "does not use byte-pair encoding"),
+            (training.integer(24, 0) != 0, "treats spaces as suffixes of words"),
+            (spaces.data(2) != b"", "replaces characters of the text"),
+            (spaces.integer(4, 1) != 0, "removes repeated spaces from the text"),
+            (spaces.integer(5, 1) == 0, "does not escape spaces"),
+            (vocabulary.has(Kind.UNUSED), "has unused pieces"),
+            (
+                vocabulary.space_in_front and vocabulary.has(Kind.USER_DEFINED),
+                "adds a space in front and has user-defined pieces",
+            ),
         ):
             if strange:
-                raise RecordError(path, "", f"{problem}: it cannot be read here", INSTEAD)
+                raise RecordError(path, "", f"{problem}, which is not supported", INSTEAD)
         return vocabulary
 
     def _check(self) -> None:
         if not self.pieces:
             raise ValueError("it has no pieces")
         if len({piece.text for piece in self.pieces}) < len(self.pieces):
-            raise ValueError("two pieces are the same")
+            raise ValueError("two pieces have the same text")
         if sum(piece.kind == Kind.UNKNOWN for piece in self.pieces) != 1:
-            raise ValueError("it has not one piece for what is unknown")
+            raise ValueError("it does not have exactly one unknown piece")
         if not (0 <= self.bos_id < len(self.pieces) and 0 <= self.eos_id < len(self.pieces)):
-            raise ValueError("it has no pieces for begin and end")
+            raise ValueError("it has no pieces for the begin and the end of a text")
         if self.byte_fallback and sum(piece.kind == Kind.BYTE for piece in self.pieces) != 256:
-            raise ValueError("it has not one piece for every byte")
+            raise ValueError("the byte vocabulary is incomplete")
 
     def has(self, kind: Kind) -> bool:
-        """Whether a piece is of this kind."""
+        """Return whether any piece is of this kind."""
         return any(piece.kind == kind for piece in self.pieces)
 
     def merges(self, known: Container[str]) -> list[tuple[str, str]]:
-        """Pairs of pieces of `known` that make a third one, in the order in which they are merged.
+        """Return the pairs of pieces of `known` that merge to a third one, in order of priority.
 
-        sentencepiece looks for the best piece that two neighbours make, however it is split: splits of one piece, and
-        pieces of one score, stand together here.
+        sentencepiece merges the two neighbours whose result has the highest score, for any split of the result. So all
+        splits of a piece are listed, one after the other, and pieces of equal score keep the file's order.
         """
         normal = [piece for piece in self.pieces if piece.kind == Kind.NORMAL and piece.text in known]
         texts = {piece.text for piece in normal}
@@ -151,7 +158,7 @@ def _piece(message: "_Message") -> Piece:
 
 
 class _Message:
-    """Fields of a protobuf message by their numbers in sentencepiece_model.proto, each at most once."""
+    """Fields of a protobuf message by number; of a repeated field, the last value."""
 
     def __init__(self, content: bytes) -> None:
         self._values = dict(_fields(content))
@@ -159,46 +166,47 @@ class _Message:
     def integer(self, number: int, default: int) -> int:
         value = self._values.get(number, default)
         if not isinstance(value, int):
-            raise ValueError(f"field {number} is no integer")
+            raise ValueError(f"field {number} is not an integer")
         return value
 
     def data(self, number: int) -> bytes:
         value = self._values.get(number, b"")
         if not isinstance(value, bytes):
-            raise ValueError(f"field {number} is no text")
+            raise ValueError(f"field {number} is not text")
         return value
 
     def real(self, number: int) -> float:
         value = self.data(number) or bytes(4)
         if len(value) != 4:
-            raise ValueError(f"field {number} is no number")
+            raise ValueError(f"field {number} is not a number")
         return float(struct.unpack("<f", value)[0])
 
 
 def _fields(content: bytes) -> Iterator[tuple[int, int | bytes]]:
-    """Numbers and values of a protobuf message's fields, in order: integers, or the bytes of anything else."""
-    place = 0
-    while place < len(content):
-        key, place = _varint(content, place)
+    """Yield the number and value of each field of a protobuf message: an integer, or the bytes of any other type."""
+    offset = 0
+    while offset < len(content):
+        key, offset = _varint(content, offset)
         if key & 7 == 0:
-            value, place = _varint(content, place)
+            value, offset = _varint(content, offset)
             yield key >> 3, value
             continue
-        size, place = _varint(content, place) if key & 7 == 2 else ({1: 8, 5: 4}.get(key & 7, len(content) + 1), place)
-        if place + size > len(content):
+        fixed = {1: 8, 5: 4}.get(key & 7, len(content) + 1)
+        size, offset = _varint(content, offset) if key & 7 == 2 else (fixed, offset)
+        if offset + size > len(content):
             raise ValueError("it ends in the middle of a field")
-        yield key >> 3, content[place : place + size]
-        place += size
+        yield key >> 3, content[offset : offset + size]
+        offset += size
 
 
-def _varint(content: bytes, place: int) -> tuple[int, int]:
-    """A number in groups of seven bits, the lowest first, and where it ends."""
+def _varint(content: bytes, offset: int) -> tuple[int, int]:
+    """Decode an integer in groups of seven bits, lowest first; return it and the offset of its end."""
     number = 0
     for group in range(10):
-        if place + group >= len(content):
+        if offset + group >= len(content):
             break
-        byte = content[place + group]
+        byte = content[offset + group]
         number |= (byte & 127) << 7 * group
         if byte < 128:
-            return number, place + group + 1
+            return number, offset + group + 1
     raise ValueError("it ends in the middle of a number")

@@ -1,6 +1,6 @@
-"""A checkpoint's tokenizer from its files: tokenizer.json, or a sentencepiece model as InternLM2 and Llama have it.
+"""Load a checkpoint's tokenizer from its files: tokenizer.json, or the sentencepiece model of InternLM2 and Llama.
 
-No class of the checkpoint's own is looked for, so no code of others can run.
+The checkpoint's own tokenizer class is never loaded, so none of its code can run.
 """
 
 import json
@@ -19,20 +19,20 @@ from refsav.model.families.mllm import Tokenizer
 from refsav.model.input_errors import FETCH_AGAIN
 
 SPACE = "▁"
-"""What stands for a space in sentencepiece's pieces."""
+"""The character that stands for a space in sentencepiece's pieces."""
 
 CLASSES = ("InternLM2Tokenizer", "InternLM2TokenizerFast", "LlamaTokenizer", "LlamaTokenizerFast")
-"""Classes, by tokenizer_config.json, that do no more with a sentencepiece model than is done here."""
+"""Supported values of `tokenizer_class` in tokenizer_config.json: this module reproduces all that these classes do."""
 
 KEPT = ("chat_template", "model_max_length")
-"""Settings of tokenizer_config.json that are passed on."""
+"""Settings of tokenizer_config.json that are passed to transformers' tokenizer."""
 
 
 def read_tokenizer(directory: Path) -> Tokenizer:
-    """Read tokenizer.json or, where there is none, tokenizer.model with the tokens added to it, or a Qwen's vocabulary.
+    """Read tokenizer.json; without it, tokenizer.model and its added tokens; without both, Qwen's vocab.json.
 
     Raises:
-        RecordError: If there is none of them, or one is damaged.
+        RecordError: If the directory has none of these files, or one is damaged.
     """
     if (directory / "tokenizer.json").is_file():
         return _from_files(directory, "tokenizer.json", PreTrainedTokenizerFast)
@@ -44,7 +44,7 @@ def read_tokenizer(directory: Path) -> Tokenizer:
         directory,
         "",
         "has neither tokenizer.json nor tokenizer.model",
-        "put the tokenizer files that belong to the checkpoint here",
+        "copy the checkpoint's tokenizer files here",
     )
 
 
@@ -57,35 +57,37 @@ def _from_files(directory: Path, name: str, kind: Any) -> Tokenizer:  # noqa: AN
 
 
 def _from_sentence_pieces(directory: Path) -> Tokenizer:
-    """What the slow tokenizer class of the checkpoint would make of text, made with the tokenizers library."""
+    """Build a fast tokenizer that gives the same ids as the slow tokenizer class of the checkpoint."""
     vocabulary = SentencePieces.read(directory / "tokenizer.model")
     config_path = directory / "tokenizer_config.json"
     config = {**_settings(directory / "special_tokens_map.json"), **_settings(config_path)}
     if (name := config.get("tokenizer_class", CLASSES[0])) not in CLASSES:
-        raise RecordError(config_path, "tokenizer_class", f"{name} is not known", INSTEAD)
+        raise RecordError(config_path, "tokenizer_class", f"{name} is not supported", INSTEAD)
     if vocabulary.space_in_front and False in (config.get("legacy"), config.get("add_prefix_space")):
-        raise RecordError(config_path, "legacy", "spaces after special tokens cannot be left out", INSTEAD)
+        raise RecordError(
+            config_path, "legacy", "a tokenizer that adds no space after special tokens is not supported", INSTEAD
+        )
     try:
         added = _added_tokens(vocabulary, _settings(directory / "added_tokens.json"), config)
         core = _core(vocabulary, added)
         return _wrapped(core, vocabulary, config)
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         problem = f"does not fit {directory / 'tokenizer.model'}: {error}"
-        raise RecordError(config_path, "", problem, "take both files of the same checkpoint") from error
+        raise RecordError(config_path, "", problem, "use both files of the same checkpoint") from error
 
 
 def _added_tokens(
     vocabulary: SentencePieces, listed: Mapping[str, Any], config: Mapping[str, Any]
 ) -> dict[int, AddedToken]:
-    """Tokens that are found in text before all else, by id.
+    """Return the tokens that are matched in text first, by id.
 
-    Ids inside the vocabulary give a placeholder of it another name: `[UNUSED_TOKEN_146]` becomes `<|im_start|>`.
+    An id inside the vocabulary renames a placeholder: `[UNUSED_TOKEN_146]` becomes `<|im_start|>`.
     """
-    whole = (Kind.UNKNOWN, Kind.CONTROL, Kind.USER_DEFINED)
+    unsplit = (Kind.UNKNOWN, Kind.CONTROL, Kind.USER_DEFINED)
     added = {
         number: AddedToken(piece.text, normalized=False, special=piece.kind != Kind.USER_DEFINED)
         for number, piece in enumerate(vocabulary.pieces)
-        if piece.kind in whole
+        if piece.kind in unsplit
     }
     added |= {int(number): AddedToken(text, normalized=False, special=True) for text, number in listed.items()}
     for number, token in config.get("added_tokens_decoder", {}).items():
@@ -95,10 +97,10 @@ def _added_tokens(
 
 
 def _core(vocabulary: SentencePieces, added: Mapping[int, AddedToken]) -> tokenizers.Tokenizer:
-    """The tokenizer without the names of its special tokens.
+    """Build the tokenizer, without the names of its special tokens.
 
     Raises:
-        ValueError: If added tokens do not follow the vocabulary without a gap, or one stands for two ids.
+        ValueError: If the ids of added tokens have gaps, or one token has two ids.
     """
     texts = [piece.text for piece in vocabulary.pieces]
     unknown = next(number for number, piece in enumerate(vocabulary.pieces) if piece.kind == Kind.UNKNOWN)
@@ -135,7 +137,7 @@ def _core(vocabulary: SentencePieces, added: Mapping[int, AddedToken]) -> tokeni
 
 
 def _wrapped(core: tokenizers.Tokenizer, vocabulary: SentencePieces, config: Mapping[str, Any]) -> Tokenizer:
-    """The tokenizer as transformers has it. Both classes put `<s>` in front unless they are told not to."""
+    """Wrap the tokenizer for transformers. By default it adds `<s>` in front of a text, as the original classes do."""
     unknown = next(piece.text for piece in vocabulary.pieces if piece.kind == Kind.UNKNOWN)
     usual = {
         "unk_token": unknown,
@@ -155,13 +157,13 @@ def _wrapped(core: tokenizers.Tokenizer, vocabulary: SentencePieces, config: Map
     return tokenizer
 
 
-def _content(token: Any) -> str | None:  # noqa: ANN401 - a string, or an object that has it as its content
+def _content(token: Any) -> str | None:  # noqa: ANN401 - a string, or an object with the key `content`
     text = token.get("content") if isinstance(token, Mapping) else token
     return None if text is None else str(text)
 
 
 def _settings(path: Path) -> dict[str, Any]:
-    """A JSON object; empty where there is no such file."""
+    """Read a JSON object; return an empty one if the file does not exist."""
     try:
         found = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
@@ -169,5 +171,5 @@ def _settings(path: Path) -> dict[str, Any]:
     except (OSError, ValueError) as error:
         raise RecordError(path, "", f"cannot be read as JSON: {error}", FETCH_AGAIN) from None
     if not isinstance(found, dict):
-        raise RecordError(path, "", "is no JSON object", FETCH_AGAIN)
+        raise RecordError(path, "", "is not a JSON object", FETCH_AGAIN)
     return found

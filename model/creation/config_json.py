@@ -1,4 +1,4 @@
-"""config.json as the released code lays it out: from sizes, and from a base model that becomes a Sa2VA."""
+"""Write config.json in the layout of the released code: from sizes, or from a base model that becomes a Sa2VA."""
 
 import json
 from pathlib import Path
@@ -16,16 +16,16 @@ MODEL_TYPE = "sa2va_chat"
 
 
 def official_config(config: ModelConfig, tokenizer: Tokenizer) -> dict[str, Any]:
-    """Lay out the sizes of a model with random weights.
+    """Return the config.json of a model with random weights.
 
     Raises:
-        InputError: If the tokenizer has more tokens than the embedding rows.
+        InputError: If the tokenizer has more tokens than the embedding has rows.
     """
     rows = config.language.vocabulary or len(tokenizer)
     if rows < len(tokenizer):
         raise InputError(
             f"language.vocabulary is {rows}, but the tokenizer has {len(tokenizer)} tokens",
-            "set it to 0, which is as many as there are, or make tokenizer_size smaller",
+            "set it to 0 to use the number of tokens, or reduce tokenizer_size",
         )
     laid_out = config.entry.config_of(config.mllm, rows, tokenizer)
     fixed = FixedSizes(sam2=config.sam2, shown_pixels=config.shown_pixels)
@@ -33,10 +33,16 @@ def official_config(config: ModelConfig, tokenizer: Tokenizer) -> dict[str, Any]
 
 
 def as_sa2va(path: Path, base: Json, tokens: int, fixed: FixedSizes) -> dict[str, Any]:
-    """Turn a base model's config.json into a Sa2VA's whose embedding has a row for each of `tokens`.
+    """Convert a base model's config.json to that of a Sa2VA.
+
+    Args:
+        path: The base model's config.json, for messages.
+        base: Its content.
+        tokens: Number of rows of the embedding.
+        fixed: Sizes that are constants in the official code.
 
     Raises:
-        RecordError: If it is of a family or a layout that is not supported.
+        RecordError: If the family or the layout is not supported.
     """
     _refuse(path, base)
     family = family_of(path, base)
@@ -45,19 +51,19 @@ def as_sa2va(path: Path, base: Json, tokens: int, fixed: FixedSizes) -> dict[str
 
 
 def template_of(config: ModelConfig) -> str:
-    """Return the name of the conversation template that a model of these sizes uses."""
+    """Return the name of the conversation template of a model of these sizes."""
     return config.entry.template(config.language)
 
 
 def is_tied(base: Json) -> bool:
-    """Return whether a base model's output layer is its embedding, and is not stored."""
+    """Return whether a base model's output layer shares the weights of its embedding."""
     keys = {family.language_key for family in registry.FAMILIES.values()}
-    return any(part.get("tie_word_embeddings") for part in (base, *(base.get(key) or {} for key in keys)))
+    return any(section.get("tie_word_embeddings") for section in (base, *(base.get(key) or {} for key in keys)))
 
 
 def _refuse(path: Path, base: Json) -> None:
     if base.get("model_type") == MODEL_TYPE:
-        raise RecordError(path, "model_type", "is a Sa2VA already, no base model", "use it as it is")
+        raise RecordError(path, "model_type", "is already a Sa2VA, not a base model", "use it without conversion")
     for family in registry.FAMILIES.values():
         if refused := family.refuse_base(base):
             raise RecordError(path, "model_type", *refused)
@@ -77,7 +83,7 @@ def _names(family: Family) -> Json:
 
 
 def _ours(fixed: FixedSizes) -> Json:
-    """Return nothing where all sizes are the released ones, so that such a file equals the official one."""
+    """Return the sizes that differ from the released ones; if none does, the file equals the official one."""
     differing = fixed.model_dump(mode="json", exclude_defaults=True)
     return {OURS: differing} if differing else {}
 

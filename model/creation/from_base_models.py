@@ -1,4 +1,7 @@
-"""From a base multimodal LLM and a SAM-2, as their makers publish them, to a Sa2VA that can be trained."""
+"""Join a base multimodal LLM and a SAM-2, as their makers publish them, to a Sa2VA that can be trained.
+
+Source: Sa2VA, section 3.2.
+"""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -21,7 +24,7 @@ from refsav.model.sa2va import Sa2VA
 from refsav.model.sam.config import Sam2Config
 
 KEPT = ("preprocessor_config", "video_preprocessor_config", "generation_config", "chat_template", "LICENSE", "NOTICE")
-"""Beginnings of the names of files that belong to a Sa2VA too. The base model's code and card do not."""
+"""Prefixes of the files that are copied from the base model; its code and its model card are not."""
 
 FIX = f"give the directory of a base model in its makers' layout: {supported()}"
 
@@ -39,21 +42,21 @@ def from_base(
 ) -> Sa2VA:
     """Join a base multimodal LLM and a SAM-2.
 
-    Sa2VA's tokens are added to the tokenizer, and the embedding gets a row for each token and no more; the rows of
-    tokens that are new are the mean of the others. Only the projection behind `[SEG]` is random.
+    Sa2VA's tokens are added to the tokenizer, and the embedding gets exactly one row per token; the rows of new tokens
+    are the mean of all others. Only the projection of the `[SEG]` state is random.
 
     Args:
         mllm: Directory of the base model: config.json, tokenizer, safetensors.
         sam2: SAM-2 checkpoint with Meta's names.
-        allow_pickle: Whether that may be a .pt file; only tensors are read from it.
-        keep_original_decoder: Whether SAM-2's mask decoder is kept a second time, untouched by training.
-        sam2_config: Sizes of the SAM-2; those of Hiera-L if left out.
-        seed: Of the random weights.
-        device: Where the weights go.
-        dtype: None keeps the type that each has in its file.
+        allow_pickle: Whether the SAM-2 checkpoint may be a .pt file; only tensors are read from it.
+        keep_original_decoder: Whether to keep a copy of SAM-2's mask decoder that training does not change.
+        sam2_config: Sizes of the SAM-2; by default those of Hiera-L.
+        seed: Seed of the random weights.
+        device: Device of the weights.
+        dtype: Type of the weights; None keeps each tensor's type in its file.
 
     Raises:
-        RecordError: If a file is missing, damaged, or does not fit; keys are named.
+        RecordError: If a file is missing or damaged, or tensors do not fit; the message lists their keys.
     """
     mllm, placement = Path(mllm), Placement(device, dtype)
     base, tokenizer = read_config(mllm, FIX), read_tokenizer(mllm)
@@ -73,7 +76,7 @@ def from_base(
         places={name: shape for name, shape in _below(model, "mllm.").items() if not (tied and name == head)},
         fitted={embedding: rows, head: rows},
         mismatch=f"its weights are not those of a {architecture.family} as its config.json describes it",
-        fix="take config.json and weights of the same model",
+        fix="use config.json and weights of the same model",
     )
     fill(model, [language, *_sam2_fillings(model, segmenter)], placement)
     if tied:
@@ -85,17 +88,17 @@ def from_base(
 
 
 def _sam2_fillings(model: Sa2VA, tensors: HeldTensors) -> list[Filling]:
-    whole = Filling(
+    complete = Filling(
         tensors=tensors,
         keys=KeyMap.sam2(),
         places=_below(model, "sam2."),
         mismatch="its weights are not those of a SAM 2.0 of this size",
-        fix=f"give {RELEASED_SAM2}; SAM 2.1 has other parts",
+        fix=f"give {RELEASED_SAM2}; SAM 2.1 has different modules",
     )
     if model.original_decoder is None:
-        return [whole]
-    apart = HeldTensors(tensors.origin, {name: tensor.clone() for name, tensor in tensors.content.items()})
-    return [whole, original_decoder_filling(apart, places_of(model))]  # training changes the other one only
+        return [complete]
+    copies = HeldTensors(tensors.origin, {name: tensor.clone() for name, tensor in tensors.content.items()})
+    return [complete, original_decoder_filling(copies, places_of(model))]  # training changes only the other one
 
 
 def _below(model: nn.Module, prefix: str) -> dict[str, tuple[int, ...]]:
@@ -103,9 +106,10 @@ def _below(model: nn.Module, prefix: str) -> dict[str, tuple[int, ...]]:
 
 
 def _rows(known: int, wanted: int) -> Callable[[Tensor], Tensor]:
-    """Cut an embedding [V, H] to the rows of the `known` tokens, and append the mean of them up to `wanted`.
+    """Return a function that cuts an embedding [V, H] to `known` rows and appends their mean, up to [`wanted`, H].
 
-    Released embeddings have rows beyond the tokenizer's tokens, which were never trained: none becomes a new token's.
+    Released embeddings have more rows than the tokenizer has tokens; as these were never trained, new tokens do not use
+    them.
     """
 
     def fit(table: Tensor) -> Tensor:

@@ -1,4 +1,4 @@
-"""A model that is given another design of `[SEG]` than it came with: tokens, embeddings, config.json."""
+"""Change the `[SEG]` design of a model before training: tokens, embeddings, config.json (Sa2VA, Table 12)."""
 
 import copy
 import json
@@ -16,15 +16,15 @@ from refsav.model.sa2va import Sa2VA
 
 
 def adopt(model: Sa2VA, design: SegDesign, frames: int) -> None:
-    """Let a model name objects of videos as a design has it; new tokens begin as `[SEG]` is.
+    """Set the `[SEG]` design of a model; the embeddings of new tokens are copies of that of `[SEG]`.
 
     Args:
-        model: Changed; it says it in its config.json from now on.
-        design: As it is to be.
-        frames: Most frames of a video: so many tokens `unique` needs; a model that has fewer gets more.
+        model: Changed in place, with its tokenizer and its config.json.
+        design: The design to use.
+        frames: Largest number of frames of a video, which is the number of tokens of `unique`; missing ones are added.
 
     Raises:
-        ConfigError: If it was trained with another one.
+        ConfigError: If the model was trained with another design.
     """
     before = model.architecture.fixed.seg_token
     known = len(model.adapter.seg_ids) - 1 if design == before else 0
@@ -32,16 +32,18 @@ def adopt(model: Sa2VA, design: SegDesign, frames: int) -> None:
     if design == before and not new:
         return
     if before not in ("single", design):
-        told = f"the model was trained with seg.design = {before!r}, not {design!r}"
-        raise ConfigError(f"{told}\n  fix: keep it, or take another model")
-    tokenizer = copy.deepcopy(model.adapter.tokenizer)  # others may share it
+        raise ConfigError(
+            f"the model was trained with seg.design = {before!r}, not {design!r}",
+            fix=f"set seg.design = {before!r}, or start from another model",
+        )
+    tokenizer = copy.deepcopy(model.adapter.tokenizer)  # other models may share it
     if new:
         add_tokens(tokenizer, new)
         _grow(model, [tokenizer.convert_tokens_to_ids(token) or 0 for token in new])
     raw = json.loads(json.dumps(model.architecture.raw))
     raw[OURS] = {**raw.get(OURS, {}), "seg_token": design}
-    part = model.architecture.entry.language_key
-    raw[part]["vocab_size"] = model.adapter.language_model.get_input_embeddings().num_embeddings
+    section = model.architecture.entry.language_key
+    raw[section]["vocab_size"] = model.adapter.language_model.get_input_embeddings().num_embeddings
     content = {**model.assets.content, CONFIG: config_bytes(raw), **tokenizer_files(tokenizer)}
     fixed = model.architecture.fixed.model_copy(update={"seg_token": design})
     model.architecture = replace(model.architecture, raw=raw, fixed=fixed)
@@ -50,7 +52,7 @@ def adopt(model: Sa2VA, design: SegDesign, frames: int) -> None:
 
 @torch.no_grad()
 def _grow(model: Sa2VA, ids: list[int]) -> None:
-    """Give tokens rows in the embedding and the head, each the one of `[SEG]`."""
+    """Add rows for tokens to the embedding [V, H] and the output layer [V, H], each a copy of the row of `[SEG]`."""
     mllm = model.adapter.model
     embedding = model.adapter.language_model.get_input_embeddings()
     if max(ids) >= embedding.num_embeddings:

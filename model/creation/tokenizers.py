@@ -1,4 +1,4 @@
-"""Tokenizers: one that is made of texts, for a model from nothing, and Sa2VA's own tokens for any other."""
+"""Train a tokenizer for a new model, and add Sa2VA's tokens to an existing one."""
 
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -20,10 +20,10 @@ TURNS: Mapping[str, tuple[str, ...]] = {
     "internlm2_chat": ("<|im_start|>", "<|im_end|>"),
     "phi3_chat": ("<|user|>", "<|assistant|>", "<|end|>"),
 }
-"""Tokens of a conversation, by the name of its template; the last one ends a turn."""
+"""Tokens of a conversation, by name of the template; the last one ends a turn."""
 
 SEEN = ("<|vision_start|>", "<|vision_end|>", "<|image_pad|>", "<|video_pad|>", "<img>", "</img>", "<IMG_CONTEXT>")
-"""Tokens around and in place of what is seen: Qwen's, then InternVL's. Every tokenizer has both."""
+"""Tokens around and in place of image features: Qwen's, then InternVL's. A trained tokenizer has both."""
 
 CHAT_TEMPLATE = (
     "{% for turn in messages %}"
@@ -38,10 +38,10 @@ CHAT_TEMPLATE = (
     "{% endfor %}"
     "{% if add_generation_prompt %}{{ '<|im_start|>assistant\n' }}{% endif %}"
 )
-"""Turns as Qwen3-VL writes them. Qwen2.5-VL's own adds a system turn, which Sa2VA's training never had."""
+"""Qwen3-VL's turns. Qwen2.5-VL's own template adds a system turn, which Sa2VA's training does not have."""
 
 SMALLEST_SIZE = 256 + 1 + max(map(len, TURNS.values())) + len(SEEN) + len(SPECIAL_TOKENS)
-"""Every byte, and every special token."""
+"""Smallest vocabulary: all bytes and all special tokens."""
 
 ANSWERS = ("Sure, it is .", "Sure, .", "It is .", "The segmentation result is .", "There is no such object.")
 RELATIONS = ("next to", "in front of", "behind", "above", "below", "to the left of", "to the right of", "near")
@@ -62,11 +62,11 @@ DESCRIPTIONS = (
     "It comes into view only later, is hidden for a while and is out of sight at the end.",
     "It is hidden more than once. It is never in view long enough to tell how it moves.",
 )
-"""What the embedded annotator says, each of its words once."""
+"""Sentences of the engine `attributes` that contain each of its words."""
 
 
 def usual_texts() -> Iterator[str]:
-    """Yield prompts and answers about synthetic scenes: what a pocket model is trained to read and write."""
+    """Yield prompts and answers about synthetic scenes, which pocket models are trained on."""
     for phrase in _phrases():
         yield _words(prompts.segment(phrase, video=False))
         yield _words(prompts.segment(phrase, video=True))
@@ -83,19 +83,19 @@ def usual_texts() -> Iterator[str]:
 def train_tokenizer(
     texts: Iterable[str], size: int, *, template: str = "qwen_chat", added: Sequence[str] = SPECIAL_TOKENS
 ) -> Tokenizer:
-    """Make a tokenizer of texts: pairs of bytes that are often together become one. Same texts, same tokenizer.
+    """Train a byte-level BPE tokenizer. The same texts give the same tokenizer.
 
     Args:
-        texts: What it is to be short for; it can write any text.
-        size: Most tokens, special ones included; fewer if the texts have no more pairs.
-        template: Conversation template that the model will use.
-        added: Tokens after all others; without Sa2VA's, it is a base model's tokenizer.
+        texts: Texts that it encodes in few tokens; it can encode any other text too.
+        size: Largest number of tokens, with special ones; there are fewer if the texts have too few pairs to merge.
+        template: Conversation template of the model.
+        added: Tokens with the highest ids; a base model's tokenizer does not have Sa2VA's.
 
     Raises:
-        InputError: If the size is too small, or the template not known.
+        InputError: If the size is too small, or the template unknown.
     """
     if template not in TURNS:
-        raise InputError(f"the template {template!r} is not known", f"take one of {', '.join(TURNS)}")
+        raise InputError(f"the template {template!r} is unknown", f"use one of {', '.join(TURNS)}")
     if size < SMALLEST_SIZE:
         raise InputError(f"{size} tokens are too few for a tokenizer", f"allow {SMALLEST_SIZE} or more")
     special = (PAD, *TURNS[template], *SEEN)
@@ -120,12 +120,12 @@ def train_tokenizer(
 
 
 def add_tokens(tokenizer: Tokenizer, tokens: Sequence[str] = SPECIAL_TOKENS) -> None:
-    """Add tokens behind all others, in this order; those that it has stay where they are."""
+    """Add tokens with the highest ids, in this order; tokens that the tokenizer already has keep their ids."""
     tokenizer.add_tokens(list(tokens), special_tokens=True)
 
 
 def tokenizer_files(tokenizer: Tokenizer) -> dict[str, bytes]:
-    """Give the files of a tokenizer as a checkpoint holds them."""
+    """Return the files of a tokenizer in a checkpoint, by name."""
     with tempfile.TemporaryDirectory() as folder:
         tokenizer.save_pretrained(folder)
         return {path.name: path.read_bytes() for path in sorted(Path(folder).iterdir())}

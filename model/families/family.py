@@ -1,4 +1,4 @@
-"""What RefSAV must know of a family of multimodal LLMs: one entry says it all (docs/extend.md)."""
+"""Everything RefSAV needs to know about a family of multimodal LLMs, in one entry (docs/extend.md)."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
@@ -13,6 +13,7 @@ from refsav.model.families.sizes import LanguageShape, MllmSizes
 
 Json = Mapping[str, Any]
 VisionPart = Literal["vision_tower", "vision_projection"]
+"""Groups of a multimodal LLM's vision weights that a training can freeze or train (`[learns]`)."""
 
 USUAL_TEMPLATE = "qwen_chat"
 
@@ -20,34 +21,34 @@ USUAL_TEMPLATE = "qwen_chat"
 class Family(ABC):
     """A family of multimodal LLMs that Sa2VA builds on: its adapter, config.json, weights and sizes.
 
-    To add one, subclass this and list an instance in registry.py. Tensor names are those of our module: transformers'
-    names below `mllm.`.
+    To add one, subclass this and list an instance in registry.py. Tensor names are those of RefSAV's module:
+    transformers' names below `mllm.`.
     """
 
     name: ClassVar[str]
-    """As messages, `family` in configs/models and `refsav create` write it; the same as the adapter's `family`."""
+    """Name in messages and under `family` in configs/models; the same as the adapter's `family`."""
     language_key: ClassVar[str] = "text_config"
     """Key of config.json that holds the language model's configuration."""
     released_suffix: ClassVar[str] = ""
-    """End of the names of the official code's classes: `Sa2VAChatModel…`, `Sa2VAChatConfig…`."""
+    """Suffix of the official code's class names: `Sa2VAChatModel…`, `Sa2VAChatConfig…`."""
     released_module: ClassVar[str] = "modeling_sa2va_chat"
     """Module of the official code that holds the model's class."""
 
     vision_parts: ClassVar[Mapping[str, VisionPart]]
-    """Part of each weight outside of the language model, by the beginning of its name; the first that fits wins."""
+    """Groups of the weights outside of the language model, by prefix of the name; the first prefix that fits wins."""
     embedding: ClassVar[str] = "mllm.model.language_model.embed_tokens.weight"
     """Name of the token embedding [V, H]."""
     head: ClassVar[str] = "mllm.lm_head.weight"
     """Name of the output layer [V, H]."""
     own_sizes: ClassVar[frozenset[str]] = frozenset()
-    """Keys of configs/models that mean something to this family but not to every family."""
+    """Keys of configs/models that this family uses and not all families do, such as `vision.window_px`."""
 
     @abstractmethod
     def recognizes(self, raw: Json) -> bool:
-        """Return whether a config.json, of a Sa2VA or of a base model, is of this family."""
+        """Return whether a config.json, of a Sa2VA or of a base model, belongs to this family."""
 
     def refuse_base(self, raw: Json) -> tuple[str, str] | None:
-        """Return problem and fix if config.json is of a layout of this family that cannot be read, else None."""
+        """Return problem and fix if a base model's config.json has an unsupported layout of this family, else None."""
         del raw
         return None
 
@@ -57,7 +58,7 @@ class Family(ABC):
 
         Args:
             path: The config.json, for messages.
-            raw: Its content without the keys that only Sa2VA has. The family may change it.
+            raw: Its content without the keys that only Sa2VA has. This method may change it.
 
         Raises:
             RecordError: If the configuration is not supported.
@@ -65,25 +66,25 @@ class Family(ABC):
 
     @abstractmethod
     def adapter(self, model: nn.Module, tokenizer: Tokenizer, raw: Json, shown_pixels: tuple[int, int]) -> Mllm:
-        """Wrap a model that `build` made.
+        """Wrap a model that `build` returned.
 
         Args:
             model: transformers' model.
-            tokenizer: With Sa2VA's special tokens.
+            tokenizer: Has Sa2VA's special tokens.
             raw: The content of config.json.
             shown_pixels: Smallest and largest area of a frame in pixels; ignored by families that cut tiles.
 
         Raises:
-            InputError: If tokenizer or configuration lack something.
+            InputError: If the tokenizer lacks a token, or the conversation template is unknown.
         """
 
     @abstractmethod
     def key_rules(self, raw: Json) -> tuple[Rule, ...]:
-        """Return how an official Sa2VA checkpoint names the tensors of the multimodal LLM."""
+        """Return the rules that map an official Sa2VA checkpoint's tensor names of the multimodal LLM to RefSAV's."""
 
     @abstractmethod
     def base_key_rules(self, raw: Json) -> tuple[Rule, ...]:
-        """Return how the makers' own checkpoint names them."""
+        """Return the rules for a base model's checkpoint, as its makers publish it."""
 
     @abstractmethod
     def sa2va_config(self, base: Json, tokens: int) -> Json:
@@ -91,17 +92,17 @@ class Family(ABC):
 
         Args:
             base: The content of the base model's config.json.
-            tokens: Rows of the embedding.
+            tokens: Number of rows of the embedding.
         """
 
     @abstractmethod
     def config_of(self, sizes: MllmSizes, rows: int, tokenizer: Tokenizer) -> Json:
-        """Lay out sizes as config.json of the official code; the names of its classes are added by the caller.
+        """Return the official code's config.json for a model of these sizes; the caller adds the class names.
 
         Args:
-            sizes: Of the multimodal LLM.
-            rows: Rows of the embedding.
-            tokenizer: Of the model.
+            sizes: Sizes of the multimodal LLM.
+            rows: Number of rows of the embedding.
+            tokenizer: Supplies the ids of special tokens.
         """
 
     def template(self, language: LanguageShape) -> str:
@@ -114,7 +115,7 @@ class Family(ABC):
         del sizes
 
     def part_of(self, name: str) -> str:
-        """Return the part of a multimodal LLM's weight, as `[learns]` of a training's configuration names parts."""
+        """Return the group that a multimodal LLM's weight belongs to, as `[learns]` of a training names it."""
         for start, part in self.vision_parts.items():
             if name.startswith(start):
                 return part

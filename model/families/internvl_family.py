@@ -1,4 +1,4 @@
-"""InternVL 2, 2.5 and 3: configuration, language models, sizes. The adapter is in internvl.py."""
+"""InternVL 2, 2.5 and 3: config.json, language models, sizes. The adapter is in internvl.py."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -19,10 +19,10 @@ from refsav.model.families.sizes import LanguageShape, MllmSizes, VisionShape
 
 @dataclass(frozen=True, slots=True)
 class LanguageModel:
-    """A language model that an InternVL may hold."""
+    """A language model that an InternVL can have."""
 
     transformers: str
-    """transformers' name for it."""
+    """Its `model_type` in transformers."""
     template: str = USUAL_TEMPLATE
 
 
@@ -32,10 +32,10 @@ LANGUAGE_MODELS: Mapping[str, LanguageModel] = {
     "Qwen2ForCausalLM": LanguageModel("qwen2"),
     "Qwen3ForCausalLM": LanguageModel("qwen3"),
     "LlamaForCausalLM": LanguageModel("llama"),
-    INTERNLM2: LanguageModel("llama", "internlm2_chat"),  # the same network; its weights are stored in another order
+    INTERNLM2: LanguageModel("llama", "internlm2_chat"),  # the same network, with its weights stored in another order
     "Phi3ForCausalLM": LanguageModel("phi3", "phi3_chat"),
 }
-"""By class, as config.json names it."""
+"""Supported language models by the class name in config.json."""
 
 CLASS_OF_KIND = {
     "qwen2": "Qwen2ForCausalLM",
@@ -44,11 +44,11 @@ CLASS_OF_KIND = {
     "internlm2": INTERNLM2,
     "phi3": "Phi3ForCausalLM",
 }
-"""Classes of language models by `language.kind`."""
+"""Class names in config.json by `language.kind` of configs/models."""
 
 
 class InternVLFamily(Family):
-    """InternVL in its makers' own layout, with any of `LANGUAGE_MODELS`."""
+    """InternVL in its makers' layout, with any of `LANGUAGE_MODELS`."""
 
     name = InternVL.family
     language_key = "llm_config"
@@ -179,7 +179,7 @@ def _vision_config(vision: Json) -> InternVLVisionConfig:
 
 def _intern_vit(vision: VisionShape, initializer_range: float) -> Json:
     return {
-        "architectures": ["InternVisionModel"],  # without it, the released code takes its own defaults for all
+        "architectures": ["InternVisionModel"],  # without it, the released code ignores these sizes
         "attention_dropout": 0.0,
         "drop_path_rate": 0.0,
         "dropout": 0.0,
@@ -203,11 +203,11 @@ def _intern_vit(vision: VisionShape, initializer_range: float) -> Json:
 
 
 def _of_kind(language: LanguageShape, tokenizer: Tokenizer) -> dict[str, Any]:
-    """Keys of one kind of language model."""
+    """Return the keys of llm_config that only this kind of language model has."""
     head = {"head_dim": language.width_of_head} if language.head_dim or language.kind == "qwen3" else {}
     if language.kind == "internlm2":
         return {"bias": False, **head}
-    if language.kind == "phi3":  # its own padding token lies outside a smaller vocabulary
+    if language.kind == "phi3":  # its default padding token lies outside a smaller vocabulary
         return {"pad_token_id": tokenizer.pad_token_id, "sliding_window": None, **head}
     if language.kind == "qwen2":
         kinds = {"layer_types": ["full_attention"] * language.layers, "max_window_layers": language.layers}

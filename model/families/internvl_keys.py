@@ -1,4 +1,4 @@
-"""How InternVL names and lays out its tensors, in official checkpoints and here."""
+"""InternVL's tensor names and layout, mapped between official checkpoints and transformers' module."""
 
 from dataclasses import dataclass
 
@@ -11,7 +11,7 @@ _LAYER = f"{_LANGUAGE}layers.{{n}}."
 _INTERN_VIT = (
     Rule(
         "vision_model.encoder.layers.{n}.attn.qkv.{rest}",  # [3 D, D] and [3 D], D the width
-        tuple(f"{_VISION}encoder.layer.{{n}}.attention.{part}_proj.{{rest}}" for part in "qkv"),
+        tuple(f"{_VISION}encoder.layer.{{n}}.attention.{letter}_proj.{{rest}}" for letter in "qkv"),
         Fusion(groups=1, shares=(1, 1, 1)),
     ),
     *renamed(
@@ -52,7 +52,7 @@ _AS_IN_TRANSFORMERS = (
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Heads:
-    """Attention heads of a language model."""
+    """Number of attention heads of a language model."""
 
     queries: int
     keys: int
@@ -60,10 +60,10 @@ class Heads:
 
 
 def internvl_rules(internlm2: Heads | None = None) -> tuple[Rule, ...]:
-    """Return the rules of an InternVL, the same in a Sa2VA and in a base model.
+    """Return the rules of an InternVL; they are the same for a Sa2VA and a base model.
 
     Args:
-        internlm2: Heads of an InternLM2, which is a Llama here; None for every other language model.
+        internlm2: Heads of an InternLM2, which transformers' Llama replaces; None for every other language model.
 
     Raises:
         ValueError: If the query heads are not a multiple of the key-value heads.
@@ -72,13 +72,13 @@ def internvl_rules(internlm2: Heads | None = None) -> tuple[Rule, ...]:
 
 
 def _internlm2(heads: Heads) -> tuple[Rule, ...]:
-    """InternLM2 to Llama: the queries of a key-value head, then its key, then its value, then the next such head."""
+    """InternLM2 to Llama: `wqkv` holds, for each key-value head in turn, its query heads, its key and its value."""
     if heads.queries % heads.keys:
         raise ValueError(f"{heads.queries} query heads cannot share {heads.keys} key-value heads evenly")
     return (
         Rule(
             "language_model.model.layers.{n}.attention.wqkv.{rest}",
-            tuple(f"{_LAYER}self_attn.{part}_proj.{{rest}}" for part in "qkv"),
+            tuple(f"{_LAYER}self_attn.{letter}_proj.{{rest}}" for letter in "qkv"),
             Fusion(groups=heads.keys, shares=(heads.queries // heads.keys, 1, 1)),
         ),
         *renamed(

@@ -1,4 +1,7 @@
-"""How InternVL cuts a picture into square tiles, and which rows of features a marked region takes of the last one."""
+"""InternVL's square tiles of an image, and the feature cells that a marked region takes of the last tile.
+
+Source: InternVL, `dynamic_preprocess`.
+"""
 
 from collections.abc import Sequence
 
@@ -21,7 +24,16 @@ Cells = npt.NDArray[np.bool_]
 
 
 def tile_grid(height: int, width: int, most: int, side: int) -> tuple[int, int]:
-    """Columns and rows of tiles nearest to the picture's aspect; of equals, the larger if pixels fill half of it."""
+    """Return the number of columns and rows of tiles whose aspect ratio is nearest to the image's.
+
+    Of equally near grids, a larger one wins if the image has more than half of its pixels.
+
+    Args:
+        height: Of the image, in pixels.
+        width: Of the image, in pixels.
+        most: Largest number of tiles.
+        side: Side of a tile, in pixels.
+    """
     grids = sorted(
         {(c, r) for c in range(1, most + 1) for r in range(1, most + 1) if c * r <= most}, key=lambda g: g[0] * g[1]
     )
@@ -36,32 +48,48 @@ def tile_grid(height: int, width: int, most: int, side: int) -> tuple[int, int]:
 
 
 def tiles_of(frame: Image, most: int, side: int) -> Tensor:
-    """An image uint8 [h, w, 3] as normalized tiles float32 [n, 3, side, side], row by row, then the whole if n > 1."""
-    picture = Pillow.fromarray(frame)
-    columns, rows = tile_grid(picture.height, picture.width, most, side)
-    grid = resize(picture, side * columns, side * rows)
+    """Cut an image into tiles and normalize them.
+
+    Args:
+        frame: uint8 RGB [h, w, 3].
+        most: Largest number of tiles, without the thumbnail.
+        side: Side of a tile, in pixels.
+
+    Returns:
+        float32 [n, 3, side, side]: the tiles row by row, then a thumbnail of the image if there are several.
+    """
+    image = Pillow.fromarray(frame)
+    columns, rows = tile_grid(image.height, image.width, most, side)
+    grid = resize(image, side * columns, side * rows)
     corners = [(side * column, side * row) for row in range(rows) for column in range(columns)]
     cut = [grid.crop((x, y, x + side, y + side)) for x, y in corners]
     if len(cut) > 1:
-        cut.append(resize(picture, side, side))
+        cut.append(resize(image, side, side))
     return normalized(cut)
 
 
 def whole(frames: Sequence[Image], side: int) -> Tensor:
-    """Frames of a video, each one tile whatever its aspect: float32 [n, 3, side, side]."""
+    """Resize each frame of a video, uint8 RGB [h, w, 3], to one normalized tile: float32 [n, 3, side, side]."""
     return normalized([resize(Pillow.fromarray(frame), side, side) for frame in frames])
 
 
-def normalized(pictures: Sequence[Pillow.Image]) -> Tensor:
-    """Pictures of one size as float32 [n, 3, h, w] with ImageNet's mean and deviation taken out."""
-    stacked = torch.stack([torch.from_numpy(np.asarray(picture).copy()) for picture in pictures])
+def normalized(images: Sequence[Pillow.Image]) -> Tensor:
+    """Return images of one size as float32 [n, 3, h, w], normalized with ImageNet's mean and standard deviation."""
+    stacked = torch.stack([torch.from_numpy(np.asarray(image).copy()) for image in images])
     return stacked.permute(0, 3, 1, 2).float().div_(255).sub_(MEAN).div_(STD)
 
 
 def region_cells(region: Mask, grid: int) -> Cells:
-    """Cells of a grid × grid map that a region bool [h, w] takes: the pixel at each cell's corner decides.
+    """Return the cells of the feature map that a region takes; the pixel at a cell's corner decides.
 
-    A region that is smaller than a cell takes the cell of its middle, so that no region is without features.
+    A region that covers no such pixel takes the cell of its centroid, so that every region has features.
+
+    Args:
+        region: bool [h, w].
+        grid: Side of the feature map, in cells.
+
+    Returns:
+        bool [grid, grid].
     """
     height, width = region.shape
     cells = cv2.resize(region.astype(np.uint8), (grid, grid), interpolation=cv2.INTER_NEAREST).astype(np.bool_)

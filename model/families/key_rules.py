@@ -1,4 +1,4 @@
-"""One rule says how a stored tensor is called and laid out, there and here; it is read in both directions."""
+"""Rules that map the names and layout of stored tensors to those of RefSAV's module, in both directions."""
 
 import re
 from collections.abc import Sequence
@@ -13,59 +13,71 @@ _HOLES = {"{n}": r"(?P<n>\d+)", "{rest}": r"(?P<rest>.+)"}
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Fusion:
-    """How the rows of one stored tensor are shared out among several of ours."""
+    """How the rows of one stored tensor are divided among several tensors of RefSAV's module."""
 
     groups: int
-    """The rows fall into this many groups of equal size, one after the other."""
+    """Number of consecutive groups of rows, all of the same size."""
     shares: tuple[int, ...]
-    """Equal blocks of rows in a group, for each of our tensors in turn: (2, 1, 1) is a half, a quarter, a quarter."""
+    """Blocks of rows that each tensor gets of every group: (2, 1, 1) is a half, a quarter, a quarter."""
 
     def split(self, fused: Tensor) -> list[Tensor]:
-        """Our tensors [rows of this one, ...] out of the stored one [rows of all, ...]; views where there is one group.
+        """Split a stored tensor.
+
+        Args:
+            fused: The stored tensor [rows of all, ...].
+
+        Returns:
+            RefSAV's tensors, each [its rows, ...]; views if there is one group.
 
         Raises:
-            ValueError: The rows cannot be shared out.
+            ValueError: If the rows do not divide evenly.
         """
         blocks = self.groups * sum(self.shares)
         if fused.ndim == 0 or fused.shape[0] % blocks:
             raise ValueError(f"shape {list(fused.shape)} does not divide into {blocks} equal blocks of rows")
         rows = fused.shape[0] // blocks
         grouped = fused.reshape(self.groups, sum(self.shares), rows, *fused.shape[1:])
-        return [part.flatten(0, 2) for part in grouped.split_with_sizes(self.shares, dim=1)]
+        return [piece.flatten(0, 2) for piece in grouped.split_with_sizes(self.shares, dim=1)]
 
-    def join(self, parts: Sequence[Tensor]) -> Tensor:
-        """The stored tensor [rows of all, ...], a new one, out of ours [rows of one, ...].
+    def join(self, pieces: Sequence[Tensor]) -> Tensor:
+        """Join RefSAV's tensors to a stored one; the inverse of `split`.
+
+        Args:
+            pieces: RefSAV's tensors, each [its rows, ...].
+
+        Returns:
+            A new tensor [rows of all, ...].
 
         Raises:
-            ValueError: Ours are not as many, or their rows not in the proportion, that the stored one has.
+            ValueError: If their number or the proportion of their rows is wrong.
         """
         blocks = [self.groups * share for share in self.shares]
-        shapes, columns = [list(part.shape) for part in parts], parts[0].shape[1:]
-        rows = parts[0].shape[:1].numel() // blocks[0]
+        shapes, columns = [list(piece.shape) for piece in pieces], pieces[0].shape[1:]
+        rows = pieces[0].shape[:1].numel() // blocks[0]
         if shapes != [[block * rows, *columns] for block in blocks]:
             raise ValueError(f"shapes {shapes} do not have rows in the proportion {blocks}")
-        grouped = [part.reshape(self.groups, -1, rows, *columns) for part in parts]
+        grouped = [piece.reshape(self.groups, -1, rows, *columns) for piece in pieces]
         return torch.cat(grouped, dim=1).flatten(0, 2)
 
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """Names that belong together. In each, {n} stands for one number and {rest} for one or more last words."""
+    """Names of the same tensor. In each name, {n} stands for one number and {rest} for the rest of the name."""
 
     official: str
     ours: tuple[str, ...]
     fusion: Fusion | None = None
-    """Set where, and only where, the official tensor holds several of ours."""
+    """Set if, and only if, the official tensor holds several of RefSAV's."""
     reading_only: bool = False
-    """True for names of older files, which are understood but not written."""
+    """True for names of older files, which are read but never written."""
 
     def inward(self, key: str) -> tuple[str, ...]:
-        """Our names for an official one; none where this rule is not about it."""
+        """Return RefSAV's names for an official one; empty if this rule does not apply."""
         found = _pattern(self.official).fullmatch(key)
         return tuple(name.format(**found.groupdict()) for name in self.ours) if found else ()
 
     def outward(self, name: str) -> str | None:
-        """The official name for one of ours; None where this rule is not about it."""
+        """Return the official name for one of RefSAV's; None if this rule does not apply."""
         if not self.reading_only:
             for ours in self.ours:
                 if found := _pattern(ours).fullmatch(name):
@@ -74,7 +86,7 @@ class Rule:
 
 
 def renamed(official: str, ours: str, names: dict[str, str]) -> list[Rule]:
-    """A rule for every pair of official and own name, below a prefix on either side."""
+    """Return a rule for every pair of official and own name, each below its prefix."""
     return [Rule(official + there, (ours + here,)) for there, here in names.items()]
 
 

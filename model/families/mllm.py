@@ -1,8 +1,7 @@
-"""What Sa2VA asks of a multimodal LLM, whatever its family: see frames, write a prompt, give hidden states."""
+"""The adapter between Sa2VA and a multimodal LLM: frames to features, prompts to tokens, tokens to hidden states."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from typing import Any, ClassVar, Protocol
 
 import torch
@@ -12,6 +11,7 @@ from refsav.datasets.frames import Image
 from refsav.datasets.masks import Mask
 from refsav.datasets.training_examples.example import SEG
 from refsav.model.families.seg_tokens import frame_tokens
+from refsav.model.families.vision import VisionFeatures, VisionInput, VisionLayout
 from refsav.model.input_errors import InputError
 
 SPECIAL_TOKENS = (SEG, "<p>", "</p>", "<vp>", "</vp>")
@@ -20,16 +20,17 @@ SPECIAL_TOKENS = (SEG, "<p>", "</p>", "<vp>", "</vp>")
 IMAGE_MARK = "<image>"
 
 TURN_ENDS = ("<|im_end|>", "<|end|>", "<|endoftext|>")
-"""Tokens that end an answer, where a tokenizer has them; the first that it has is written after given answers."""
+"""Tokens that end an answer. The first one that a tokenizer has also ends the answers of training."""
 
 MOST_FRAME_TOKENS = 100
+"""Largest number of frames that can have a `[SEG]` token each."""
 
 LONGEST_TURN_END = 8
-"""Tokens that what ends a turn may take where it is no token of its own."""
+"""Largest number of tokens of the text that ends a turn, if the tokenizer has no token for it."""
 
 
 class Tokenizer(Protocol):
-    """The part of a transformers tokenizer that is used."""
+    """The methods of a transformers tokenizer that RefSAV uses."""
 
     eos_token_id: int | None
     pad_token_id: int | None
@@ -44,107 +45,101 @@ class Tokenizer(Protocol):
     def __len__(self) -> int: ...
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Layout:
-    """How many tokens frames and marked regions take, and where they lie: all that a text must know of them."""
-
-    tokens_per_frame: tuple[int, ...]
-    grids: Tensor
-    """int64 [frames, 3]: time, height, width in patches (Qwen), or empty."""
-    cells_per_region: tuple[int, ...] = ()
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Shown(Layout):
-    """Frames (and marked regions) as the vision tower takes them."""
-
-    pixels: Tensor
-    """float32 patches [P, values] (Qwen), or tiles [n, 3, side, side] (InternVL)."""
-    cells: tuple[Tensor, ...] = ()
-    """bool [grid²] for each region: its cells of the last tile (InternVL)."""
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Sight(Layout):
-    """What the vision tower made of the frames (and marked regions): shared by all that is asked of them."""
-
-    rows: Tensor
-    """[N, H], one row for each placeholder of a prompt, in order."""
-    deepstack: tuple[Tensor, ...]
-    """Rows [N, H] added after the first layers (Qwen3-VL), or none."""
-
-
 class Mllm(ABC):
-    """An adapter between a transformers model and Sa2VA. It holds the model, it is none itself."""
+    """Adapter between a transformers model and Sa2VA. It wraps the model; it is not an nn.Module."""
 
     family: ClassVar[str]
     seg_state_before_norm: ClassVar[bool]
-    """Whether the `[SEG]` state is taken before the last normalization: what the released weights were trained with."""
+    """Whether the `[SEG]` state is taken before the last normalization, as the released weights were trained."""
     seg_in_prompt: ClassVar[bool]
-    """Whether a `[SEG]` that the user wrote gets a mask too, as in the released code of the family."""
+    """Whether a `[SEG]` in the user's prompt gets a mask too, as in the family's released code."""
     takes_regions: ClassVar[bool]
-    """Whether it was trained with visual prompts."""
+    """Whether the released weights were trained with visual prompts."""
 
     def __init__(self, model: nn.Module, tokenizer: Tokenizer, placeholder: str) -> None:
         self.model: Any = model
         self.tokenizer = tokenizer
         self.seg_id = self._id_of(SEG)
         self.seg_ids = (self.seg_id, *self._frame_ids())
-        """`[SEG]`, and those of single frames, if the model was trained with such (seg_tokens.py)."""
+        """`[SEG]`, followed by the tokens of single frames if the model has them (seg_tokens.py)."""
         self.placeholder, self.placeholder_id = placeholder, self._id_of(placeholder)
         self.stop_ids = self._stop_ids()
         self.turn_end = tokenizer.decode([self.stop_ids[0]], skip_special_tokens=False)
-        """What ends an answer, as text."""
+        """Text that ends an answer."""
 
     @property
     @abstractmethod
     def language_model(self) -> Any:  # noqa: ANN401 - transformers' models have no common type
-        """The decoder without its head."""
+        """The decoder without its output layer."""
 
     @property
-    def text_config(self) -> Any:  # noqa: ANN401 - likewise
+    def text_config(self) -> Any:  # noqa: ANN401 - transformers' configurations have no common type
         """Configuration of the language model."""
         return self.language_model.config
 
     @property
     def hidden_size(self) -> int:
-        """H."""
+        """Width H of the hidden states."""
         return int(self.text_config.hidden_size)
 
     @property
     def context_tokens(self) -> int:
-        """Longest prompt with its answer."""
+        """Largest number of tokens of a prompt together with its answer."""
         return int(self.text_config.max_position_embeddings)
 
     @property
     def device(self) -> torch.device:
-        """Where embeddings live."""
+        """The device of the token embedding."""
         device: torch.device = self.language_model.get_input_embeddings().weight.device
         return device
 
-    def see(self, frames: Sequence[Image], regions: Sequence[Mask]) -> Sight:
-        """Run the vision tower on RGB frames [h, w, 3] and mark regions (bool [h, w]) of the only one."""
-        return self.look([self.show(frames, regions)])[0]
+    def encode_frames(self, frames: Sequence[Image], regions: Sequence[Mask]) -> VisionFeatures:
+        """Preprocess frames and run the vision tower.
+
+        Args:
+            frames: uint8 RGB [h, w, 3] each.
+            regions: Visual prompts, bool [h, w] each; they need exactly one frame.
+
+        Raises:
+            InputError: If the family takes no visual prompts, or there are several frames.
+        """
+        return self.encode_inputs([self.preprocess(frames, regions)])[0]
 
     @abstractmethod
-    def show(self, frames: Sequence[Image], regions: Sequence[Mask]) -> Shown:
-        """Prepare for the vision tower, on the CPU: RGB frames [h, w, 3], and regions (bool [h, w]) of the only one."""
+    def preprocess(self, frames: Sequence[Image], regions: Sequence[Mask]) -> VisionInput:
+        """Preprocess frames for the vision tower, on the CPU.
+
+        Args:
+            frames: uint8 RGB [h, w, 3] each.
+            regions: Visual prompts, bool [h, w] each; they need exactly one frame.
+
+        Raises:
+            InputError: If the family takes no visual prompts, or there are several frames.
+        """
 
     @abstractmethod
-    def look(self, shown: Sequence[Shown]) -> list[Sight]:
-        """Run the vision tower over several images or videos together."""
+    def encode_inputs(self, inputs: Sequence[VisionInput]) -> list[VisionFeatures]:
+        """Run the vision tower on several preprocessed images or videos in one batch."""
 
     @abstractmethod
-    def write(self, text: str, layout: Layout) -> list[int]:
-        """Token ids of a user's first turn with `<image>` in `text`, up to where the answer begins."""
+    def write(self, text: str, layout: VisionLayout) -> list[int]:
+        """Return the token ids of the user's first turn, up to where the answer starts.
+
+        Args:
+            text: The prompt; `<image>` marks where the frames go.
+            layout: Of the frames.
+
+        Raises:
+            InputError: If `text` has `<image>` more than once.
+        """
 
     @abstractmethod
     def write_next(self, text: str) -> list[int]:
-        """Token ids of a further turn, from the end of the answer before it up to where its own answer begins."""
+        """Return the token ids of a later turn, from the end of the previous answer to the start of its own."""
 
     @abstractmethod
-    def positions(self, ids: Sequence[int], layout: Layout) -> Tensor:
-        """Rotary positions of these tokens: int64 [A, L], A axes."""
+    def positions(self, ids: Sequence[int], layout: VisionLayout) -> Tensor:
+        """Return the rotary positions of L tokens: int64 [A, L] for A axes."""
 
     @abstractmethod
     def run(
@@ -153,45 +148,45 @@ class Mllm(ABC):
         positions: Tensor,
         attend: Tensor,
         cache: Any,  # noqa: ANN401 - transformers' own
-        places: Tensor,
-        sight: Sight | None,
+        placeholders: Tensor,
+        features: VisionFeatures | None,
     ) -> Tensor:
-        """One pass of the decoder.
+        """Run the decoder once.
 
         Args:
-            embeddings: [B, L, H].
-            positions: int64 [A, B, L].
-            attend: int64 [B, past + L], 0 at padding.
-            cache: transformers' key-value cache, which grows by L; None where nothing is to follow.
-            places: bool [B, L], True at placeholders.
-            sight: What was seen, when there are placeholders.
+            embeddings: Input embeddings [B, L, H].
+            positions: Rotary positions, int64 [A, B, L].
+            attend: Attention mask, int64 [B, past + L], 0 at padding.
+            cache: transformers' key-value cache, which grows by L; None to keep none.
+            placeholders: bool [B, L], True at the placeholder tokens of images.
+            features: Vision features, if there are placeholders.
 
         Returns:
             Hidden states [B, L, H] after the last normalization.
         """
 
     def embed(self, ids: Tensor) -> Tensor:
-        """Input embeddings [..., H] of token ids."""
+        """Return the input embeddings [..., H] of token ids, int64 [...]."""
         embedded: Tensor = self.language_model.get_input_embeddings()(ids)
         return embedded
 
     def logits(self, states: Tensor) -> Tensor:
-        """Next-token logits [..., V] of normalized hidden states."""
+        """Return the next-token logits [..., V] of normalized hidden states [..., H]."""
         scores: Tensor = self.model.lm_head(states)
         return scores
 
     def answer_ids(self, answer: str) -> list[int]:
-        """Token ids of a given answer, with what ends a turn."""
+        """Return the token ids of an answer that is given, including the end of the turn."""
         return self.tokenizer.encode(f"{answer}{self.turn_end}", add_special_tokens=False)
 
     def ended(self, ids: Sequence[int]) -> bool:
-        """Whether an answer has come to its end: by a token, or by text where a tokenizer has no token for it."""
+        """Return whether an answer is complete: it ends with a stop token, or with the text that ends a turn."""
         if ids[-1] in self.stop_ids:
             return True
         return self._ends_by_text and self._decoded(ids[-LONGEST_TURN_END:]).endswith(self.turn_end)
 
     def text_of(self, ids: Sequence[int]) -> str:
-        """An answer as text: special tokens kept, what ends a turn left out."""
+        """Return an answer as text, with special tokens, without the end of the turn."""
         spoken = self._decoded([token for token in ids if token not in self.stop_ids])
         return spoken.removesuffix(self.turn_end) if self._ends_by_text else spoken
 
@@ -203,8 +198,8 @@ class Mllm(ABC):
         return self.tokenizer.decode(ids, skip_special_tokens=False)
 
     def _stop_ids(self) -> tuple[int, ...]:
-        told = [self.tokenizer.convert_tokens_to_ids(token) for token in TURN_ENDS]
-        known = [token for token in (*told, self.tokenizer.eos_token_id) if token is not None]
+        ends = [self.tokenizer.convert_tokens_to_ids(token) for token in TURN_ENDS]
+        known = [token for token in (*ends, self.tokenizer.eos_token_id) if token is not None]
         return tuple(dict.fromkeys(token for token in known if token != self._unknown_id))
 
     @property
@@ -221,21 +216,20 @@ class Mllm(ABC):
     def _id_of(self, token: str) -> int:
         found = self.tokenizer.convert_tokens_to_ids(token)
         if found is None or found == self._unknown_id:
-            raise InputError(
-                f"the tokenizer has no token {token}", "take the tokenizer files that belong to a Sa2VA checkpoint"
-            )
+            raise InputError(f"the tokenizer has no token {token}", "use the tokenizer files of a Sa2VA checkpoint")
         return found
 
 
 def with_one_image(text: str) -> str:
-    """The prompt with `<image>` in it exactly once: put first where it is missing.
+    """Return the prompt with exactly one `<image>`; it is put first if it is missing.
 
     Raises:
-        InputError: If it is there more than once; frames of a video stand in for one `<image>`.
+        InputError: If the prompt has several. All frames of a video share one `<image>`.
     """
     marks = text.count(IMAGE_MARK)
     if marks > 1:
         raise InputError(
-            f"the text has {IMAGE_MARK} {marks} times", f"write {IMAGE_MARK} once, or leave it out; a video is one too"
+            f"the text has {IMAGE_MARK} {marks} times",
+            f"write {IMAGE_MARK} once or leave it out; a video needs only one",
         )
     return text if marks else f"{IMAGE_MARK}\n{text}"

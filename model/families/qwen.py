@@ -1,4 +1,7 @@
-"""Qwen2.5-VL and Qwen3-VL: every frame is an image of its own, placeholders follow one another, then the text."""
+"""Adapters of Qwen2.5-VL and Qwen3-VL: each frame is one image; the placeholders of all frames precede the text.
+
+Source: Sa2VA's official code, `Sa2VAChatModelQwen`.
+"""
 
 from collections.abc import Sequence
 from typing import Any, ClassVar
@@ -12,18 +15,20 @@ from transformers.models.qwen2_vl.image_processing_qwen2_vl import smart_resize
 from refsav.datasets.frames import Image
 from refsav.datasets.masks import Mask
 from refsav.model.families.bicubic import resize
-from refsav.model.families.mllm import IMAGE_MARK, Layout, Mllm, Shown, Sight, Tokenizer, with_one_image
+from refsav.model.families.mllm import IMAGE_MARK, Mllm, Tokenizer, with_one_image
 from refsav.model.families.sizes import SHOWN_PIXELS
+from refsav.model.families.vision import VisionFeatures, VisionInput, VisionLayout
 from refsav.model.input_errors import InputError
 
 FIRST_FACTOR = 28
 FIRST_PIXELS = (4 * 28 * 28, 16384 * 28 * 28)
-"""qwen-vl-utils, through which the released code passes every image, rounds sides to 28 also where patches are 16."""
+"""Areas in pixels. The released code first resizes every image with qwen-vl-utils, to multiples of 28."""
 
 MOST_ELONGATED = 200
+"""Largest aspect ratio that qwen-vl-utils accepts."""
 
 EARLIER_ANSWER = "ANSWER"
-"""Stands in a written conversation for what was answered, to find where the next turn begins."""
+"""Placeholder of an earlier answer in a chat template, used to find where the next turn starts."""
 
 
 class Qwen(Mllm):
@@ -44,41 +49,42 @@ class Qwen(Mllm):
         )
 
     normalization: ClassVar[dict[str, list[float]]]
+    """Mean and standard deviation of the image processor, per channel."""
 
     @property
     def language_model(self) -> Any:  # noqa: ANN401 - see Mllm
         return self.model.model.language_model
 
-    def show(self, frames: Sequence[Image], regions: Sequence[Mask]) -> Shown:
+    def preprocess(self, frames: Sequence[Image], regions: Sequence[Mask]) -> VisionInput:
         if regions:
             raise InputError(
                 f"{self.family} takes no visual prompts: it was never trained with them",
-                "use a checkpoint of the InternVL family, or say in words which region is meant",
+                "use a checkpoint of the InternVL family, or describe the region in words",
             )
         given = self._processor([_first_resize(frame) for frame in frames], return_tensors="pt")
         grids = given["image_grid_thw"]
         merged = int(self.model.config.vision_config.spatial_merge_size) ** 2
         counts = tuple(int(count) // merged for count in grids.prod(-1))
-        return Shown(tokens_per_frame=counts, grids=grids, pixels=given["pixel_values"])
+        return VisionInput(tokens_per_frame=counts, grids=grids, pixels=given["pixel_values"])
 
-    def look(self, shown: Sequence[Shown]) -> list[Sight]:
+    def encode_inputs(self, inputs: Sequence[VisionInput]) -> list[VisionFeatures]:
         visual = self.model.model.visual
-        pixels = torch.cat([one.pixels for one in shown]).to(visual.device, visual.dtype)
-        output = visual(pixels, grid_thw=torch.cat([one.grids for one in shown]).to(visual.device))
-        counts = [sum(one.tokens_per_frame) for one in shown]
+        pixels = torch.cat([one.pixels for one in inputs]).to(visual.device, visual.dtype)
+        output = visual(pixels, grid_thw=torch.cat([one.grids for one in inputs]).to(visual.device))
+        counts = [sum(one.tokens_per_frame) for one in inputs]
         rows = output.pooler_output.split(counts)
         layers = [deep.split(counts) for deep in getattr(output, "deepstack_features", None) or ()]
         return [
-            Sight(
+            VisionFeatures(
                 tokens_per_frame=one.tokens_per_frame,
                 grids=one.grids,
-                rows=rows[place],
-                deepstack=tuple(deep[place] for deep in layers),
+                rows=rows[number],
+                deepstack=tuple(deep[number] for deep in layers),
             )
-            for place, one in enumerate(shown)
+            for number, one in enumerate(inputs)
         ]
 
-    def write(self, text: str, layout: Layout) -> list[int]:
+    def write(self, text: str, layout: VisionLayout) -> list[int]:
         spoken = with_one_image(text).replace(IMAGE_MARK, "")
         content = [*({"type": "image"} for _ in layout.tokens_per_frame), {"type": "text", "text": spoken}]
         turn = self.tokenizer.apply_chat_template(
@@ -99,7 +105,7 @@ class Qwen(Mllm):
         written = self.tokenizer.apply_chat_template(talk, tokenize=False, add_generation_prompt=True)
         return self.tokenizer.encode(written.partition(EARLIER_ANSWER + self.turn_end)[2], add_special_tokens=False)
 
-    def positions(self, ids: Sequence[int], layout: Layout) -> Tensor:
+    def positions(self, ids: Sequence[int], layout: VisionLayout) -> Tensor:
         row = torch.tensor([ids])
         kinds = (row == self.placeholder_id).int()
         found, _ = self.model.model.get_rope_index(row, kinds, image_grid_thw=layout.grids.cpu())
@@ -112,12 +118,12 @@ class Qwen(Mllm):
         positions: Tensor,
         attend: Tensor,
         cache: Any,  # noqa: ANN401 - transformers' own
-        places: Tensor,
-        sight: Sight | None,
+        placeholders: Tensor,
+        features: VisionFeatures | None,
     ) -> Tensor:
         deep: dict[str, Any] = {}
-        if sight and sight.deepstack:
-            deep = {"visual_pos_masks": places, "deepstack_visual_embeds": list(sight.deepstack)}
+        if features and features.deepstack:
+            deep = {"visual_pos_masks": placeholders, "deepstack_visual_embeds": list(features.deepstack)}
         output = self.language_model(
             inputs_embeds=embeddings,
             position_ids=positions,
@@ -131,7 +137,7 @@ class Qwen(Mllm):
 
 
 class Qwen25VL(Qwen):
-    """Qwen2.5-VL."""
+    """Adapter of Qwen2.5-VL."""
 
     family = "Qwen2.5-VL"
     seg_state_before_norm = False
@@ -142,7 +148,7 @@ class Qwen25VL(Qwen):
 
 
 class Qwen3VL(Qwen):
-    """Qwen3-VL."""
+    """Adapter of Qwen3-VL."""
 
     family = "Qwen3-VL"
     seg_state_before_norm = True
@@ -153,8 +159,8 @@ def _first_resize(frame: Image) -> Pillow.Image:
     height, width = frame.shape[:2]
     if max(height, width) > MOST_ELONGATED * min(height, width):
         raise InputError(
-            f"a picture of {width}x{height} pixels is more than {MOST_ELONGATED} times as long as wide",
-            "cut it into parts, or take a checkpoint of the InternVL family",
+            f"an image of {width}x{height} pixels has an aspect ratio of more than {MOST_ELONGATED}",
+            "cut it into pieces, or use a checkpoint of the InternVL family",
         )
     low, high = FIRST_PIXELS
     height, width = smart_resize(height, width, factor=FIRST_FACTOR, min_pixels=low, max_pixels=high)

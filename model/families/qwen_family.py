@@ -1,4 +1,4 @@
-"""Qwen2.5-VL and Qwen3-VL: configuration, names of weights, sizes. The adapter is in qwen.py."""
+"""Qwen2.5-VL and Qwen3-VL: config.json, names of weights, sizes. The adapters are in qwen.py."""
 
 from abc import abstractmethod
 from collections.abc import Mapping
@@ -22,7 +22,7 @@ from refsav.model.families.qwen import Qwen, Qwen3VL, Qwen25VL
 from refsav.model.families.sizes import MllmSizes
 
 WRITTEN_FOR = "4.57.0"
-"""transformers' version that the released code is pinned to, and whose keys these are."""
+"""Version of transformers that the released code is pinned to; config.json has the keys of this version."""
 
 TOKENS = {
     "image_token_id": "<|image_pad|>",
@@ -36,11 +36,11 @@ NOT_OF_THE_TEXT = {
     *("transformers_version", "torch_dtype", "dtype", "quantization_config"),
     *("vision_token_id", *TOKENS),
 }
-"""Keys that stay at the top of a Qwen2.5-VL's config.json; in older files the language model's keys are there too."""
+"""Keys of an older config.json that are not the language model's, whose own keys are at the top level too."""
 
 RULES = (
     *(
-        Rule(f"model.{there}", (f"mllm.model.{here}",), reading_only=True)  # as transformers before 4.52 named them
+        Rule(f"model.{there}", (f"mllm.model.{here}",), reading_only=True)  # names of transformers before 4.52
         for there, here in {
             "visual.{rest}": "visual.{rest}",
             "model.embed_tokens.{rest}": "language_model.embed_tokens.{rest}",
@@ -53,7 +53,7 @@ RULES = (
 
 
 class QwenFamily(Family):
-    """What Qwen2.5-VL and Qwen3-VL share."""
+    """What all Qwen-VL families share."""
 
     released_suffix = "Qwen"
     released_module = "modeling_sa2va_qwen"
@@ -63,11 +63,11 @@ class QwenFamily(Family):
         "mllm.model.visual.": "vision_tower",
     }
     model_type: ClassVar[str]
-    """Beginning of `model_type` in both parts of config.json; mixtures of experts are not supported."""
+    """Prefix of `model_type` in text_config and vision_config; mixtures of experts are not supported."""
     adapter_class: ClassVar[type[Qwen]]
 
     def recognizes(self, raw: Json) -> bool:
-        kinds = {str(raw.get(part, {}).get("model_type", "")) for part in ("vision_config", "text_config")}
+        kinds = {str(raw.get(key, {}).get("model_type", "")) for key in ("vision_config", "text_config")}
         ours = any(kind.startswith(self.model_type) and "moe" not in kind for kind in kinds)
         return ours and "llm_config" not in raw
 
@@ -80,7 +80,7 @@ class QwenFamily(Family):
         return RULES
 
     def base_key_rules(self, raw: Json) -> tuple[Rule, ...]:
-        """Return the makers' names, in the layouts of transformers before and since 4.52."""
+        """Return the rules for both layouts: of transformers before 4.52, and since."""
         del raw
         return tuple(replace(rule, official=rule.official.removeprefix("model.")) for rule in RULES)
 
@@ -116,7 +116,7 @@ class QwenFamily(Family):
 
     @abstractmethod
     def own_config(self, sizes: MllmSizes) -> tuple[Json, Json]:
-        """Return the keys of this family only: those of the language model, and those of the vision tower."""
+        """Return the keys that this family adds to text_config, and those that it adds to vision_config."""
 
     def check_sizes(self, sizes: MllmSizes) -> None:
         if sizes.vision.hidden_size // sizes.vision.heads % 4:
@@ -124,7 +124,7 @@ class QwenFamily(Family):
 
 
 class Qwen25VLFamily(QwenFamily):
-    """Qwen2.5-VL: windowed attention in the vision tower."""
+    """Qwen2.5-VL, with windowed attention in the vision tower."""
 
     name = Qwen25VL.family
     model_type = "qwen2_5_vl"
@@ -138,7 +138,7 @@ class Qwen25VLFamily(QwenFamily):
 
     def own_config(self, sizes: MllmSizes) -> tuple[Json, Json]:
         half = sizes.language.width_of_head // 2
-        sides = half * 3 // 8  # time, height and width get 16, 24 and 24 of 64, as released
+        sides = half * 3 // 8  # released: 16, 24 and 24 of 64 for time, height and width
         return {
             "model_type": "qwen2_5_vl_text",
             "use_sliding_window": False,
@@ -154,12 +154,12 @@ class Qwen25VLFamily(QwenFamily):
     def check_sizes(self, sizes: MllmSizes) -> None:
         super().check_sizes(sizes)
         if sizes.language.head_dim:
-            raise ValueError(f"language.head_dim is {self.name}'s hidden_size / heads: leave it out")
+            raise ValueError(f"language.head_dim is always hidden_size / heads for {self.name}: leave it out")
         sizes.check_layers("full_attention", sizes.vision.full_attention)
 
 
 class Qwen3VLFamily(QwenFamily):
-    """Qwen3-VL: learned positions, and features of earlier layers added to the language model (deepstack)."""
+    """Qwen3-VL, with learned positions and deepstack: features of earlier vision layers enter the language model."""
 
     name = Qwen3VL.family
     model_type = "qwen3_vl"
@@ -173,7 +173,7 @@ class Qwen3VLFamily(QwenFamily):
 
     def own_config(self, sizes: MllmSizes) -> tuple[Json, Json]:
         half = sizes.language.width_of_head // 2
-        sides = half * 5 // 16  # time, height and width get 24, 20 and 20 of 64, as released
+        sides = half * 5 // 16  # released: 24, 20 and 20 of 64 for time, height and width
         sections = {"mrope_section": [half - 2 * sides, sides, sides], "mrope_interleaved": True}
         return {
             "model_type": "qwen3_vl_text",
@@ -196,5 +196,5 @@ class Qwen3VLFamily(QwenFamily):
 
 
 def _nested(raw: dict[str, Any]) -> Json:
-    """Take the language model's keys out of an older config.json, where they are at the top."""
+    """Remove the language model's keys from the top level of an older config.json and return them."""
     return {key: raw.pop(key) for key in list(raw) if key not in NOT_OF_THE_TEXT}

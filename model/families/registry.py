@@ -1,4 +1,4 @@
-"""The families of multimodal LLMs that Sa2VA builds on. A new family is one more line."""
+"""The families of multimodal LLMs that Sa2VA builds on. A new family needs one more line here."""
 
 from refsav.model.families.family import Family, Json
 from refsav.model.families.internvl_family import InternVLFamily
@@ -12,7 +12,7 @@ FAMILIES: dict[str, Family] = {
         InternVLFamily(),
     )
 }
-"""By name. A config.json belongs to the first that recognizes it."""
+"""Families by name. A config.json belongs to the first family that recognizes it."""
 
 
 def family_of(raw: Json) -> Family | None:
@@ -21,6 +21,6 @@ def family_of(raw: Json) -> Family | None:
 
 
 def supported() -> str:
-    """Name the supported families, for messages: "A, B or C"."""
+    """Return the names of the supported families for a message: "A, B or C"."""
     *others, last = FAMILIES
     return f"{', '.join(others)} or {last}"

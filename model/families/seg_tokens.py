@@ -1,43 +1,48 @@
-"""How an answer names an object of a video: by one `[SEG]`, or by one for each frame (paper, Table 12)."""
+"""How an answer refers to an object of a video: one `[SEG]`, or one for each frame (Sa2VA, Table 12)."""
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from refsav.datasets.training_examples.example import SEG
 
-if TYPE_CHECKING:  # configurations name designs, and are read without torch
+if TYPE_CHECKING:  # configurations use SegDesign and must load without torch
     from torch import Tensor
 
 SegDesign = Literal["single", "repetitive", "unique"]
-"""single: one `[SEG]`, which means the object in every frame; what the paper settles on.
+"""single: one `[SEG]` stands for the object in all frames; the paper's choice.
 
-repetitive: `[SEG]` as often as there are frames, one after the other; each means the object in its frame.
-unique: likewise, with a token of its own for each frame: `[SEG 1]`, `[SEG 2]` … In an image all three say `[SEG]`.
+repetitive: one `[SEG]` per frame, one after the other; each stands for the object in its frame.
+unique: one token per frame, each different: `[SEG 1]`, `[SEG 2]` … For an image, all three designs use one `[SEG]`.
 """
 
 
 @dataclass(frozen=True, slots=True)
 class SegTokens:
-    """What a design makes of the `[SEG]`s of an answer. Outside of the model there is one an object."""
+    """Converts between the model's `[SEG]` tokens and the one `[SEG]` per object that all other code uses."""
 
     design: SegDesign = "single"
 
     def count(self, frames: int) -> int:
-        """Tokens that stand for one object."""
+        """Return how many tokens stand for one object."""
         return 1 if self.design == "single" else frames
 
     def spread(self, answer: str, frames: int) -> str:
-        """Write an answer with one `[SEG]` an object as the model is to say it."""
+        """Convert an answer with one `[SEG]` per object to the tokens that the model learns to say."""
         return answer.replace(SEG, self._of(frames))
 
     def collapse(self, answer: str, frames: int) -> str:
-        """Write what the model has said with one `[SEG]` an object."""
+        """Convert an answer of the model to one `[SEG]` per object."""
         return answer.replace(self._of(frames), SEG)
 
     def by_object(self, states: "Tensor", frames: int) -> "Tensor":
-        """States [m, H] at the tokens of an answer as [n, H], or [n, frames, H] where each frame has its own.
+        """Group the states of an answer by object.
 
-        What the model has said beyond whole objects is left out.
+        Args:
+            states: Hidden states [m, H] at the answer's `[SEG]` tokens.
+            frames: Number of frames.
+
+        Returns:
+            [n, H], or [n, frames, H] if each frame has a token; tokens of an incomplete object are dropped.
         """
         each = self.count(frames)
         if each == 1:
@@ -52,5 +57,5 @@ class SegTokens:
 
 
 def frame_tokens(frames: int) -> tuple[str, ...]:
-    """Tokens of their own for frames."""
+    """Return the tokens of the design `unique`, one for each frame."""
     return tuple(f"[SEG {number}]" for number in range(1, frames + 1))

@@ -1,4 +1,4 @@
-"""The sizes of a multimodal LLM: what a TOML file in configs/models sets, and which keys a family adds or lacks."""
+"""The sizes of a multimodal LLM, as a TOML file in configs/models sets them."""
 
 from typing import Literal, Self
 
@@ -7,7 +7,7 @@ from pydantic import Field, model_validator
 from refsav.config import Config
 
 SHOWN_PIXELS = (512 * 28 * 28, 2048 * 28 * 28)
-"""Smallest and largest area of a frame in pixels, in the released inference code of the Qwen families."""
+"""Smallest and largest area of a frame in pixels; source: the released inference code of the Qwen families."""
 
 
 class LanguageShape(Config):
@@ -29,7 +29,7 @@ class LanguageShape(Config):
 
     @property
     def width_of_head(self) -> int:
-        """Width of a head."""
+        """Width of an attention head."""
         return self.head_dim or self.hidden_size // self.heads
 
     @model_validator(mode="after")
@@ -44,7 +44,7 @@ class LanguageShape(Config):
 
 
 class VisionShape(Config):
-    """Sizes of the MLLM's vision tower. Keys that only some families have are listed in their `own_sizes`."""
+    """Sizes of the MLLM's vision tower. A family lists the keys that not all families have in `own_sizes`."""
 
     hidden_size: int = Field(ge=8, description="Width of hidden states.")
     layers: int = Field(ge=1, description="Layers.")
@@ -73,7 +73,7 @@ class VisionShape(Config):
 
 
 class MllmSizes(Config):
-    """The sizes of one multimodal LLM, and the spread of its random weights."""
+    """The sizes of a multimodal LLM, and the standard deviation of its random weights."""
 
     language: LanguageShape
     vision: VisionShape

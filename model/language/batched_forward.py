@@ -1,4 +1,7 @@
-"""Rows of tokens through the language model together: padded, and what prompts about the same frames share run once."""
+"""Run rows of tokens through the language model in one padded batch; a shared prefix runs once.
+
+Tensors: B rows, S shared tokens, R other tokens of a row, A axes of rotary positions, width H of hidden states.
+"""
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -8,50 +11,52 @@ import torch
 from torch import Tensor
 from transformers import DynamicCache
 
-from refsav.model.families.mllm import Mllm, Sight
+from refsav.model.families.mllm import Mllm
+from refsav.model.families.vision import VisionFeatures
 from refsav.model.input_errors import InputError
 
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """Rows of tokens, padded on the left; those that all rows about one sight share stand apart and are run once."""
+    """Rows of tokens, padded on the left. A prefix that all rows share is separate and runs once."""
 
     shared: list[int]
+    """The S tokens that all rows start with."""
     rests: Tensor
-    """int64 [B, R], padded on the left."""
+    """int64 [B, R], the other tokens of each row, padded on the left."""
     real: Tensor
-    """bool [B, R]."""
+    """bool [B, R], False at padding."""
     positions: Tensor
-    """int64 [A, B, S + R]."""
+    """int64 [A, B, S + R], rotary positions."""
     next_positions: Tensor
-    """int64 [A, B]."""
+    """int64 [A, B], rotary positions of the next token."""
 
 
-def pad(mllm: Mllm, sights: Sequence[Sight], rows: Sequence[list[int]], *, share: bool = True) -> Batch:
-    """Bring rows of token ids together.
+def pad(mllm: Mllm, features: Sequence[VisionFeatures], rows: Sequence[list[int]], *, share: bool = True) -> Batch:
+    """Combine rows of token ids into a padded batch.
 
     Args:
         mllm: The language model's adapter.
-        sights: What each row's placeholders stand for.
+        features: Vision features of each row, one for each placeholder token.
         rows: Token ids.
-        share: Whether what rows about one sight begin with may stand apart; not without a cache.
+        share: Whether rows about the same frames may share a prefix; this needs a cache.
 
     Raises:
-        InputError: If a row's placeholders are not as many as the rows of image features.
+        InputError: If a row does not have one placeholder for each image feature.
     """
-    for row, sight in zip(rows, sights, strict=True):
-        places = row.count(mllm.placeholder_id)
-        if places != len(sight.rows):
+    for row, one in zip(rows, features, strict=True):
+        count = row.count(mllm.placeholder_id)
+        if count != len(one.rows):
             raise InputError(
-                f"the prompt has places for {places} rows of image features, not {len(sight.rows)}",
-                "take tokens that stand for images out of the text",
+                f"the prompt has {count} placeholders for {len(one.rows)} image features",
+                "remove tokens that stand for images from the text",
             )
-    shared = _shared(mllm, rows) if share and all(sight is sights[0] for sight in sights) else []
+    shared = _shared(mllm, rows) if share and all(one is features[0] for one in features) else []
     rests = [row[len(shared) :] for row in rows]
     width = max(map(len, rests))
     tokens = torch.tensor([[mllm.stop_ids[0]] * (width - len(rest)) + rest for rest in rests])
     real = torch.tensor([[False] * (width - len(rest)) + [True] * len(rest) for rest in rests])
-    positions = [mllm.positions(row, sight) for row, sight in zip(rows, sights, strict=True)]
+    positions = [mllm.positions(row, one) for row, one in zip(rows, features, strict=True)]
     start = len(shared)
     padded = torch.stack(
         [
@@ -65,7 +70,7 @@ def pad(mllm: Mllm, sights: Sequence[Sight], rows: Sequence[list[int]], *, share
 
 
 def _shared(mllm: Mllm, rows: Sequence[list[int]]) -> list[int]:
-    """The tokens that all prompts begin with, through the last image's: none if there is but one prompt."""
+    """Return the tokens up to the last image's if all prompts start with them; empty for a single prompt."""
     if len(rows) == 1 or mllm.placeholder_id not in rows[0]:
         return []
     first = rows[0]
@@ -75,67 +80,76 @@ def _shared(mllm: Mllm, rows: Sequence[list[int]]) -> list[int]:
     return first[:end]
 
 
-def read(
-    mllm: Mllm, sights: Sequence[Sight], batch: Batch, cache: DynamicCache | None, seen: list[Tensor]
+def run_batch(
+    mllm: Mllm, features: Sequence[VisionFeatures], batch: Batch, cache: DynamicCache | None, seen: list[Tensor]
 ) -> tuple[Tensor, Tensor]:
-    """Run the decoder over a batch; gradients flow if they are on.
+    """Run the decoder on a batch; gradients flow if they are enabled.
 
     Args:
         mllm: The language model's adapter.
-        sights: What each row's placeholders stand for.
-        batch: Of `pad`.
-        cache: Empty; it holds all that was read afterwards. None if rows share nothing and nothing is to follow.
-        seen: Of `seg_states_of`.
+        features: Vision features of each row, one for each placeholder token.
+        batch: Result of `pad`.
+        cache: An empty cache, which receives keys and values. None if the rows share no prefix and no generation
+            follows.
+        seen: The list that `seg_states_of` fills.
 
     Returns:
-        Of what does not stand apart: normalized hidden states [B, R, H], and those to take `[SEG]` states from.
+        For the tokens after the shared prefix: normalized hidden states [B, R, H], and the states [B, R, H] that
+        `[SEG]` states are taken from.
     """
     start, device = len(batch.shared), mllm.device
     if start and cache is not None:
         ids = torch.tensor([batch.shared], device=device)
-        places = ids == mllm.placeholder_id
-        embeddings = _filled(mllm.embed(ids), places, sights[0])
-        whole = torch.ones_like(ids)
-        mllm.run(embeddings, batch.positions[:, :1, :start].to(device), whole, cache, places, sights[0])
+        placeholders = ids == mllm.placeholder_id
+        embeddings = _filled(mllm.embed(ids), placeholders, features[0])
+        attend = torch.ones_like(ids)
+        mllm.run(embeddings, batch.positions[:, :1, :start].to(device), attend, cache, placeholders, features[0])
         cache.batch_repeat_interleave(len(batch.rests))
     ids, real = batch.rests.to(device), batch.real.to(device)
     embeddings = mllm.embed(ids)
-    places = (ids == mllm.placeholder_id) & real
-    remaining = None if start else _joined(sights)
+    placeholders = (ids == mllm.placeholder_id) & real
+    remaining = None if start else _joined(features)
     if remaining is not None:
-        embeddings = _filled(embeddings, places, remaining)
+        embeddings = _filled(embeddings, placeholders, remaining)
     attend = torch.cat([real.new_ones(len(real), start), real], dim=1).long()
     seen.clear()
-    states = mllm.run(embeddings, batch.positions[:, :, start:].to(device), attend, cache, places, remaining)
+    states = mllm.run(embeddings, batch.positions[:, :, start:].to(device), attend, cache, placeholders, remaining)
     return states, seen[-1] if seen else states
 
 
-def _filled(embeddings: Tensor, places: Tensor, sight: Sight) -> Tensor:
-    """Put what was seen in its places. Not into the embeddings themselves: training may watch those."""
-    return embeddings.index_put((places,), sight.rows.to(embeddings))
+def _filled(embeddings: Tensor, placeholders: Tensor, features: VisionFeatures) -> Tensor:
+    """Return embeddings [B, L, H] with image features at the placeholders; a copy, for autograd."""
+    return embeddings.index_put((placeholders,), features.rows.to(embeddings))
 
 
-def _joined(sights: Sequence[Sight]) -> Sight:
-    if len(sights) == 1:
-        return sights[0]
-    return Sight(
-        tokens_per_frame=tuple(count for sight in sights for count in sight.tokens_per_frame),
-        grids=torch.cat([sight.grids for sight in sights]),
-        rows=torch.cat([sight.rows for sight in sights]),
-        deepstack=tuple(torch.cat(rows) for rows in zip(*(sight.deepstack for sight in sights), strict=True)),
+def _joined(features: Sequence[VisionFeatures]) -> VisionFeatures:
+    if len(features) == 1:
+        return features[0]
+    return VisionFeatures(
+        tokens_per_frame=tuple(count for one in features for count in one.tokens_per_frame),
+        grids=torch.cat([one.grids for one in features]),
+        rows=torch.cat([one.rows for one in features]),
+        deepstack=tuple(torch.cat(rows) for rows in zip(*(one.deepstack for one in features), strict=True)),
     )
 
 
 def seg_states_in(mllm: Mllm, row: Sequence[int], prompt_length: int, states: Tensor) -> list[Tensor]:
-    """States at the `[SEG]`s of a row whose states [R, H] are known from the end of the shared tokens on."""
+    """Return the states [H] at the `[SEG]` tokens of a row.
+
+    Args:
+        mllm: The language model's adapter.
+        row: All token ids of the row.
+        prompt_length: Number of tokens before the answer.
+        states: [R, H], states of the row's last R tokens (`run_batch`).
+    """
     first = 0 if mllm.seg_in_prompt else prompt_length
     offset = states.shape[0] - len(row)
-    return [states[offset + place] for place in range(first, len(row)) if row[place] in mllm.seg_ids]
+    return [states[offset + index] for index in range(first, len(row)) if row[index] in mllm.seg_ids]
 
 
 @contextmanager
 def seg_states_of(mllm: Mllm) -> Iterator[list[Tensor]]:
-    """Collects what goes into the last normalization, where that is what the weights were trained with."""
+    """Collect the inputs [B, R, H] of the last normalization, if the family takes `[SEG]` states from there."""
     seen: list[Tensor] = []
     if not mllm.seg_state_before_norm:
         yield seen

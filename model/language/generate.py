@@ -1,4 +1,7 @@
-"""Prompts through the language model: greedy answers or given ones, and the hidden state at every `[SEG]`."""
+"""Run prompts through the language model: greedy or given answers, and the hidden state at every `[SEG]`.
+
+Source: Sa2VA, section 3.2.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -7,71 +10,72 @@ import torch
 from torch import Tensor
 from transformers import DynamicCache
 
-from refsav.model.families.mllm import Mllm, Sight
+from refsav.model.families.mllm import Mllm
+from refsav.model.families.vision import VisionFeatures
 from refsav.model.input_errors import InputError
-from refsav.model.language.batched_forward import Batch, pad, read, seg_states_in, seg_states_of
+from refsav.model.language.batched_forward import Batch, pad, run_batch, seg_states_in, seg_states_of
 from refsav.processes.cancellation import look
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
-    """What the language model said to one prompt."""
+class GeneratedAnswer:
+    """The language model's answer to one prompt."""
 
     ids: tuple[int, ...]
-    """Tokens of the answer, with the one that ends it if it came to that."""
+    """Tokens of the answer, with the one that ends it if the answer is complete."""
     seg_states: Tensor
     """[n, H], hidden states at the `[SEG]` tokens in order of appearance."""
     complete: bool
-    """False if it was cut off at the limit of new tokens."""
+    """False if the answer was cut off at the limit of new tokens."""
 
 
 @torch.inference_mode()
 def answer(
     mllm: Mllm,
-    sight: Sight,
+    features: VisionFeatures,
     prompts: Sequence[Sequence[int]],
     *,
     given: Sequence[Sequence[int]] | None = None,
     dictated: Sequence[int] = (),
     new_tokens: int = 2048,
-) -> list[Answer]:
-    """Answer prompts about the same frames together.
+) -> list[GeneratedAnswer]:
+    """GeneratedAnswer several prompts about the same frames in one batch.
 
-    The frames' tokens come first in every prompt and are most of it: what the prompts share is run once, and its
-    keys and values serve all. The rest is padded on the left.
+    Most tokens of a prompt are those of the frames, which come first. The tokens that all prompts share run once, and
+    their keys and values are repeated for all rows. The rest is padded on the left.
 
     Args:
         mllm: The language model's adapter.
-        sight: What it saw.
-        prompts: Token ids, up to where the answer begins.
-        given: Answers to take instead of generating them, one a prompt; each ends with the token that ends a turn.
-        dictated: Tokens that generation takes, one step each, whatever the model would say: for measuring time.
-        new_tokens: Most tokens to generate; the state at a `[SEG]` that is the very last one is not known, and it
-            is left out as in the released code.
+        features: The frames' features.
+        prompts: Token ids of each prompt, up to where the answer starts.
+        given: Answers to use instead of generating them, one per prompt, each with the token that ends the turn.
+        dictated: Tokens that replace the generated ones, one per step, for measuring speed.
+        new_tokens: Largest number of tokens to generate. A `[SEG]` that is the last generated token has no hidden
+            state yet; it is left out, as in the released code.
 
     Raises:
-        InputError: If a prompt with its answer is longer than the model's context.
-        StoppedError: If this thread is to end, between two tokens.
+        InputError: If a prompt and its answer are longer than the model's context.
+        StoppedError: If this thread is cancelled, between two tokens.
     """
-    begun = [list(prompt) for prompt in prompts]
-    rows = [[*prompt, *reply] for prompt, reply in zip(begun, given, strict=True)] if given is not None else begun
+    starts = [list(prompt) for prompt in prompts]
+    rows = [[*prompt, *reply] for prompt, reply in zip(starts, given, strict=True)] if given is not None else starts
     room = mllm.context_tokens - max(map(len, rows))
     if room < (0 if given is not None else 1):
         raise InputError(
             f"the prompt has {max(map(len, rows))} tokens, the model's context {mllm.context_tokens}",
             "show fewer key frames, or shorten the text",
         )
-    sights = [sight] * len(rows)
-    batch = pad(mllm, sights, rows)
+    of_rows = [features] * len(rows)
+    batch = pad(mllm, of_rows, rows)
     cache = DynamicCache(config=mllm.text_config)
     with seg_states_of(mllm) as seen:
-        normalized, states = read(mllm, sights, batch, cache, seen)
+        normalized, states = run_batch(mllm, of_rows, batch, cache, seen)
     found = [
         seg_states_in(mllm, row, len(prompt), states[i])
-        for i, (row, prompt) in enumerate(zip(rows, begun, strict=True))
+        for i, (row, prompt) in enumerate(zip(rows, starts, strict=True))
     ]
     if given is not None:
-        return [Answer(tuple(given[i]), _stacked(found[i], states), True) for i in range(len(rows))]
+        return [GeneratedAnswer(tuple(given[i]), _stacked(found[i], states), True) for i in range(len(rows))]
     return _generate(mllm, batch, cache, normalized[:, -1], found, min(new_tokens, room), dictated)
 
 
@@ -83,7 +87,7 @@ def _generate(
     found: list[list[Tensor]],
     limit: int,
     dictated: Sequence[int],
-) -> list[Answer]:
+) -> list[GeneratedAnswer]:
     device, count = mllm.device, len(last)
     attend = torch.cat([batch.real.new_ones(count, len(batch.shared)), batch.real], dim=1).long().to(device)
     following = batch.next_positions.to(device)
@@ -110,7 +114,7 @@ def _generate(
             for i, token in enumerate(tokens.tolist()):
                 if token in mllm.seg_ids and not ended[i]:
                     found[i].append(rows[i, -1])
-    return [Answer(tuple(said[i]), _stacked(found[i], last), ended[i]) for i in range(count)]
+    return [GeneratedAnswer(tuple(said[i]), _stacked(found[i], last), ended[i]) for i in range(count)]
 
 
 def _stacked(rows: list[Tensor], like: Tensor) -> Tensor:

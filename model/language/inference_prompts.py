@@ -1,4 +1,4 @@
-"""What a model is asked in inference: the wordings of `questions`, with the mark for the image in front."""
+"""Prompts for inference: the wordings of the training questions, with `<image>` in front."""
 
 from refsav.datasets.training_examples import question_templates as questions
 
@@ -8,17 +8,17 @@ CAPTION = IMAGE + "Please describe the {} in detail."
 
 
 def segment(expression: str, *, video: bool) -> str:
-    """Ask for the mask of what an expression names; a question is answered with a mask."""
-    asked = questions.segment_question(expression, video=video)
+    """Return the prompt that asks for the mask of an expression's object; the expression may be a question."""
+    question = questions.segment_question(expression, video=video)
     space = "" if video and "?" not in expression else " "  # as the released checkpoints were evaluated
-    return f"{IMAGE}{space}{asked}"
+    return f"{IMAGE}{space}{question}"
 
 
 def caption(*, video: bool) -> str:
-    """Ask for a description in words alone."""
+    """Return the prompt that asks for a description without masks."""
     return CAPTION.format("video" if video else "image")
 
 
 def region(number: int) -> str:
-    """Ask what a marked region is; regions count from 1."""
+    """Return the prompt that asks for a description of a marked region; regions are counted from 1."""
     return IMAGE + questions.region_question(number)

@@ -1,4 +1,4 @@
-"""The size of a SAM-2, from the released ones to a pocket one, and how it is built from the `sam2` package."""
+"""The sizes of a SAM-2, from the released ones to pocket size, as settings for the `sam2` package."""
 
 from collections.abc import Mapping
 from importlib.resources import files
@@ -10,7 +10,7 @@ from pydantic import Field, model_validator
 from refsav.config import Config
 
 PACKAGED = "configs/sam2/sam2_hiera_l.yaml"
-"""SAM 2.0's own file: all that is not a size (multimask output, object pointers …) is taken from it as it stands."""
+"""SAM 2.0's configuration file; all settings that are not sizes (multimask output, object pointers …) come from it."""
 
 
 class Sam2Config(Config):
@@ -20,13 +20,13 @@ class Sam2Config(Config):
     embed_dim: int = Field(144, ge=8, description="Channels of the image encoder's first stage.")
     num_heads: int = Field(2, ge=1, description="Attention heads of the first stage; doubled from stage to stage.")
     stages: tuple[int, int, int, int] = Field((2, 6, 36, 4), description="Blocks of the four stages.")
-    global_att_blocks: tuple[int, ...] = Field((23, 33, 43), description="Blocks that attend to the whole frame.")
+    global_att_blocks: tuple[int, ...] = Field((23, 33, 43), description="Blocks that attend to the entire frame.")
     window_spec: tuple[int, int, int, int] = Field((8, 4, 16, 8), description="Attention windows, in cells a side.")
     window_pos_embed_bkg_spatial_size: tuple[int, int] = Field((7, 7), description="Size of the position table.")
     d_model: int = Field(256, ge=32, description="Channels of prompts, features and object pointers.")
     mem_dim: int = Field(64, ge=16, description="Channels of a memory; d_model must be a multiple of it.")
     memory_layers: int = Field(4, ge=1, description="Layers of memory attention.")
-    memory_feedforward: int = Field(2048, ge=16, description="Width of their feed-forward networks.")
+    memory_feedforward: int = Field(2048, ge=16, description="Width of the feed-forward networks of memory attention.")
     multimask: bool = Field(
         True, description="Propose three masks and keep the best by predicted IoU; off suits a model from scratch."
     )
@@ -47,11 +47,11 @@ class Sam2Config(Config):
 
     @property
     def mask_size(self) -> int:
-        """Side of low-resolution mask logits, in pixels."""
+        """Side of the low-resolution mask logits, in pixels."""
         return self.image_size // 4
 
     def packaged_settings(self) -> Mapping[str, Any]:
-        """The package's own settings with these sizes in them, as `hydra.utils.instantiate` takes them."""
+        """Return the package's settings with these sizes, for `hydra.utils.instantiate`."""
         settings = OmegaConf.select(OmegaConf.create((files("sam2") / PACKAGED).read_text()), "model")
         widths = [self.embed_dim * 2**stage for stage in (3, 2, 1, 0)]
         attention = {
@@ -61,7 +61,7 @@ class Sam2Config(Config):
         sizes = {
             "image_size": self.image_size,
             "multimask_output_in_sam": self.multimask,
-            "binarize_mask_from_pts_for_mem_enc": True,  # masks and points given by a person, as SAM-2's own predictor
+            "binarize_mask_from_pts_for_mem_enc": True,  # for prompts of a person, as in SAM-2's video predictor
             "image_encoder": {
                 "trunk": {
                     "embed_dim": self.embed_dim,

@@ -1,4 +1,4 @@
-"""Key frames: those that the language model sees and whose masks come from its words (paper, Table 20)."""
+"""Key frames: the frames that the language model sees and whose masks come from `[SEG]` (Sa2VA, Table 20)."""
 
 import re
 
@@ -8,15 +8,15 @@ DEFAULT_COUNT = 5
 
 
 def key_frames(rule: str, frame_count: int) -> list[int]:
-    """Indices of key frames, increasing, in a clip of this many frames.
+    """Return the indices of key frames, in increasing order.
 
     Args:
-        rule: "first-K", "uniform-K" (from the first to the last, both taken, truncated to whole numbers), "all", or
+        rule: "first-K", "uniform-K" (evenly spaced from the first to the last frame, truncated to integers), "all", or
             indices such as "0,8,16".
-        frame_count: At least 1.
+        frame_count: Number of frames of the clip, at least 1.
 
     Raises:
-        InputError: If the rule is none of these, or an index lies outside the clip.
+        InputError: If the rule is unknown, or an index lies outside the clip.
     """
     if rule == "all":
         return list(range(frame_count))
@@ -24,12 +24,13 @@ def key_frames(rule: str, frame_count: int) -> list[int]:
         count = min(int(found[2]), frame_count)
         if found[1] == "first" or count == 1:
             return list(range(count))
-        return sorted({int(place * (frame_count - 1) / (count - 1)) for place in range(count)})
+        return sorted({int(number * (frame_count - 1) / (count - 1)) for number in range(count)})
     if re.fullmatch(r"\d+(,\d+)*", rule):
         given = sorted({int(index) for index in rule.split(",")})
         if given[-1] >= frame_count:
             raise InputError(
-                f"key frame {given[-1]} is not in a clip of {frame_count} frames", "count from 0, up to the last frame"
+                f"key frame {given[-1]} is not in a clip of {frame_count} frames",
+                f"give indices from 0 to {frame_count - 1}",
             )
         return given
     raise InputError(f"{rule!r} is no rule for key frames", "write first-5, uniform-5, all, or indices such as 0,8,16")

@@ -1,4 +1,7 @@
-"""Marks as they are typed: "120,80" on an object, "120,80,0" beside it, "10,20,200,240" a box; "@5" says the frame."""
+"""The syntax of point and box prompts: "120,80" on an object, "120,80,0" off it, "10,20,200,240" a box.
+
+`@5` at the end chooses frame 5.
+"""
 
 import re
 from collections.abc import Iterable, Sequence
@@ -9,15 +12,15 @@ from refsav.model.sam.point_prompts import Mark
 _NUMBER = r"-?\d+(?:\.\d+)?"
 _MARK = re.compile(rf"({_NUMBER}(?:,{_NUMBER}){{1,3}})(?:@(\d+))?")
 HOW = (
-    'write x,y (on the object), x,y,0 (beside it) or x0,y0,x1,y1 (a box), in pixels, and @frame; for example "120,80@5"'
+    "write x,y (on the object), x,y,0 (off it) or x0,y0,x1,y1 (a box), in pixels; append @5 for frame 5, as in 120,80@5"
 )
 
 
 def read_object(text: str) -> list[Mark]:
-    """The marks on one object, separated by spaces; those of one frame become one mark.
+    """Parse the points and boxes on one object, separated by spaces; those of one frame form one mark.
 
     Raises:
-        InputError: If it cannot be read, or one frame has two boxes.
+        InputError: If a point or box cannot be parsed, or one frame has two boxes.
     """
     found: dict[int, list[Sequence[float]]] = {}
     for piece in text.split():
@@ -35,10 +38,10 @@ def _mark(frame: int, given: Iterable[Sequence[float]]) -> Mark:
     points = [one for one in given if len(one) < 4]
     if len(boxes) > 1:
         raise InputError(
-            f"an object has {len(boxes)} boxes in frame {frame}", "give it one box a frame, and points beside"
+            f"an object has {len(boxes)} boxes in frame {frame}", "give one box per frame, and any number of points"
         )
     if any(len(one) == 3 and one[2] not in (0, 1) for one in points):
-        raise InputError("the third number of a point is 1 on the object, 0 beside it", HOW)
+        raise InputError("the third number of a point is neither 1 (on the object) nor 0 (off it)", HOW)
     return Mark(
         frame=frame,
         points=tuple((one[0], one[1]) for one in points),

@@ -1,6 +1,6 @@
-"""From `[SEG]` embeddings to masks in every frame: algorithm 1 of the paper, and two other ways through SAM-2.
+"""From `[SEG]` embeddings to masks in every frame: Sa2VA, algorithm 1; Sa2VA-i (arXiv 2509.19082); no propagation.
 
-Every frame goes through the image encoder once, whatever the number of objects, and is read when its turn comes.
+The image encoder runs once per frame for any number of objects, and frames are read one at a time.
 """
 
 from bisect import bisect_right
@@ -37,19 +37,19 @@ def segment(
     untouched: Sam2 | None = None,
     objects_at_once: int = 16,
 ) -> Iterator[FrameLogits]:
-    """Yield the masks of the objects that embeddings name, frame by frame, in order.
+    """Yield the masks of the objects of `[SEG]` embeddings, frame by frame.
 
     Args:
-        sam2: With the decoder that was trained on `[SEG]` embeddings.
+        sam2: The model, with the decoder that was trained on `[SEG]` embeddings.
         clip: The frames; they are read one at a time.
-        language: Projected `[SEG]` states [B, C], B at least 1; [B, key frames, C] where each of those has its own.
-        key_frames: Indices, increasing, at least one.
-        propagation: How the other frames get theirs.
-        untouched: The same SAM-2 with its original decoder, for `consistent`; None if `sam2` has it itself.
-        objects_at_once: Bounds memory: more objects are followed in groups of so many.
+        language: Projected `[SEG]` states [B, C], B at least 1; [B, key frames, C] if each key frame has its own.
+        key_frames: Indices in increasing order, at least one.
+        propagation: How the other frames get their masks.
+        untouched: The same SAM-2 with its original decoder, for `consistent`; None if `sam2` has the original decoder.
+        objects_at_once: Largest number of objects of a batch, which bounds memory.
 
     Raises:
-        StoppedError: If this thread is to end, between two frames.
+        StoppedError: If this thread is cancelled, between two frames.
     """
     groups = torch.split(language, objects_at_once)
     if propagation == "none" or len(key_frames) == clip.count:
@@ -71,12 +71,12 @@ def segment(
             else:
                 sizes = [(sam2.image_size, sam2.image_size), (clip.height, clip.width)]
                 masks = resized_logits(decoded.logits[:, 0], sizes) > 0
-                track.prompt_masks(index, features, masks, shown=decoded.logits)
+                track.prompt_masks(index, features, masks, logits=decoded.logits)
     yield from follow(sam2, clip, tracks)
 
 
 def _prompt(language: Tensor, key_frames: Sequence[int], index: int) -> Tensor:
-    """Embeddings [B, C] for a frame: where key frames have their own, that of the last one that is not behind it."""
+    """Return the embeddings [B, C] for a frame; if key frames have their own, those of the last key frame up to it."""
     if language.dim() == 2:
         return language
     return language[:, max(0, bisect_right(key_frames, index) - 1)]
@@ -84,10 +84,13 @@ def _prompt(language: Tensor, key_frames: Sequence[int], index: int) -> Tensor:
 
 @torch.inference_mode()
 def follow(sam2: Sam2, clip: Clip, tracks: Sequence[Tracks]) -> Iterator[FrameLogits]:
-    """Yield all frames in order: key frames of a track as they were prompted, the others followed from them.
+    """Yield the masks of all frames in order: key frames as prompted, the others propagated from them.
 
-    Frames before a track's first key frame are followed backwards from it; their logits are kept until their turn
-    comes, 0.26 MB for an object and frame at full size. All others are forgotten as soon as they are out.
+    Frames before a track's first key frame are tracked backwards from it; their logits stay in memory until they are
+    yielded, 0.26 MB per object and frame at full size. No other logits are kept.
+
+    Raises:
+        StoppedError: If this thread is cancelled, between two frames.
     """
     starts = [min(track.key_logits) for track in tracks]
     earlier: list[dict[int, Tensor]] = [{} for _ in tracks]
@@ -105,11 +108,11 @@ def follow(sam2: Sam2, clip: Clip, tracks: Sequence[Tracks]) -> Iterator[FrameLo
         look()
         found = [known.pop(index, None) for known in ready]
         if all(logits is not None for logits in found):
-            parts = [logits for logits in found if logits is not None]
+            masks = [logits for logits in found if logits is not None]
         else:
             features = sam2.encode(next(frames)[1])
-            parts = [
+            masks = [
                 track.follow(index, features) if logits is None else logits
                 for track, logits in zip(tracks, found, strict=True)
             ]
-        yield FrameLogits(index, torch.cat(parts)[:, 0])
+        yield FrameLogits(index, torch.cat(masks)[:, 0])

@@ -1,4 +1,7 @@
-"""Objects followed through a video together: what SAM-2 remembers of them, and the next frame from it."""
+"""Track a batch of objects through a video with SAM-2's memory.
+
+Tensors: B objects, C = `d_model` channels, S = `image_size`. Source: SAM-2, `propagate_in_video` and `track_step`.
+"""
 
 from typing import Any
 
@@ -9,61 +12,62 @@ from torch import Tensor
 from refsav.model.sam.grounding import Decoded, FrameFeatures, Sam2
 
 KEY, PASSED = "cond_frame_outputs", "non_cond_frame_outputs"
-"""How SAM-2 calls what it remembers of key frames, and of those that it has passed."""
+"""SAM-2's names of the memories of key frames, and of all other frames."""
 
 
 class Tracks:
     """A batch of B objects with one memory bank.
 
-    Frames must be followed in order, forwards or backwards. The memory of key frames stays; of the others SAM-2 looks
-    at the last six only, and at the last fifteen pointers. No more is kept, so memory does not grow with the video.
+    Frames must come in order, forwards or backwards. Memories of key frames are kept. Of the other frames, SAM-2 uses
+    the last six memories and the last fifteen object pointers; older ones are deleted, so memory use does not grow.
     """
 
     def __init__(self, sam2: Sam2, frame_count: int, *, blank_hidden: bool) -> None:
-        """Begin with nothing remembered.
+        """Start with an empty memory.
 
         Args:
-            sam2: The model; its mask decoder is the one that follows.
-            frame_count: Frames of the whole video, which bounds the pointers that are looked at.
-            blank_hidden: Whether a frame without the object gets an empty mask, as SAM-2 has it; Sa2VA does not.
+            sam2: The model, with the mask decoder to track with.
+            frame_count: Number of frames of the video, which bounds the number of object pointers.
+            blank_hidden: Whether a frame without the object gets an empty mask, as in SAM-2; in Sa2VA it does not.
         """
         self._sam2 = sam2
         self._frame_count = frame_count
         self._blank_hidden = blank_hidden
         self.key_logits: dict[int, Tensor] = {}
-        """Masks of the key frames as logits [B, 1, S/4, S/4], by frame."""
+        """Mask logits [B, 1, S/4, S/4] of the key frames, by index of the frame."""
         self._remembered: dict[str, dict[int, dict[str, Any]]] = {KEY: {}, PASSED: {}}
 
     def prompt_decoded(self, index: int, features: FrameFeatures, decoded: Decoded) -> None:
-        """Make frame `index` a key frame with masks as the decoder gave them (Sa2VA's released code)."""
+        """Make frame `index` a key frame with the decoder's masks, as Sa2VA's released code does."""
         self.key_logits[index] = decoded.logits
         self._remember(KEY, index, features, decoded.logits, decoded.pointer, decoded.score)
 
-    def prompt_masks(self, index: int, features: FrameFeatures, masks: Tensor, *, shown: Tensor | None = None) -> None:
-        """Make frame `index` a key frame with given masks, bool [B, h, w].
+    def prompt_masks(self, index: int, features: FrameFeatures, masks: Tensor, *, logits: Tensor | None = None) -> None:
+        """Make frame `index` a key frame with given masks, as Sa2VA-i does (arXiv 2509.19082).
 
         Args:
-            index: Frame.
-            features: Of this frame.
-            masks: At any size.
-            shown: Logits [B, 1, S/4, S/4] that the masks were made of, if so; they lose nothing by another resizing.
+            index: Index of the frame.
+            features: Features of the frame.
+            masks: bool [B, h, w], of any size.
+            logits: Logits [B, 1, S/4, S/4] that the masks were computed from; they become the frame's result, which
+                avoids another resizing.
         """
         side = self._sam2.image_size
         if masks.shape[-2:] != (side, side):
             smooth = F.interpolate(masks[:, None].float(), (side, side), mode="bilinear", antialias=True)
             masks = (smooth >= 0.5)[:, 0]
         self._prompt(index, features, len(masks), masks[:, None].float(), None)
-        if shown is not None:
-            self.key_logits[index] = shown
+        if logits is not None:
+            self.key_logits[index] = logits
 
     def prompt_points(self, index: int, features: FrameFeatures, points: Tensor, labels: Tensor) -> None:
         """Make frame `index` a key frame with points on each object.
 
         Args:
-            index: Frame.
-            features: Of this frame.
+            index: Index of the frame.
+            features: Features of the frame.
             points: float [B, P, 2], (x, y) in pixels of the encoder's input.
-            labels: int32 [B, P]: 1 on the object, 0 beside it, 2 and 3 a box's first and second corner.
+            labels: int32 [B, P]: 1 on the object, 0 off it, 2 and 3 for the first and second corner of a box.
         """
         self._prompt(index, features, len(points), None, {"point_coords": points, "point_labels": labels})
 
@@ -80,7 +84,7 @@ class Tracks:
         self._remember(KEY, index, features, logits, output["obj_ptr"], output["object_score_logits"], exact=True)
 
     def follow(self, index: int, features: FrameFeatures, *, reverse: bool = False) -> Tensor:
-        """Masks of the objects in the next frame, as logits [B, 1, S/4, S/4]."""
+        """Return the mask logits [B, 1, S/4, S/4] of the objects in the next frame; `reverse` for the previous one."""
         batch = len(next(iter(self._remembered[KEY].values()))["obj_ptr"])
         if self._blank_hidden:
             output = self._step(index, features, batch, first=False, masks=None, points=None, reverse=reverse)
@@ -105,7 +109,7 @@ class Tracks:
         return logits
 
     def turn_back(self) -> None:
-        """Forget all but the key frames, to follow in the other direction."""
+        """Delete the memories of all but the key frames, to track in the other direction."""
         self._remembered[PASSED].clear()
 
     def _step(
@@ -125,7 +129,7 @@ class Tracks:
             frame_idx=index,
             is_init_cond_frame=first,
             current_vision_feats=[self._flat(level, batch) for level in levels],
-            current_vision_pos_embeds=[self._flat(features.position, batch)] * 3,  # only the last is looked at
+            current_vision_pos_embeds=[self._flat(features.position, batch)] * 3,  # only the last is used
             feat_sizes=[tuple(level.shape[-2:]) for level in levels],
             point_inputs=points,
             mask_inputs=masks,
@@ -156,7 +160,7 @@ class Tracks:
             is_mask_from_pts=exact,
         )
         self._remembered[kind][index] = {
-            "maskmem_features": memory.to(torch.bfloat16),  # in float32 too: that is how the weights have met it
+            "maskmem_features": memory.to(torch.bfloat16),  # also for float32 models, as the weights were trained
             "maskmem_pos_enc": position,
             "obj_ptr": pointer,
         }
@@ -172,5 +176,5 @@ class Tracks:
 
     @staticmethod
     def _flat(level: Tensor, batch: int) -> Tensor:
-        """[1, C, H, W] for B objects as SAM-2 wants it: [H·W, B, C], without a copy."""
+        """Return [1, C, H, W] expanded to B objects in SAM-2's layout, [H·W, B, C], without a copy."""
         return level.expand(batch, -1, -1, -1).flatten(2).permute(2, 0, 1)

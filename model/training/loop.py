@@ -21,7 +21,7 @@ from refsav.model.sa2va import Sa2VA
 from refsav.model.training.errors import ExampleLoss, explaining_out_of_memory, refuse_divergence
 from refsav.model.training_config import LearningConfig, TrainingConfig
 from refsav.model.training_step.data_loader import BatchPlan, ExampleInfo, LoadedExample, load_batches
-from refsav.model.training_step.forward import LOSS_PARTS, TrainingForward
+from refsav.model.training_step.forward import LOSS_TERMS, TrainingForward
 from refsav.model.training_step.lora_and_freezing import freeze_and_add_lora
 
 
@@ -35,7 +35,7 @@ class Step:
     """Passes over the data so far."""
     loss: float
     """Weighted mean over the examples of the step."""
-    parts: dict[str, float]
+    terms: dict[str, float]
     """text, pixels, dice: means over the examples, without weights."""
     rate: float
     """Learning rate."""
@@ -95,7 +95,7 @@ class Training:
         computing = torch.bfloat16 if accelerator.device.type == "cuda" else self.dtype
         forward = TrainingForward(model, points=config.loss.points, dtype=computing)
         self.forward, self.optimizer = accelerator.prepare(forward, optimizer)
-        self._weights = torch.tensor([getattr(config.loss, part) for part in LOSS_PARTS], device=accelerator.device)
+        self._weights = torch.tensor([getattr(config.loss, term) for term in LOSS_TERMS], device=accelerator.device)
 
     def run(self) -> Iterator[Step]:
         """Train from the current step to the last; between steps the model is in evaluation mode.
@@ -129,12 +129,12 @@ class Training:
             losses.append(self._backward(examples, last=number == self.plan.passes))
         rate = learning_rate_at(self.done, self.steps, self.config.learning)
         with explaining_out_of_memory(used, self.config.learning):
-            parts, gradient = self._update(used, torch.cat(losses), rate)
+            terms, gradient = self._update(used, torch.cat(losses), rate)
         return Step(
             number=self.done + 1,
             epoch=(self.done + 1) / self.plan.steps_per_epoch,
-            loss=(parts @ self._weights).item(),
-            parts=dict(zip(LOSS_PARTS, parts.tolist(), strict=True)),
+            loss=(terms @ self._weights).item(),
+            terms=dict(zip(LOSS_TERMS, terms.tolist(), strict=True)),
             rate=rate,
             gradient=gradient,
             seconds=time.perf_counter() - started,
@@ -173,10 +173,10 @@ class Training:
         self._seed(examples[0])
         sharing = nullcontext() if last else self.accelerator.no_sync(self.forward)
         with sharing, explaining_out_of_memory([one.info for one in examples], self.config.learning):
-            parts: Tensor = self.forward([one.encoded for one in examples])
+            terms: Tensor = self.forward([one.encoded for one in examples])
             device_share = self.plan.batch / self.plan.devices  # devices average their gradients
-            self.accelerator.backward((parts @ self._weights).sum() / device_share)
-        return parts.detach()
+            self.accelerator.backward((terms @ self._weights).sum() / device_share)
+        return terms.detach()
 
     def _seed(self, example: LoadedExample) -> None:
         key = (self.config.learning.seed, example.key.epoch, example.key.position)

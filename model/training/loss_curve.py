@@ -1,11 +1,11 @@
-"""The loss curve of a training as an image: the parts of the loss, and the mean IoU of held-out examples."""
+"""The loss curve of a training as an image: the terms of the loss, and the mean IoU of held-out examples."""
 
 from matplotlib.figure import Figure
 
 from refsav.disk.files import appearing
 from refsav.model.training.paths import VALIDATION, TrainingDirectory
 from refsav.model.training.step_log import StepLog
-from refsav.model.training_step.forward import LOSS_PARTS
+from refsav.model.training_step.forward import LOSS_TERMS
 
 SIZE_INCHES = (8.0, 3.6)
 
@@ -20,9 +20,9 @@ def draw_curve(run: TrainingDirectory) -> None:
     lines = StepLog.read(run.metrics)
     figure = Figure(figsize=SIZE_INCHES, layout="constrained")
     axes = figure.subplots()
-    for part in LOSS_PARTS:
-        points = [(line["step"], line[part]) for line in lines if part in line]
-        axes.plot(*zip(*points, strict=True), label=part, linewidth=1)
+    for term in LOSS_TERMS:
+        points = [(line["step"], line[term]) for line in lines if term in line]
+        axes.plot(*zip(*points, strict=True), label=term, linewidth=1)
     axes.set_xlabel("step")
     axes.set_ylabel("loss")
     axes.set_yscale("log")

@@ -63,7 +63,7 @@ def refuse_changes(path: Path, config: TrainConfig, digests: Mapping[str, str]) 
     changes = changed_settings(before, config, _is_tied)
     known = digests_before.items()
     changes += [f"{key}: holds something else than before" for key, old in known if digests.get(key, old) != old]
-    fix = f"use those of before, train into a new run directory, or remove {path.parent} to train anew"
+    fix = f"restore the previous settings, train into a new run directory, or remove {path.parent} to start again"
     refuse_if_changed(path, "training", changes, fix)
 
 

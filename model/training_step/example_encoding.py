@@ -7,8 +7,8 @@ import torch
 from torch import Tensor
 
 from refsav.datasets.training_examples.example import TrainingExample, Turn
-from refsav.model.families.mllm import Shown
 from refsav.model.families.seg_tokens import SegTokens
+from refsav.model.families.vision import VisionInput
 from refsav.model.input_errors import InputError
 from refsav.model.language.conversation_tokens import Conversation, write_conversations
 from refsav.model.sa2va import Sa2VA
@@ -20,7 +20,7 @@ class EncodedExample:
     """A training example as the model takes it."""
 
     name: str
-    shown: Shown
+    vision: VisionInput
     """Pixels for the vision tower of the multimodal LLM."""
     conversations: tuple[Conversation, ...]
     """One conversation, or one for each turn (`learning.turns`)."""
@@ -57,8 +57,8 @@ def encode_example(model: Sa2VA, example: TrainingExample, learning: LearningCon
     count, tokens = len(example.frames), SegTokens(model.architecture.fixed.seg_token)
     turns = [Turn(turn.question, tokens.spread(turn.answer, count)) for turn in example.turns]
     try:
-        shown = model.adapter.show(example.frames, example.regions)
-        conversations = write_conversations(model.adapter, turns, shown, apart=learning.turns == "apart")
+        vision = model.adapter.preprocess(example.frames, example.regions)
+        conversations = write_conversations(model.adapter, turns, vision, apart=learning.turns == "apart")
     except InputError as error:
         raise InputError(f"{example.name}: {error.problem}", error.fix) from None
     longest = max(len(one.ids) for one in conversations)
@@ -69,7 +69,7 @@ def encode_example(model: Sa2VA, example: TrainingExample, learning: LearningCon
         )
     height, width = example.frames[0].shape[:2]
     masks = np.array(example.masks, dtype=np.bool_).reshape(-1, count, height, width)
-    segs = sum(len(one.places_of(model.adapter.seg_ids)) for one in conversations)
+    segs = sum(len(one.indices_of(model.adapter.seg_ids)) for one in conversations)
     if segs != len(masks) * tokens.count(count):
         raise InputError(
             f"{example.name} has {len(masks)} objects in {count} frames, but its answers have {segs} [SEG] tokens",
@@ -77,10 +77,10 @@ def encode_example(model: Sa2VA, example: TrainingExample, learning: LearningCon
         )
     seen = example.frames if len(masks) else ()
     side = model.sam2.image_size
-    frames = [model.sam2.picture(frame) for frame in seen]
+    frames = [model.sam2.resize_frame(frame) for frame in seen]
     return EncodedExample(
         name=example.name,
-        shown=shown,
+        vision=vision,
         conversations=conversations,
         frames=torch.stack(frames) if frames else torch.empty(0, 3, side, side, dtype=torch.uint8),
         masks=torch.from_numpy(masks),

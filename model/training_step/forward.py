@@ -11,14 +11,14 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from refsav.model.language.batched_forward import pad, read, seg_states_of
+from refsav.model.language.batched_forward import pad, run_batch, seg_states_of
 from refsav.model.sa2va import Sa2VA
 from refsav.model.sam.grounding import resized_logits
 from refsav.model.training_step.example_encoding import EncodedExample
 from refsav.model.training_step.losses import mask_losses, means, text_losses
 
-LOSS_PARTS = ("text", "pixels", "dice")
-"""Parts of the loss, in the order of the columns of `TrainingForward.losses`."""
+LOSS_TERMS = ("text", "pixels", "dice")
+"""Terms of the loss, in the order of the columns of `TrainingForward.losses`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,35 +98,37 @@ class TrainingForward(nn.Module):
         named: list[int] = []  # index of the [SEG] for each object and frame
         first_frame = first_seg = 0
         for one in examples:
-            count, shown, segs_each = *one.masks.shape[:2], one.segs_per_object
-            frames += [first_frame + frame for _ in range(count) for frame in range(shown)]
-            named += [first_seg + n * segs_each + frame % segs_each for n in range(count) for frame in range(shown)]
+            count, of_object, segs_each = *one.masks.shape[:2], one.segs_per_object
+            frames += [first_frame + frame for _ in range(count) for frame in range(of_object)]
+            named += [first_seg + n * segs_each + frame % segs_each for n in range(count) for frame in range(of_object)]
             first_frame, first_seg = first_frame + len(one.frames), first_seg + count * segs_each
-        features = sam2.encode_pictures(torch.cat([one.frames for one in examples]))
+        features = sam2.encode_batch(torch.cat([one.frames for one in examples]))
         logits = sam2.decode_pairs(features, torch.tensor(frames, device=device), language[named])
         return list(torch.split(logits, [one.masks.shape[0] * one.masks.shape[1] for one in examples]))
 
     def _language_forward(self, examples: Sequence[EncodedExample]) -> LanguageOutput:
         mllm = self.model.adapter
         talks = [(number, talk) for number, one in enumerate(examples) for talk in one.conversations]
-        seen_once = mllm.look([one.shown for one in examples])
-        sights = [seen_once[number] for number, _ in talks]
-        batch = pad(mllm, sights, [talk.ids for _, talk in talks], share=False)
+        encoded = mllm.encode_inputs([one.vision for one in examples])
+        features = [encoded[number] for number, _ in talks]
+        batch = pad(mllm, features, [talk.ids for _, talk in talks], share=False)
         with seg_states_of(mllm) as seen:
-            normalized, states = read(mllm, sights, batch, None, seen)
-        learnt: list[tuple[int, int, int]] = []  # example, row, place
-        named: list[tuple[int, int]] = []  # row, place
+            normalized, states = run_batch(mllm, features, batch, None, seen)
+        learnt: list[tuple[int, int, int]] = []  # example, row, index
+        named: list[tuple[int, int]] = []  # row, index
         for row, (number, talk) in enumerate(talks):
             offset = normalized.shape[1] - len(talk.ids)
-            learnt += [(number, row, offset + place) for place, learns in enumerate(talk.learnt) if learns]
-            named += [(row, offset + place) for place in talk.places_of(mllm.seg_ids)]
-        owners, rows, places = torch.tensor(learnt, device=normalized.device).unbind(dim=1)
-        seg_rows, seg_places = torch.tensor(named, dtype=torch.int64, device=states.device).reshape(-1, 2).unbind(dim=1)
+            learnt += [(number, row, offset + index) for index, learns in enumerate(talk.learnt) if learns]
+            named += [(row, offset + index) for index in talk.indices_of(mllm.seg_ids)]
+        owners, rows, columns = torch.tensor(learnt, device=normalized.device).unbind(dim=1)
+        seg_rows, seg_columns = (
+            torch.tensor(named, dtype=torch.int64, device=states.device).reshape(-1, 2).unbind(dim=1)
+        )
         return LanguageOutput(
-            logits=mllm.logits(normalized[rows, places - 1]),
-            targets=batch.rests.to(places.device)[rows, places],
+            logits=mllm.logits(normalized[rows, columns - 1]),
+            targets=batch.rests.to(columns.device)[rows, columns],
             owners=owners,
-            segs=states[seg_rows, seg_places],
+            segs=states[seg_rows, seg_columns],
         )
 
     def _ious(self, logits: Tensor, masks: Tensor) -> Tensor:

@@ -57,7 +57,7 @@ def test_a_base_model_and_a_sam2_become_one(create: Command, tmp_path: Path, mon
     write_sam2(tmp_path / "sam2.pt")
     line = (tmp_path / "base", tmp_path / "out", "--sam2", tmp_path / "sam2.pt")
     refused = create(*line)
-    assert refused.code == 1 and "sam2.pt: is a pickle, which is not read unasked" in refused.err
+    assert refused.code == 1 and "sam2.pt: is a pickle, which is not read by default" in refused.err
     assert not (tmp_path / "out").exists()
     done = create(*line, "--allow-pickle", "--keep-decoder")
     assert done.code == 0, done.err
@@ -97,7 +97,7 @@ def test_a_checkpoint_is_overwritten_only_by_force_and_then_as_a_whole(create: C
     ("content", "problem"),
     [
         ("family = 'Qwen3-VL'\n", "language: Field required"),
-        ("family = 'LLaVA'\n", "'LLaVA' is not a supported family: take Qwen2.5-VL, Qwen3-VL or InternVL"),
+        ("family = 'LLaVA'\n", "'LLaVA' is not a supported family: use Qwen2.5-VL, Qwen3-VL or InternVL"),
         (POCKET.read_text() + "\n[tokenizer]\n", "tokenizer: there is no such key; did you mean tokenizer_size?"),
         (POCKET.read_text().replace("layers = 2", "layer = 2", 1), "language.layer: there is no such key"),
         ("[language\n", "is not TOML"),
@@ -122,7 +122,7 @@ def test_contradicting_options_are_reported_before_any_work(create: Command, tmp
         ((POCKET, tmp_path / "file"), "is a file, not a folder"),
         (
             (tmp_path / "base", tmp_path / "out", "--sam2", tmp_path / "file"),
-            "base: is no checkpoint: it has no config.json\n  fix: give the directory of a base model",
+            "base: is not a checkpoint: it has no config.json\n  fix: give the directory of a base model",
         ),
     ):
         refused = create(*line)

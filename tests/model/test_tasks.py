@@ -182,10 +182,10 @@ def test_unusual_pictures_get_masks_of_their_size(model: Sa2VA, picture: Image, 
 @pytest.mark.parametrize(
     ("picture", "prompt", "problem"),
     [
-        (np.zeros((2, 600, 3), np.uint8), "it", "more than 200 times as long as wide"),
+        (np.zeros((2, 600, 3), np.uint8), "it", "aspect ratio of more than 200"),
         (np.zeros((60, 60, 3), np.uint8), "<image> and <image>", "<image> 2 times"),
         (np.zeros((60, 60, 3), np.uint8), "it " * 40_000, "the model's context"),
-        (np.zeros((60, 60, 3), np.uint8), "<|image_pad|>", "rows of image features"),
+        (np.zeros((60, 60, 3), np.uint8), "<|image_pad|>", "image features"),
     ],
     ids=["long and thin", "two images", "past the context", "a placeholder in the text"],
 )
@@ -224,7 +224,7 @@ def test_the_command_prints_the_answer_and_where_the_result_is(
         ((), {"marks": ["nonsense"]}, "neither a point nor a box"),
         (("it",), {"overrides": {"key_frames": "sometimes"}}, "no rule for key frames"),
         (("it",), {"overrides": {"propagation": "best"}}, "propagation"),
-        (("it",), {"dtype": "float8"}, "no type of weights"),
+        (("it",), {"dtype": "float8"}, "not a type of weights"),
     ],
 )
 def test_the_command_refuses_what_it_cannot_do(
@@ -247,5 +247,5 @@ def test_regions_are_described_by_a_family_with_visual_prompts(frames: list[Imag
     )
     assert len(done.answers) == 2
     assert result_of(tmp_path / "out")["task"] == "region"
-    with pytest.raises(InputError, match="mark them in one image"):
+    with pytest.raises(InputError, match="mark them in an image"):
         intern.predict(frames, "What is region1?", regions=regions)

@@ -87,8 +87,8 @@ def _time(seconds: float) -> str:
 
 
 def _print_outcome(model: Path, last: "TrainingProgress") -> None:
-    parts = ", ".join(f"{name} {value:.3f}" for name, value in last.step.parts.items())
+    terms = ", ".join(f"{name} {value:.3f}" for name, value in last.step.terms.items())
     out.print(f"steps: {last.step.number}, {last.step.epoch:.1f} epochs")
-    out.print(f"last loss: {last.step.loss:.3f} ({parts})")
+    out.print(f"last loss: {last.step.loss:.3f} ({terms})")
     out.print(f"model: {escape(str(model))}")
     out.print(f'\nNext: [bold]refsav predict {escape(shlex.quote(str(model)))} IMAGE "text"[/]')

@@ -97,16 +97,16 @@ def test_fields_that_are_not_known_are_passed_over(tmp_path: Path) -> None:
     ("content", "problem"),
     [
         (b"", "is empty"),
-        (SPECIAL, "is not of byte-pair encoding"),
-        (SPECIAL + field(2, field(3, 1)) + field(3, SPACES), "is not of byte-pair encoding"),
-        (SPECIAL + field(2, TRAINING + field(24, 1)) + field(3, SPACES), "puts spaces behind words"),
-        (SPECIAL + field(2, TRAINING) + field(3, SPACES + field(2, b"map")), "replaces characters of a text"),
-        (SPECIAL + field(2, TRAINING) + field(3, field(3, 0)), "drops spaces of a text"),
-        (SPECIAL + field(2, TRAINING) + field(3, SPACES + field(5, 0)), "keeps spaces as they are"),
-        (WHOLE + piece("a", Kind.UNUSED), "has pieces that are not used"),
+        (SPECIAL, "does not use byte-pair encoding"),
+        (SPECIAL + field(2, field(3, 1)) + field(3, SPACES), "does not use byte-pair encoding"),
+        (SPECIAL + field(2, TRAINING + field(24, 1)) + field(3, SPACES), "treats spaces as suffixes of words"),
+        (SPECIAL + field(2, TRAINING) + field(3, SPACES + field(2, b"map")), "replaces characters of the text"),
+        (SPECIAL + field(2, TRAINING) + field(3, field(3, 0)), "removes repeated spaces from the text"),
+        (SPECIAL + field(2, TRAINING) + field(3, SPACES + field(5, 0)), "does not escape spaces"),
+        (WHOLE + piece("a", Kind.UNUSED), "has unused pieces"),
         (
             SPECIAL + piece("a", Kind.USER_DEFINED) + field(2, TRAINING) + field(3, field(4, 0)),
-            "has user-defined pieces beside a space",
+            "adds a space in front and has user-defined pieces",
         ),
     ],
 )
@@ -118,19 +118,19 @@ def test_files_of_another_kind(tmp_path: Path, content: bytes, problem: str) -> 
     ("content", "problem"),
     [
         (field(2, TRAINING), "it has no pieces"),
-        (WHOLE + piece("<s>"), "two pieces are the same"),
-        (WHOLE + piece("a", Kind.UNKNOWN), "it has not one piece for what is unknown"),
-        (piece("a") + field(2, TRAINING), "it has not one piece for what is unknown"),
-        (SPECIAL + field(2, TRAINING + field(42, 2**64 - 1)), "it has no pieces for begin and end"),
-        (SPECIAL + field(2, TRAINING + field(35, 1)), "it has not one piece for every byte"),
+        (WHOLE + piece("<s>"), "two pieces have the same text"),
+        (WHOLE + piece("a", Kind.UNKNOWN), "it does not have exactly one unknown piece"),
+        (piece("a") + field(2, TRAINING), "it does not have exactly one unknown piece"),
+        (SPECIAL + field(2, TRAINING + field(42, 2**64 - 1)), "it has no pieces for the begin and the end of a text"),
+        (SPECIAL + field(2, TRAINING + field(35, 1)), "the byte vocabulary is incomplete"),
         (WHOLE + piece("a" * (LONGEST_PIECE + 1)), "a piece has 513 characters"),
         (WHOLE + piece(""), "a piece has 0 characters"),
         (WHOLE + piece("a", score=float("nan")), "the score of 'a' is nan"),
         (WHOLE + field(1, field(1, b"\xff")), "'utf-8' codec"),
         (WHOLE + field(1, field(1, b"a") + field(3, 77)), "77 is not a valid Kind"),
-        (WHOLE + field(1, field(1, 5)), "field 1 is no text"),
-        (WHOLE + field(1, field(1, b"a") + field(2, b"12345")), "field 2 is no number"),
-        (WHOLE + field(1, field(1, b"a") + field(3, b"b")), "field 3 is no integer"),
+        (WHOLE + field(1, field(1, 5)), "field 1 is not text"),
+        (WHOLE + field(1, field(1, b"a") + field(2, b"12345")), "field 2 is not a number"),
+        (WHOLE + field(1, field(1, b"a") + field(3, b"b")), "field 3 is not an integer"),
         (WHOLE + varint(1 << 3 | 2) + varint(2**60), "it ends in the middle of a field"),
         (WHOLE + varint(1 << 3 | 3), "it ends in the middle of a field"),
         (WHOLE + b"\xff" * 20, "it ends in the middle of a number"),
@@ -140,7 +140,7 @@ def test_files_of_another_kind(tmp_path: Path, content: bytes, problem: str) -> 
 )
 def test_damaged_files(tmp_path: Path, content: bytes, problem: str) -> None:
     found = problem_of(tmp_path / "tokenizer.model", content)
-    assert found.startswith(f"is no sentencepiece model, or damaged: {problem}")
+    assert found.startswith(f"is damaged or not a sentencepiece model: {problem}")
 
 
 def test_a_huge_file_is_not_read(tmp_path: Path) -> None:

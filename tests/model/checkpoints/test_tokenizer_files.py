@@ -13,7 +13,7 @@ from refsav.errors import RecordError
 from refsav.model.checkpoints.tokenizer_files import read_tokenizer
 from refsav.model.creation.tokenizers import add_tokens, tokenizer_files
 from refsav.model.families.internvl import InternVL
-from refsav.model.families.mllm import Layout
+from refsav.model.families.vision import VisionLayout
 from refsav.model.input_errors import InputError
 
 DATA = Path(__file__).parents[2] / "data/tokenizers"
@@ -159,7 +159,7 @@ def internvl(folder: Path) -> InternVL:
 def test_prompts_begin_with_bos_and_answers_end_their_turn() -> None:
     adapter = internvl(INTERNLM2)
     nothing = torch.empty(0)
-    ids = adapter.write("What runs?", Layout(tokens_per_frame=(2, 2), grids=nothing))
+    ids = adapter.write("What runs?", VisionLayout(tokens_per_frame=(2, 2), grids=nothing))
     (expected,) = (case["ids"] for case in cases(INTERNLM2) if "What runs?" in case["text"])
     assert ids == [BOS, *expected]
     assert adapter.stop_ids == (640, 2)
@@ -181,7 +181,7 @@ def test_a_tokenizer_without_seg_is_refused(copied: Path) -> None:
     kept = {number: token for number, token in config["added_tokens_decoder"].items() if int(number) < 651}
     change(copied / "tokenizer_config.json", added_tokens_decoder=kept)
     (copied / "added_tokens.json").unlink()
-    with pytest.raises(InputError, match=r"the tokenizer has no token \[SEG\]\n  fix: take the tokenizer files"):
+    with pytest.raises(InputError, match=r"the tokenizer has no token \[SEG\]\n  fix: use the tokenizer files"):
         internvl(copied)
 
 
@@ -196,7 +196,7 @@ def problem_of(folder: Path) -> str:
 
 def test_no_tokenizer_at_all(tmp_path: Path) -> None:
     problem = "has neither tokenizer.json nor tokenizer.model"
-    assert problem_of(tmp_path) == f": {problem}; fix: put the tokenizer files that belong to the checkpoint here"
+    assert problem_of(tmp_path) == f": {problem}; fix: copy the checkpoint's tokenizer files here"
 
 
 def test_a_damaged_tokenizer_json(tmp_path: Path) -> None:
@@ -207,12 +207,12 @@ def test_a_damaged_tokenizer_json(tmp_path: Path) -> None:
 def test_a_damaged_model_file(copied: Path) -> None:
     content = (copied / "tokenizer.model").read_bytes()
     (copied / "tokenizer.model").write_bytes(content[: len(content) // 2])
-    assert problem_of(copied).startswith("/tokenizer.model: is no sentencepiece model, or damaged: ")
+    assert problem_of(copied).startswith("/tokenizer.model: is damaged or not a sentencepiece model: ")
 
 
 def test_a_damaged_configuration(copied: Path) -> None:
     (copied / "tokenizer_config.json").write_text("[]")
-    assert problem_of(copied) == "/tokenizer_config.json: is no JSON object; fix: copy or download the file again"
+    assert problem_of(copied) == "/tokenizer_config.json: is not a JSON object; fix: copy or download the file again"
     (copied / "tokenizer_config.json").write_text("{")
     assert problem_of(copied).startswith("/tokenizer_config.json: cannot be read as JSON: ")
 
@@ -220,7 +220,7 @@ def test_a_damaged_configuration(copied: Path) -> None:
 @pytest.mark.parametrize(
     ("keys", "problem"),
     [
-        ({"tokenizer_class": "GemmaTokenizer"}, ":tokenizer_class: GemmaTokenizer is not known"),
+        ({"tokenizer_class": "GemmaTokenizer"}, ":tokenizer_class: GemmaTokenizer is not supported"),
         (
             {"added_tokens_decoder": {"700": {"content": "far"}}},
             ": does not fit /tokenizer.model: 'far' cannot have the",
@@ -244,6 +244,6 @@ def test_spaces_that_depend_on_what_stands_before_are_refused(tmp_path: Path, ke
     folder = shutil.copytree(LLAMA, tmp_path / "checkpoint")
     change(folder / "tokenizer_config.json", **{key: False})
     assert problem_of(folder) == (
-        "/tokenizer_config.json:legacy: spaces after special tokens cannot be left out; "
-        "fix: take a checkpoint that has a tokenizer.json"
+        "/tokenizer_config.json:legacy: a tokenizer that adds no space after special tokens is not supported; "
+        "fix: use a checkpoint that has a tokenizer.json"
     )

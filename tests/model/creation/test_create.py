@@ -89,7 +89,7 @@ def test_pocket_models_are_small_and_see_small_frames(name: str, picture: np.nda
     assert sum(parameters_by_part(model).values()) == sum(p.numel() for p in model.parameters())
     wide = np.zeros((480, 640, 3), np.uint8)
     for frames in ([wide], [picture], [wide] * 5):
-        assert sum(model.adapter.see(frames, []).tokens_per_frame) <= 80 * len(frames)
+        assert sum(model.adapter.encode_frames(frames, []).tokens_per_frame) <= 80 * len(frames)
     prediction = model.predict([wide] * 6, "Please segment the red ring.", settings=InferenceSettings(new_tokens=4))
     assert prediction.text is not None
 
@@ -99,7 +99,7 @@ def test_released_bounds_of_a_frame_hold_where_a_checkpoint_names_none(picture: 
     del config["shown_pixels"]
     model = create(ModelConfig.from_mapping(config, "test"), usual_tokenizer(read("pocket")))
     assert "shown_pixels" not in model.architecture.raw["refsav"]
-    assert model.adapter.see([picture], []).tokens_per_frame == (416,)
+    assert model.adapter.encode_frames([picture], []).tokens_per_frame == (416,)
 
 
 def test_the_seed_decides_and_nothing_else_is_drawn_from(tokenizer: Tokenizer) -> None:
@@ -253,7 +253,11 @@ def test_released_sizes_have_the_published_number_of_parameters(name: str, token
         ("pocket", {"vision": {"deepstack": (2,)}}, "vision.deepstack [2] names layers that vision.layers (2) lacks"),
         ("pocket", {"vision": {"positions": 150}}, "vision.positions (150) must be a square number"),
         ("pocket", {"vision": {"heads": 32}}, "vision.hidden_size / vision.heads must be a multiple of 4"),
-        ("pocket-qwen25", {"language": {"head_dim": 64}}, "language.head_dim is Qwen2.5-VL's hidden_size / heads"),
+        (
+            "pocket-qwen25",
+            {"language": {"head_dim": 64}},
+            "language.head_dim is always hidden_size / heads for Qwen2.5-VL",
+        ),
         ("pocket-internvl", {"vision": {"tile_px": 100}}, "must be a multiple of 2 * vision.patch_px"),
         ("pocket", {"sam2": {"image_size": 100}}, "image_size (100) must be a multiple of 32"),
         ("pocket", {"language": {"layer": 3}}, "language.layer: there is no such key; did you mean language.layers?"),

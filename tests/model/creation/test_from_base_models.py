@@ -125,7 +125,7 @@ def test_an_original_decoder_of_another_size_is_named(base: Path, sam2: Path, tm
     with pytest.raises(RecordError) as refused:
         Sa2VA.from_pretrained(tmp_path / "out", device="cpu", original_sam2=tmp_path / "wide.safetensors")
     assert "wide.safetensors: its mask decoder is not one of a SAM-2 of the model's size" in str(refused.value)
-    assert "sam_mask_decoder.iou_token.weight [1, 192]: [1, 192] for a place of [1, 128]" in str(refused.value)
+    assert "sam_mask_decoder.iou_token.weight [1, 192]: [1, 192] where the model has [1, 128]" in str(refused.value)
 
 
 def test_types_and_seed_are_as_asked_for(base: Path, tmp_path: Path) -> None:
@@ -154,7 +154,7 @@ def test_packages_that_a_released_file_asks_for_are_not_needed(base: Path, sam2:
 
 def test_a_pickle_is_read_only_if_that_is_allowed(base: Path, tmp_path: Path) -> None:
     write_sam2(tmp_path / "sam2.pt")
-    with pytest.raises(RecordError, match=r"sam2.pt: is a pickle, which is not read unasked"):
+    with pytest.raises(RecordError, match=r"sam2.pt: is a pickle, which is not read by default"):
         from_base(base, tmp_path / "sam2.pt", sam2_config=SAM2)
 
 
@@ -169,9 +169,9 @@ def test_weights_that_do_not_fit_are_named_in_the_base_models_own_words(base: Pa
         f"  missing: 1\n    {norm}\n"
         "  unexpected: 1\n    lm_head.bias\n"
         "  of another shape: 2\n"
-        "    model.language_model.embed_tokens.weight [512, 64]: [405, 64] for a place of [405, 128]\n"
-        "    model.visual.pos_embed.weight [9, 64]: [9, 64] for a place of [144, 64]\n"
-        "  fix: take config.json and weights of the same model"
+        "    model.language_model.embed_tokens.weight [512, 64]: [405, 64] where the model has [405, 128]\n"
+        "    model.visual.pos_embed.weight [9, 64]: [9, 64] where the model has [144, 64]\n"
+        "  fix: use config.json and weights of the same model"
     )
 
 
@@ -183,7 +183,7 @@ def test_another_sam2_is_refused(base: Path, tmp_path: Path) -> None:
         refused.value
     )
     save_file({"vision_encoder.weight": torch.zeros(1)}, tmp_path / "hf.safetensors")
-    with pytest.raises(RecordError, match=r"it is no SAM-2 checkpoint with Meta's names"):
+    with pytest.raises(RecordError, match=r"it is not a SAM-2 checkpoint with Meta's names"):
         from_base(base, tmp_path / "hf.safetensors", sam2_config=SAM2)
     with pytest.raises(RecordError, match=r"none.safetensors: there is no such file"):
         from_base(base, tmp_path / "none.safetensors", sam2_config=SAM2)
@@ -196,7 +196,7 @@ def test_another_sam2_is_refused(base: Path, tmp_path: Path) -> None:
     ("raw", "problem"),
     [
         ({"model_type": "internvl"}, "is an InternVL in transformers' own layout"),
-        ({"model_type": "sa2va_chat"}, "is a Sa2VA already, no base model"),
+        ({"model_type": "sa2va_chat"}, "is already a Sa2VA, not a base model"),
         (
             {"model_type": "llama", "architectures": ["LlamaForCausalLM"]},
             "describes LlamaForCausalLM, which is none of",

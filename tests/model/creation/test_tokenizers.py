@@ -100,6 +100,6 @@ def test_a_qwens_vocabulary_and_merges_are_enough(parity_data: Path, tmp_path: P
 def test_what_cannot_be_made_is_refused() -> None:
     with pytest.raises(InputError, match=f"{SMALLEST_SIZE - 1} tokens are too few"):
         train_tokenizer([], SMALLEST_SIZE - 1)
-    with pytest.raises(InputError, match="'vicuna' is not known"):
+    with pytest.raises(InputError, match="'vicuna' is unknown"):
         train_tokenizer([], 400, template="vicuna")
     assert len(train_tokenizer([], SMALLEST_SIZE, template="phi3_chat")) == SMALLEST_SIZE

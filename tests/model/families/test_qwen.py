@@ -34,7 +34,7 @@ def test_seg_states_of_a_batch_are_those_of_transformers_own_forward(count: int)
     mllm, shown = model.adapter, frames(count)
     assert isinstance(mllm, Qwen)
     said = model.generate_text(shown, PROMPTS, answers=ANSWERS)
-    sight = mllm.see(shown, ())
+    sight = mllm.encode_frames(shown, ())
     pictures = mllm._processor([_first_resize(frame) for frame in shown], return_tensors="pt")
     for prompt, answer, one in zip(PROMPTS, ANSWERS, said, strict=True):
         ids = torch.tensor([[*mllm.write(prompt, sight), *mllm.answer_ids(answer)]])
@@ -52,6 +52,6 @@ def test_seg_states_of_a_batch_are_those_of_transformers_own_forward(count: int)
 
 def test_the_reference_picture_becomes_540_tokens_at_the_released_bounds() -> None:
     model = model_of("pocket-qwen25", shown_pixels=SHOWN_PIXELS)
-    sight = model.adapter.see(frames(1), ())
+    sight = model.adapter.encode_frames(frames(1), ())
     assert sight.grids.tolist() == [[1, 504 // 14, 840 // 14]]
     assert sight.tokens_per_frame == (540,)

@@ -126,7 +126,7 @@ def test_generated_answers_and_their_masks_are_the_same_together_and_alone(
 def test_states_collected_step_by_step_are_those_of_one_pass(talkers: dict[str, Sa2VA], family: str) -> None:
     mllm = talkers[family].adapter
     with torch.inference_mode():
-        sight = mllm.see(video()[:5], ())
+        sight = mllm.encode_frames(video()[:5], ())
     prompts = [mllm.write(prompt, sight) for prompt in ASKED]
     generated = answer(mllm, sight, prompts, new_tokens=24)
     given = answer(mllm, sight, prompts, given=[one.ids for one in generated])
@@ -143,7 +143,7 @@ def test_a_seg_that_comes_last_gives_no_mask(talkers: dict[str, Sa2VA], family: 
     """As in the released code: its state would only be known after one more step."""
     mllm = talkers[family].adapter
     with torch.inference_mode():
-        sight = mllm.see([image()], ())
+        sight = mllm.encode_frames([image()], ())
     prompt = [mllm.write(ASKED[0], sight)]
     for dictated, states in (([mllm.seg_id], 0), ([mllm.seg_id, mllm.stop_ids[0]], 1)):
         (said,) = answer(mllm, sight, prompt, dictated=dictated, new_tokens=len(dictated))
@@ -330,7 +330,7 @@ def test_a_prompt_longer_than_the_context_is_refused(pocket_models: Callable[[st
 
 def test_tokens_that_stand_for_images_are_refused_in_a_text(pocket_models: Callable[[str], Sa2VA]) -> None:
     for family, token in (("qwen3vl", "<|image_pad|>"), ("internvl", "<IMG_CONTEXT>")):
-        with pytest.raises(InputError, match="take tokens that stand for images out of the text"):
+        with pytest.raises(InputError, match="remove tokens that stand for images from the text"):
             pocket_models(family).generate_text([image()], [f"Segment {token}."])
 
 

@@ -16,7 +16,7 @@ TURNS = (
 @pytest.mark.parametrize("family", ["pocket", "pocket-qwen25", "pocket-internvl"])
 def test_turns_follow_one_another_as_the_template_writes_them(family: str) -> None:
     mllm = pocket(family).adapter
-    shown = mllm.show((scenes().frames[0].frame,), ())
+    shown = mllm.preprocess((scenes().frames[0].frame,), ())
     written = write_conversation(mllm, TURNS, shown)
     text = mllm.tokenizer.decode(written.ids, skip_special_tokens=False)
     placeholder = mllm.tokenizer.decode([mllm.placeholder_id], skip_special_tokens=False)
@@ -37,13 +37,13 @@ def test_turns_follow_one_another_as_the_template_writes_them(family: str) -> No
 
 def test_the_first_turn_is_what_inference_writes() -> None:
     mllm = pocket().adapter
-    shown = mllm.show((scenes().frames[0].frame,), ())
+    shown = mllm.preprocess((scenes().frames[0].frame,), ())
     written = write_conversation(mllm, TURNS[:1], shown)
     assert written.ids == [*mllm.write(TURNS[0].question, shown), *mllm.answer_ids(TURNS[0].answer)]
 
 
 def test_a_seg_that_is_asked_for_in_a_question_has_no_mask() -> None:
     mllm = pocket().adapter
-    shown = mllm.show((scenes().frames[0].frame,), ())
+    shown = mllm.preprocess((scenes().frames[0].frame,), ())
     written = write_conversation(mllm, (Turn(f"What is {SEG}?", f"This: {SEG}, not {SEG}."),), shown)
-    assert len(written.places_of(mllm.seg_ids)) == 2 < written.ids.count(mllm.seg_id)
+    assert len(written.indices_of(mllm.seg_ids)) == 2 < written.ids.count(mllm.seg_id)

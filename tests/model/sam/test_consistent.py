@@ -231,7 +231,7 @@ def test_the_original_decoder_out_of_a_sam2_checkpoint_gives_the_same(
     save_file(original, meta.with_suffix(".safetensors"))
     save_file({key.replace(LEARNT, ORIGINAL): tensor for key, tensor in tensors.items()}, one / SINGLE)
     expected = Sa2VA.from_pretrained(both, device="cpu").ground(frames, PROMPT, ANSWER)
-    with pytest.raises(RecordError, match="is a pickle, which is not read unasked"):
+    with pytest.raises(RecordError, match="is a pickle, which is not read by default"):
         Sa2VA.from_pretrained(one, device="cpu", original_sam2=meta)
     for path in (meta, meta.with_suffix(".safetensors")):
         model = Sa2VA.from_pretrained(one, device="cpu", original_sam2=path, allow_pickle=path == meta)

@@ -68,7 +68,7 @@ def test_a_box_is_cut_to_the_picture_and_its_corners_put_in_order() -> None:
 
 @pytest.mark.parametrize("box", [(200, 10, 300, 20), (10, 10, 10, 50), (-50, -50, -1, -1)])
 def test_a_box_without_area_in_the_picture_is_refused(box: tuple[float, float, float, float]) -> None:
-    with pytest.raises(InputError, match="no area in the picture of 100x80"):
+    with pytest.raises(InputError, match="no area in the image of 100x80"):
         box_in(box, height=80, width=100)
 
 
@@ -78,9 +78,9 @@ def test_a_box_without_area_in_the_picture_is_refused(box: tuple[float, float, f
         ([], "no object is marked"),
         ([[]], "has no mark"),
         ([[Mark(points=((5, 5),)), Mark(points=((6, 6),))]], "two in one frame"),
-        ([[Mark(frame=9, points=((5, 5),))]], "marked in frame 9, the clip has 2"),
-        ([[Mark(points=((500, 5),))]], "the point 500,5 lies outside the picture of 128x96"),
-        ([[Mark()]], "needs points"),
+        ([[Mark(frame=9, points=((5, 5),))]], "marked in frame 9, but the clip has 2"),
+        ([[Mark(points=((500, 5),))]], "the point 500,5 lies outside the image of 128x96"),
+        ([[Mark()]], "neither a box nor points"),
     ],
 )
 def test_marks_that_cannot_be_used_are_refused(sam2: Sam2, marks: list[list[Mark]], problem: str) -> None:

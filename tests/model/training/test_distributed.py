@@ -97,7 +97,7 @@ def learn(config: TrainingConfig) -> dict[str, torch.Tensor]:
     learner.optimizer.optimizer.register_step_pre_hook(keep)
     steps = list(learner.run())
     assert any(not one.objects for step in steps for one in step.examples), "words alone are among them"
-    return {"losses": torch.tensor([[step.loss, *step.parts.values()] for step in steps]), **gradients}
+    return {"losses": torch.tensor([[step.loss, *step.terms.values()] for step in steps]), **gradients}
 
 
 def learn_twice(rank: int, folder: Path) -> None:

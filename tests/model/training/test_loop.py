@@ -28,8 +28,8 @@ def training(config: TrainingConfig, data: Mixture | None = None) -> Training:
 def test_some_steps_lower_every_loss() -> None:
     learner = training(settings(steps=40, at_once=4))
     steps = list(learner.run())
-    begun = steps[0].parts
-    ended = {name: float(np.mean([step.parts[name] for step in steps[-8:]])) for name in begun}
+    begun = steps[0].terms
+    ended = {name: float(np.mean([step.terms[name] for step in steps[-8:]])) for name in begun}
     assert all(ended[name] < begun[name] for name in begun), (begun, ended)
     assert [step.number for step in steps] == list(range(1, 41)) and steps[-1].epoch == 40 / 3
     assert not learner.model.training

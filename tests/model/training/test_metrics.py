@@ -13,12 +13,12 @@ from refsav.model.training_config import MetricsConfig
 
 
 def step(number: int, loss: float = 1.0, seconds: float = 2.0) -> Step:
-    parts = {"text": loss, "pixels": 2 * loss, "dice": 3 * loss}
+    terms = {"text": loss, "pixels": 2 * loss, "dice": 3 * loss}
     return Step(
         number=number,
         epoch=number / 10,
         loss=loss,
-        parts=parts,
+        terms=terms,
         rate=0.1,
         gradient=4 * loss,
         seconds=seconds,

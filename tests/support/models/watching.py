@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from refsav.datasets.frames import Image
 from refsav.datasets.masks import Mask
-from refsav.model.families.mllm import Sight
+from refsav.model.families.vision import VisionFeatures
 from refsav.model.sa2va import Sa2VA
 from refsav.model.sam.grounding import Decoded, FrameFeatures
 
@@ -19,7 +19,7 @@ from refsav.model.sam.grounding import Decoded, FrameFeatures
 class Passed:
     """Inputs and outputs, in the order in which they came."""
 
-    sights: list[Sight] = field(default_factory=list)
+    sights: list[VisionFeatures] = field(default_factory=list)
     pixels: list[Tensor] = field(default_factory=list)
     """What the vision tower was given."""
     before_norm: list[Tensor] = field(default_factory=list)
@@ -61,9 +61,9 @@ def watching(model: Sa2VA) -> Iterator[Passed]:
         ),
         sam2.memory_attention.register_forward_hook(look_at_memory, with_kwargs=True),
     ]
-    see, encode, decode, follow = model.adapter.see, sam2.encode, sam2.decode, sam2.follow
+    see, encode, decode, follow = model.adapter.encode_frames, sam2.encode, sam2.decode, sam2.follow
 
-    def saw(frames: Sequence[Image], regions: Sequence[Mask]) -> Sight:
+    def saw(frames: Sequence[Image], regions: Sequence[Mask]) -> VisionFeatures:
         passed.sights.append(see(frames, regions))
         return passed.sights[-1]
 
@@ -80,7 +80,7 @@ def watching(model: Sa2VA) -> Iterator[Passed]:
         return passed.decoded[-1]
 
     with ExitStack() as stack:
-        stack.enter_context(patch.object(model.adapter, "see", saw))
+        stack.enter_context(patch.object(model.adapter, "encode_frames", saw))
         for name, method in (("encode", encoded), ("decode", decoded), ("follow", followed)):
             stack.enter_context(patch.object(sam2, name, method))
         try:
