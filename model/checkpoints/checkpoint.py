@@ -12,7 +12,7 @@ from refsav.errors import RecordError
 from refsav.model.checkpoints.architecture import Architecture
 from refsav.model.checkpoints.device_map import ORIGINAL, Placement
 from refsav.model.checkpoints.key_names import KeyMap, has_two_decoders
-from refsav.model.checkpoints.load_state import Filling, fill, places_of
+from refsav.model.checkpoints.load_state import WeightSource, load_tensors, shapes_of
 from refsav.model.checkpoints.weights import HeldTensors, StoredTensors, read_flat, write_tensors
 
 LARGEST_ASSET_BYTES = 64 * 2**20
@@ -80,32 +80,32 @@ def load_weights(
         RecordError: If the tensors do not fit the model; the message lists their keys.
     """
     keys = architecture.key_map(two_decoders=has_two_decoders(stored.names))
-    places, more = places_of(model), []
+    shapes, more = shapes_of(model), []
     if original_decoder is not None:
         stored = stored.only(lambda key: not any(name.startswith(ORIGINAL) for name in keys.our_names(key)))
-        more = [original_decoder_filling(original_decoder, places)]
-        places = {name: shape for name, shape in places.items() if not name.startswith(ORIGINAL)}
-    whole = Filling(
+        more = [original_decoder_source(original_decoder, shapes)]
+        shapes = {name: shape for name, shape in shapes.items() if not name.startswith(ORIGINAL)}
+    whole = WeightSource(
         tensors=stored,
         keys=keys,
-        places=places,
+        shapes=shapes,
         mismatch=f"its weights are not those of a {architecture.family} as its config.json describes it",
         fix="use config.json and weights of the same checkpoint",
     )
-    fill(model, [whole, *more], placement)
+    load_tensors(model, [whole, *more], placement)
 
 
-def original_decoder_filling(tensors: HeldTensors, places: Mapping[str, tuple[int, ...]]) -> Filling:
+def original_decoder_source(tensors: HeldTensors, shapes: Mapping[str, tuple[int, ...]]) -> WeightSource:
     """Return how to load SAM-2's original mask decoder, which is kept in addition to the fine-tuned one.
 
     Args:
         tensors: Tensors of a SAM-2, or of its mask decoder alone.
-        places: Shapes of all tensors of the model, by RefSAV's names.
+        shapes: Shapes of all tensors of the model, by RefSAV's names.
     """
-    return Filling(
+    return WeightSource(
         tensors=tensors.below(DECODER),
         keys=KeyMap.original_decoder(),
-        places={name: shape for name, shape in places.items() if name.startswith(ORIGINAL)},
+        shapes={name: shape for name, shape in shapes.items() if name.startswith(ORIGINAL)},
         mismatch="its mask decoder is not one of a SAM-2 of the model's size",
         fix=f"give {RELEASED_SAM2}, or the SAM-2 that the model was made from",
     )

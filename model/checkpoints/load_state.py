@@ -17,14 +17,14 @@ MOST_LISTED = 12
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Filling:
+class WeightSource:
     """Tensors to load and the module's tensors that they fill; both sides must match exactly."""
 
     tensors: Tensors
     keys: KeyMap
-    places: Mapping[str, tuple[int, ...]]
+    shapes: Mapping[str, tuple[int, ...]]
     """Shapes of the module's tensors, by our names."""
-    fitted: Mapping[str, Callable[[Tensor], Tensor]] = field(default_factory=dict)
+    adapt: Mapping[str, Callable[[Tensor], Tensor]] = field(default_factory=dict)
     """Functions, by our names, that are applied to a tensor before it is loaded."""
     mismatch: str
     """First line of the error if the tensors do not fit."""
@@ -36,7 +36,7 @@ class Filling:
         Raises:
             RecordError: If keys are missing, unexpected or of another shape; it counts all and lists the first.
         """
-        difference = self.keys.compare(self.tensors.names, self.places)
+        difference = self.keys.compare(self.tensors.names, self.shapes)
         problems = [
             *_listed("missing", difference.missing),
             *_listed("unexpected", difference.unexpected),
@@ -52,7 +52,7 @@ class Filling:
 
     def _inward(self, key: str, tensor: Tensor) -> list[tuple[str, Tensor]]:
         pairs = self.keys.inward(key, tensor)
-        return [(name, self.fitted[name](tensor) if name in self.fitted else tensor) for name, tensor in pairs]
+        return [(name, self.adapt[name](tensor) if name in self.adapt else tensor) for name, tensor in pairs]
 
     def _misshapen(self, unexpected: set[str]) -> Iterator[str]:
         for key, shape in self.tensors.shapes().items():
@@ -64,29 +64,29 @@ class Filling:
                 yield f"{key} {list(shape)}: {error}"
                 continue
             for name, tensor in pairs:
-                if tuple(tensor.shape) != self.places[name]:
-                    yield f"{key} {list(shape)}: {list(tensor.shape)} where the model has {list(self.places[name])}"
+                if tuple(tensor.shape) != self.shapes[name]:
+                    yield f"{key} {list(shape)}: {list(tensor.shape)} where the model has {list(self.shapes[name])}"
 
 
-def places_of(model: nn.Module) -> dict[str, tuple[int, ...]]:
+def shapes_of(model: nn.Module) -> dict[str, tuple[int, ...]]:
     """Return the shapes of all tensors that a checkpoint of this model holds, by our names."""
     return {name: tuple(tensor.shape) for name, tensor in model.state_dict(keep_vars=True).items()}
 
 
-def fill(model: nn.Module, fillings: Sequence[Filling], placement: Placement) -> None:
+def load_tensors(model: nn.Module, sources: Sequence[WeightSource], placement: Placement) -> None:
     """Load tensors into an empty model, one at a time, after checking that all of them fit.
 
     Raises:
         RecordError: If a tensor is missing, unexpected or of another shape.
     """
-    for filling in fillings:
-        filling.check()
-    for filling in fillings:
-        for name, tensor in filling.read():
-            place(model, name, tensor, placement)
+    for source in sources:
+        source.check()
+    for source in sources:
+        for name, tensor in source.read():
+            set_tensor(model, name, tensor, placement)
 
 
-def place(model: nn.Module, name: str, value: Tensor, placement: Placement) -> None:
+def set_tensor(model: nn.Module, name: str, value: Tensor, placement: Placement) -> None:
     """Set one tensor of a model, [rows, ...], on its device and in its type; `name` is the module's."""
     dtype = placement.dtype_of(name, value.dtype)
     set_module_tensor_to_device(model, name, placement.device_of(name), value.contiguous(), dtype=dtype)

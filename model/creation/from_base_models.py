@@ -10,10 +10,10 @@ import torch
 from torch import Tensor, nn
 
 from refsav.model.checkpoints.architecture import Architecture, FixedSizes, read_config
-from refsav.model.checkpoints.checkpoint import RELEASED_SAM2, Assets, original_decoder_filling, read_sam2
+from refsav.model.checkpoints.checkpoint import RELEASED_SAM2, Assets, original_decoder_source, read_sam2
 from refsav.model.checkpoints.device_map import Placement, empty
 from refsav.model.checkpoints.key_names import KeyMap
-from refsav.model.checkpoints.load_state import Filling, fill, place, places_of
+from refsav.model.checkpoints.load_state import WeightSource, load_tensors, set_tensor, shapes_of
 from refsav.model.checkpoints.tokenizer_files import read_tokenizer
 from refsav.model.checkpoints.weights import HeldTensors, StoredTensors
 from refsav.model.creation.config_json import as_sa2va, is_tied
@@ -70,39 +70,39 @@ def from_base(
     embedding, head = architecture.entry.embedding, architecture.entry.head
     rows = _rows(known, len(tokenizer))
     tied = is_tied(base) and architecture.base_key_map().official_key(head) not in stored.names
-    language = Filling(
+    language = WeightSource(
         tensors=stored,
         keys=architecture.base_key_map(),
-        places={name: shape for name, shape in _below(model, "mllm.").items() if not (tied and name == head)},
-        fitted={embedding: rows, head: rows},
+        shapes={name: shape for name, shape in _below(model, "mllm.").items() if not (tied and name == head)},
+        adapt={embedding: rows, head: rows},
         mismatch=f"its weights are not those of a {architecture.family} as its config.json describes it",
         fix="use config.json and weights of the same model",
     )
-    fill(model, [language, *_sam2_fillings(model, segmenter)], placement)
+    load_tensors(model, [language, *_sam2_sources(model, segmenter)], placement)
     if tied:
-        place(model, head, model.get_parameter(embedding).detach().clone(), placement)
+        set_tensor(model, head, model.get_parameter(embedding).detach().clone(), placement)
     _draw_projection(model, seed, placement)
     model.to_devices(placement)
     kept = {name: content for name, content in Assets.read(mllm).content.items() if name.startswith(KEPT)}
     return model.attach_tokenizer(tokenizer, Assets({**kept, CONFIG: config_bytes(raw), **tokenizer_files(tokenizer)}))
 
 
-def _sam2_fillings(model: Sa2VA, tensors: HeldTensors) -> list[Filling]:
-    complete = Filling(
+def _sam2_sources(model: Sa2VA, tensors: HeldTensors) -> list[WeightSource]:
+    complete = WeightSource(
         tensors=tensors,
         keys=KeyMap.sam2(),
-        places=_below(model, "sam2."),
+        shapes=_below(model, "sam2."),
         mismatch="its weights are not those of a SAM 2.0 of this size",
         fix=f"give {RELEASED_SAM2}; SAM 2.1 has different modules",
     )
     if model.original_decoder is None:
         return [complete]
     copies = HeldTensors(tensors.origin, {name: tensor.clone() for name, tensor in tensors.content.items()})
-    return [complete, original_decoder_filling(copies, places_of(model))]  # training changes only the other one
+    return [complete, original_decoder_source(copies, shapes_of(model))]  # training changes only the other one
 
 
 def _below(model: nn.Module, prefix: str) -> dict[str, tuple[int, ...]]:
-    return {name: shape for name, shape in places_of(model).items() if name.startswith(prefix)}
+    return {name: shape for name, shape in shapes_of(model).items() if name.startswith(prefix)}
 
 
 def _rows(known: int, wanted: int) -> Callable[[Tensor], Tensor]:

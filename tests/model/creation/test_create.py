@@ -12,7 +12,7 @@ import torch
 from refsav.errors import ConfigError
 from refsav.model.checkpoints.architecture import Architecture
 from refsav.model.checkpoints.device_map import empty
-from refsav.model.checkpoints.load_state import places_of
+from refsav.model.checkpoints.load_state import shapes_of
 from refsav.model.checkpoints.tokenizer_files import read_tokenizer
 from refsav.model.creation.config_json import official_config
 from refsav.model.creation.create import create, parameters_by_part, usual_tokenizer
@@ -192,8 +192,8 @@ def test_configuration_and_weights_are_laid_out_as_the_official_code_has_them(fa
         del raw["llm_config"]["max_window_layers"]
     assert raw == official
     architecture = Architecture.of(Path("config.json"), raw)
-    places = places_of(empty(lambda: Sa2VA(architecture, original_decoder=False)))
-    tensors = {name: torch.empty(shape, device="meta") for name, shape in places.items()}
+    shapes = shapes_of(empty(lambda: Sa2VA(architecture, original_decoder=False)))
+    tensors = {name: torch.empty(shape, device="meta") for name, shape in shapes.items()}
     written = architecture.key_map(two_decoders=False).outward(tensors)
     manifest = json.loads((parity_data / family / "manifest.json").read_text())
     assert {key: list(tensor.shape) for key, tensor in written} == {key: shape for key, (shape, _) in manifest.items()}
