@@ -121,7 +121,7 @@ def test_a_file_without_that_decoder_is_refused_by_name(
     (tmp_path / "cut.safetensors").write_bytes((tmp_path / "clip.safetensors").read_bytes()[:-1])
     assert "truncated or damaged" in refusal("cut.safetensors")
     unfit = refusal("meta.pt", allow_pickle=True)
-    for part in ("missing: 130", "unexpected: 1\n    sam_mask_decoder.more.weight", "iou_token.weight [3]: [3] for"):
+    for part in ("missing: 130", "unexpected: 1\n    sam_mask_decoder.more.weight", "iou_token.weight [3]: [3] where"):
         assert part in unfit
     assert "is damaged" in refusal("empty.pt", allow_pickle=True)
     assert "has no sam_mask_decoder.*" in refusal("list.pt", allow_pickle=True)

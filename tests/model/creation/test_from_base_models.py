@@ -199,7 +199,7 @@ def test_another_sam2_is_refused(base: Path, tmp_path: Path) -> None:
         ({"model_type": "sa2va_chat"}, "is already a Sa2VA, not a base model"),
         (
             {"model_type": "llama", "architectures": ["LlamaForCausalLM"]},
-            "describes LlamaForCausalLM, which is none of",
+            "describes LlamaForCausalLM, which is not a supported family",
         ),
     ],
 )
