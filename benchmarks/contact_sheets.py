@@ -1,11 +1,11 @@
-"""What a benchmark's run has found in some videos, to look at: frames side by side with the masks drawn over them."""
+"""Contact sheets of predicted masks: frames of some videos side by side, with the masks drawn over them."""
 
 from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 
-from refsav.benchmarks.suite_runner import RunFolder, rows_of
+from refsav.benchmarks.suite_runner import BenchmarkDirectory, rows_of
 from refsav.benchmarks.suites.suite import AnySuite
 from refsav.benchmarks.suites.video_rows import ExpressionRow
 from refsav.datasets.external.referring_videos import ExpressionVideo
@@ -22,21 +22,28 @@ QUALITY = 88
 
 
 def draw_strips(suite: AnySuite, folder: Path) -> list[Path]:
-    """Draw sheets of some videos, spread over the suite, into RUN/strips; give their paths.
+    """Draw sheets of up to MOST_VIDEOS videos, spread evenly over the suite, into RUN/strips.
+
+    Args:
+        suite: A video suite.
+        folder: Folder of its finished run.
+
+    Returns:
+        Paths of the sheets.
 
     Raises:
         RecordError: If a frame or a part of the run cannot be read.
         DiskError: If a sheet cannot be written.
     """
-    run = RunFolder(folder)
-    found: dict[str, list[ExpressionRow]] = {}
+    run = BenchmarkDirectory(folder)
+    rows: dict[str, list[ExpressionRow]] = {}
     for row in rows_of(run, suite):
-        found.setdefault(row.video_id, []).append(row)
-    places = np.unique(np.linspace(0, len(suite.dataset) - 1, min(MOST_VIDEOS, len(suite.dataset))).round())
+        rows.setdefault(row.video_id, []).append(row)
+    indices = np.unique(np.linspace(0, len(suite.dataset) - 1, min(MOST_VIDEOS, len(suite.dataset))).round())
     return [
-        _draw(video, found[video.video_id], folder / FOLDER)
-        for video in (suite.dataset.read(int(place)) for place in places)
-        if video.video_id in found
+        _draw(video, rows[video.video_id], folder / FOLDER)
+        for video in (suite.dataset.read(int(index)) for index in indices)
+        if video.video_id in rows
     ]
 
 

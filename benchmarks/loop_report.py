@@ -1,4 +1,4 @@
-"""What came out of the whole loop: three figures in benchmark.json, and a page that shows what they stand for."""
+"""Report of an end-to-end run: three scores in benchmark.json, and a page that explains and illustrates them."""
 
 import math
 import os
@@ -12,42 +12,42 @@ from urllib.parse import quote
 
 from pydantic import TypeAdapter
 
-from refsav.benchmarks.result import Result
+from refsav.benchmarks.result import BenchmarkResult
 from refsav.disk.files import write_text
 
 PAGE = "index.html"
 
 RUNS = ("trained", "untrained", "shuffled")
-"""Of the benchmark: the trained model, the same before training, the trained one asked with the words for another."""
+"""Runs of the benchmark: the trained model, the model before training, and the shuffled control of the trained one."""
 
 MEANING = {
     "trained": "the trained model",
     "untrained": "the same model before training",
-    "shuffled": "the trained model, asked for each object with the words for another",
+    "shuffled": "the trained model, prompted for each object with another object's expression",
 }
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Outcome:
-    """The figures of a loop, in percent; J&F of the held-out expressions."""
+class LoopScores:
+    """Scores of an end-to-end run: J&F of the held-out expressions, in percent."""
 
     jf: float
     jf_untrained: float
     jf_shuffled: float
-    """Of the trained model, asked for each object with the words for another; NaN where no video has any."""
+    """Trained model, prompted for each object with another object's expression; NaN if no video has two objects."""
     not_shuffled: int
-    """Expressions whose video has no words for another: they are not in that figure."""
+    """Expressions whose video has no expression of another object; `jf_shuffled` leaves them out."""
     expressions: int
     videos: int
     without_mask: Mapping[str, int]
-    """Answers without any `[SEG]`, by run: each counts 0."""
+    """Answers without `[SEG]`, by run; each scores 0."""
     protocol: str
     settings: Mapping[str, str | int]
-    """Of inference."""
+    """Settings of inference."""
 
     @classmethod
-    def of(cls, results: Mapping[str, Result]) -> "Outcome":
-        """Take the figures out of the three runs."""
+    def of(cls, results: Mapping[str, BenchmarkResult]) -> "LoopScores":
+        """Collect the scores of the three runs."""
         figures = {name: results[name].scores.get("overall", {}).get("J&F", math.nan) for name in RUNS}
         trained = results["trained"]
         return cls(
@@ -69,30 +69,35 @@ class Outcome:
 
 
 def write_page(
-    folder: Path, name: str, outcome: Outcome, *, gallery: Path, curve: Path, strips: Sequence[Path]
+    folder: Path, name: str, scores: LoopScores, *, gallery: Path, curve: Path, strips: Sequence[Path]
 ) -> Path:
-    """Write the page; pictures are shown from where they lie, by paths relative to it.
+    """Write the page. It links to images by relative paths and contains none.
 
     Args:
-        folder: Of the page.
-        name: What the loop is called.
-        outcome: The figures.
-        gallery: Page of the dataset.
-        curve: Picture of the losses.
-        strips: Pictures of what was found.
+        folder: Folder of the page.
+        name: Name of the end-to-end run.
+        scores: Its scores.
+        gallery: The gallery page of the dataset.
+        curve: Image of the loss curves.
+        strips: Contact sheets of the predicted masks.
+
+    Returns:
+        Path of the page.
 
     Raises:
         DiskError: If it cannot be written.
     """
     page = Template(files(__package__).joinpath("loop_page.html").read_text(encoding="utf-8"))
-    figures = zip(RUNS, (outcome.jf, outcome.jf_untrained, outcome.jf_shuffled), strict=True)
-    alone = f". {outcome.not_shuffled} stand alone and are not in the third figure" if outcome.not_shuffled else ""
+    figures = zip(RUNS, (scores.jf, scores.jf_untrained, scores.jf_shuffled), strict=True)
+    alone = (
+        f" ({scores.not_shuffled} have no other object and are not in the third score)" if scores.not_shuffled else ""
+    )
     text = page.substitute(
         name=escape(name),
-        bars="".join(_bar(MEANING[run], figure, outcome.without_mask[run]) for run, figure in figures),
-        count=f"{outcome.expressions} expressions of {outcome.videos} videos{alone}",
-        protocol=escape(outcome.protocol),
-        settings=escape(", ".join(f"{key} {value}" for key, value in outcome.settings.items())),
+        bars="".join(_bar(MEANING[run], figure, scores.without_mask[run]) for run, figure in figures),
+        count=f"{scores.expressions} expressions of {scores.videos} videos{alone}",
+        protocol=escape(scores.protocol),
+        settings=escape(", ".join(f"{key} {value}" for key, value in scores.settings.items())),
         gallery=_address(gallery, folder),
         curve=_address(curve, folder),
         strips="".join(f'<img src="{_address(strip, folder)}" alt="{escape(strip.stem)}">' for strip in strips),
@@ -109,5 +114,5 @@ def _bar(meaning: str, figure: float, without_mask: int) -> str:
     )
 
 
-def _address(picture: Path, folder: Path) -> str:
-    return quote(Path(os.path.relpath(picture, folder)).as_posix())
+def _address(file: Path, folder: Path) -> str:
+    return quote(Path(os.path.relpath(file, folder)).as_posix())

@@ -1,4 +1,4 @@
-"""The figures of published.toml: who printed what, and where."""
+"""Reads published.toml: scores that others have published, with their sources."""
 
 import math
 import tomllib
@@ -14,15 +14,15 @@ FILE = Path(__file__).with_name("published.toml")
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class PublishedRow:
-    """What one table says of one model about one suite."""
+    """Scores of one model on one suite, from one table."""
 
     model: str
     source: str
     """Paper and table."""
     notes: tuple[str, ...]
-    """What that paper is, and what is to be known of the table."""
+    """Title of the paper, and remarks about the table."""
     figures: Mapping[tuple[str, str], float]
-    """By (group, figure), in percent as printed; none that the table does not have."""
+    """Scores by (group, figure), in percent as printed; only those that the table has."""
 
 
 class _Source(BaseModel):
@@ -48,7 +48,7 @@ class _File(BaseModel):
 
 
 def published_rows(suite: str) -> list[PublishedRow]:
-    """List what is published of a suite, in the order of the file."""
+    """List the published scores of a suite, in the order of the file."""
     found = []
     for table in _read().tables:
         columns = [tuple(column.split("/")) for column in table.columns]

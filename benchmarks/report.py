@@ -1,4 +1,4 @@
-"""A run beside the published figures, with the difference: as Markdown, and as a table for the terminal."""
+"""Compares runs with the published scores: as Markdown, and as a table for the terminal."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -7,30 +7,30 @@ from rich.markup import escape
 from rich.table import Table
 
 from refsav.benchmarks.published_figures import published_rows
-from refsav.benchmarks.result import Result
+from refsav.benchmarks.result import BenchmarkResult
 
 FAILED_SHOWN = 10
 
-OURS, OURS_IN_PART = "this run", "this run, of a part"
+OURS, OURS_IN_PART = "this run", "this run, incomplete"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Comparison:
-    """Rows and columns of one suite's figures."""
+    """A table of one suite's scores."""
 
     title: str
     columns: tuple[tuple[str, str], ...]
     """(group, figure)."""
     rows: tuple[tuple[str, ...], ...]
-    """Name, a cell for each column, source; published ones have the difference of the first run to theirs."""
+    """Name, one cell per column, source. Published scores are followed by the first run's difference to them."""
     notes: tuple[str, ...]
 
 
-def compare(results: Mapping[str, Result]) -> Comparison:
-    """Put runs of one suite, by name, beside what is published of it.
+def compare(results: Mapping[str, BenchmarkResult]) -> Comparison:
+    """Compare runs of one suite, by name, with the published scores.
 
     Raises:
-        ValueError: If there is none, or they are of several suites.
+        ValueError: If there is no run, or the runs are of several suites.
     """
     suites = {result.setup.suite for result in results.values()}
     if len(suites) != 1:
@@ -45,7 +45,11 @@ def compare(results: Mapping[str, Result]) -> Comparison:
         for name, result in results.items()
     ]
     theirs = [
-        (row.model, *(_beside(row.figures.get(column), _figure(first, column)) for column in columns), row.source)
+        (
+            row.model,
+            *(_with_difference(row.figures.get(column), _figure(first, column)) for column in columns),
+            row.source,
+        )
         for row in published
     ]
     return Comparison(
@@ -66,7 +70,7 @@ def as_markdown(comparison: Comparison) -> str:
 
 
 def as_table(comparison: Comparison) -> Table:
-    """Draw a comparison for the terminal."""
+    """Lay a comparison out for the terminal."""
     table = Table(title=escape(comparison.title), title_justify="left", caption_justify="left")
     table.add_column("model")
     for column in comparison.columns:
@@ -77,7 +81,7 @@ def as_table(comparison: Comparison) -> Table:
     return table
 
 
-def _figure(result: Result, column: tuple[str, str]) -> float | None:
+def _figure(result: BenchmarkResult, column: tuple[str, str]) -> float | None:
     return result.scores.get(column[0], {}).get(column[1])
 
 
@@ -85,7 +89,7 @@ def _cell(value: float | None) -> str:
     return "–" if value is None else f"{value:.1f}"
 
 
-def _beside(published: float | None, ours: float | None) -> str:
+def _with_difference(published: float | None, ours: float | None) -> str:
     """A published figure, and how far ours lies above or below."""
     if published is None or ours is None:
         return _cell(published)
@@ -96,20 +100,20 @@ def _named(column: tuple[str, str]) -> str:
     return column[1] if column[0] == "overall" else f"{column[0]} {column[1]}"
 
 
-def _notes(results: Mapping[str, Result]) -> Iterator[str]:
+def _notes(results: Mapping[str, BenchmarkResult]) -> Iterator[str]:
     first = next(iter(results.values()))
     yield f"protocol: {first.setup.protocol}"
-    yield "in brackets: how far this run lies above (+) or below the published figure"
+    yield "in brackets: the score of the first run minus the published score"
     for name, result in results.items():
         setup = result.setup
-        told = ", ".join(f"{key} {value}" for key, value in setup.settings.items())
+        settings = ", ".join(f"{key} {value}" for key, value in setup.settings.items())
         yield (
-            f"{name}: {result.rows} asked in {setup.items - len(result.failed)} of {setup.dataset_items}, "
+            f"{name}: {result.rows} prompts in {setup.items - len(result.failed)} of {setup.dataset_items} items, "
             f"{result.without_mask} answers without a mask; checkpoint {setup.checkpoint} "
-            f"({setup.checkpoint_digest[:12]}), data {setup.dataset_digest[:12]}; {told}"
+            f"({setup.checkpoint_digest[:12]}), data {setup.dataset_digest[:12]}; {settings}"
         )
         if result.not_scored:
-            yield f"{name}: {result.not_scored} of them not in the figures: their video has no words for another object"
-        yield from (f"{name}: not in the figures: {line}" for line in result.failed[:FAILED_SHOWN])
+            yield f"{name}: {result.not_scored} of them not scored: their video has no expression of another object"
+        yield from (f"{name}: not scored: {line}" for line in result.failed[:FAILED_SHOWN])
         if len(result.failed) > FAILED_SHOWN:
-            yield f"{name}: and {len(result.failed) - FAILED_SHOWN} more, in result.json"
+            yield f"{name}: and {len(result.failed) - FAILED_SHOWN} more, listed in result.json"

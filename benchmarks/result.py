@@ -1,4 +1,4 @@
-"""What a benchmark leaves: result.json, and what has to be the same for a run to go on where it stopped."""
+"""Files of a benchmark run: result.json, and run.json, which must match for a run to be resumed."""
 
 import json
 from collections.abc import Mapping
@@ -18,31 +18,39 @@ RESULT, SETUP = "result.json", "run.json"
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Setup:
-    """What was benchmarked, on what, and how; a run with another one is another run."""
+    """What a run evaluates, on which data and how. A run is resumed only with an equal setup."""
 
     version: str
-    """Of RefSAV."""
+    """Version of RefSAV."""
     suite: str
     protocol: str
     dataset: str
     dataset_digest: str
-    """SHA-256 over the annotation files; pictures are not in it."""
+    """SHA-256 over the annotation files; images are not included."""
     items: int
-    """Images or videos that the run goes through."""
+    """Number of images or videos in the run."""
     dataset_items: int
-    """Those that the set has; more than `items` where the run was limited."""
+    """Number of images or videos in the dataset; more than `items` if the run was limited."""
     checkpoint: str
     """Name of its folder."""
     checkpoint_digest: str
     """SHA-256 over weights, configuration and tokenizer."""
     settings: Mapping[str, Any]
-    """Of inference, as far as answers depend on them."""
+    """Settings of inference that answers depend on."""
 
     @classmethod
     def of(
         cls, suite: AnySuite, items: int, checkpoint: str, checkpoint_digest: str, settings: Mapping[str, Any]
     ) -> "Setup":
-        """Describe a run."""
+        """Describe a run.
+
+        Args:
+            suite: The suite, opened on its dataset.
+            items: Number of images or videos to use.
+            checkpoint: Name of the checkpoint's folder.
+            checkpoint_digest: Its SHA-256.
+            settings: Settings of inference that answers depend on.
+        """
         return cls(
             version=__version__,
             suite=suite.name,
@@ -58,38 +66,39 @@ class Setup:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Result:
-    """A finished run. Figures are comparable if protocol and dataset digest are the same and nothing failed."""
+class BenchmarkResult:
+    """Result of a finished run. Scores are comparable if protocol and dataset digest are equal and nothing failed."""
 
     setup: Setup
     scores: Scores
     """In percent."""
     rows: int
-    """Expressions, sentences, captions or regions that were asked for."""
+    """Number of prompts: expressions, sentences, images or regions."""
     without_mask: int
-    """Answers among them without any `[SEG]` where there should be one."""
+    """Answers that lack a `[SEG]`."""
     not_scored: int = 0
-    """Expressions among them that are in no figure: a control has no other words for them."""
+    """Expressions that are in no score: their video has no other expression for the control."""
     failed: tuple[str, ...]
-    """Images or videos that could not be read, one line each; nothing of them is in the figures."""
+    """Images or videos that could not be used, one line each; the scores leave them out."""
 
     @property
     def is_whole(self) -> bool:
-        """Whether the figures are of the whole set."""
+        """Whether the scores cover the complete dataset."""
         return not self.failed and self.setup.items == self.setup.dataset_items
 
 
-Kept = TypeVar("Kept", Setup, Result)
+Kept = TypeVar("Kept", Setup, BenchmarkResult)
 
-_SETUP, _RESULT = TypeAdapter(Setup), TypeAdapter(Result)
+_SETUP, _RESULT = TypeAdapter(Setup), TypeAdapter(BenchmarkResult)
 
 
 def write_setup(folder: Path, setup: Setup) -> None:
-    """Tie a folder to a run, or make sure that it is this run's.
+    """Write run.json, or check that an existing one is equal.
 
     Raises:
-        ConfigError: If it holds another one; what differs is named.
-        DiskError: If it cannot be written.
+        ConfigError: If the folder holds another run; the message lists the differences.
+        RecordError: If the existing file cannot be read.
+        DiskError: If the file cannot be written.
     """
     path = folder / SETUP
     if path.is_file():
@@ -98,18 +107,18 @@ def write_setup(folder: Path, setup: Setup) -> None:
         if different:
             changes = ", ".join(f"{key} ({_short(there.get(key))}, now {_short(wanted.get(key))})" for key in different)
             fix = "give another folder with --out, or the same checkpoint, data and options"
-            raise ConfigError(f"{folder}: holds another run: {changes}\n  fix: {fix}")
+            raise ConfigError(f"holds another run: {changes}", fix=fix, path=folder)
         return
     write_text(path, _as_json(asdict(setup)))
 
 
-def write_result(folder: Path, result: Result) -> None:
+def write_result(folder: Path, result: BenchmarkResult) -> None:
     """Write result.json. Raises DiskError."""
     write_text(folder / RESULT, _as_json(asdict(result)))
 
 
-def read_result(folder: Path) -> Result:
-    """Read what `write_result` has left. Raises RecordError."""
+def read_result(folder: Path) -> BenchmarkResult:
+    """Read result.json. Raises RecordError."""
     return _read(folder / RESULT, _RESULT)
 
 
@@ -137,5 +146,5 @@ def _as_json(content: object) -> str:
 
 
 def _short(value: object) -> str:
-    told = str(value)
-    return told if len(told) <= 24 else f"{told[:24]}…"
+    text = str(value)
+    return text if len(text) <= 24 else f"{text[:24]}…"

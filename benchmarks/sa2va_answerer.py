@@ -1,4 +1,4 @@
-"""Sa2VA as it is benchmarked."""
+"""Answers the prompts of a suite with a Sa2VA model."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -6,7 +6,7 @@ from itertools import islice
 
 import torch
 
-from refsav.benchmarks.suites.answerer import Answer
+from refsav.benchmarks.suites.answerer import PromptAnswer
 from refsav.datasets.masks import Mask, encode
 from refsav.datasets.records import Rle
 from refsav.model.inference_settings import InferenceSettings
@@ -15,10 +15,10 @@ from refsav.model.sa2va import Sa2VA
 
 
 @dataclass(frozen=True, slots=True)
-class ModelAnswers:
-    """A Sa2VA: a clip is seen once for all prompts, and all objects are followed together.
+class Sa2vaAnswerer:
+    """Encodes a clip once for all prompts and tracks all objects together.
 
-    As `Sa2VA.predict_all`, but masks are compressed as their frames come by, so memory does not grow with a video.
+    Like `Sa2VA.predict_all`, but compresses the masks frame by frame, so memory does not grow with the video's length.
     """
 
     model: Sa2VA
@@ -26,8 +26,8 @@ class ModelAnswers:
 
     def ask(
         self, clip: Clip, prompts: Sequence[str], *, regions: Sequence[Mask] = (), first_only: bool = False
-    ) -> list[Answer]:
-        """See `Answerer`."""
+    ) -> list[PromptAnswer]:
+        """Answer prompts about one clip; arguments and errors are those of `Answerer.ask`."""
         if not prompts:
             return []
         said = self.model.generate_text(clip, prompts, regions=regions, settings=self.settings)
@@ -40,6 +40,6 @@ class ModelAnswers:
                 its.append(encode(mask) if mask.any() else None)
         masks_in_order = map(tuple, found)
         return [
-            Answer(text=one.text, masks=tuple(islice(masks_in_order, len(rows))))
+            PromptAnswer(text=one.text, masks=tuple(islice(masks_in_order, len(rows))))
             for one, rows in zip(said, wanted, strict=True)
         ]

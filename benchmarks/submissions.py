@@ -1,4 +1,4 @@
-"""What a run found, for others to score: the official JSON of masks, and the archive that test servers take."""
+"""Exports of predicted masks: the JSON file of the official scripts, and the archive for test servers."""
 
 import zipfile
 from collections.abc import Iterator, Mapping
@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pyarrow.parquet as pq
 
-from refsav.benchmarks.suite_runner import RunFolder
+from refsav.benchmarks.suite_runner import BenchmarkDirectory
 from refsav.benchmarks.suites.video_rows import masks_of
 from refsav.datasets.external.coco_segmentation import empty
 from refsav.datasets.image_files import encode_mask_png
@@ -24,11 +24,14 @@ PREDICTIONS, SUBMISSION = "predictions.json", "submission.zip"
 COLUMNS = ["video_id", "exp_id", "height", "width", "frame_names", "masks"]
 
 BEGINNING = (1980, 1, 1, 0, 0, 0)
-"""The time of every file in an archive, so that the same masks give the same bytes."""
+"""Timestamp of every file in an archive, so that equal masks give equal bytes."""
 
 
-def write_predictions(run: RunFolder) -> Path:
+def write_predictions(run: BenchmarkDirectory) -> Path:
     """Write {video: {expression: {"prediction_masks": [RLE, …]}}}, as the official scripts read it.
+
+    Returns:
+        Path of the file.
 
     Raises:
         RecordError: If a part is damaged.
@@ -43,8 +46,11 @@ def write_predictions(run: RunFolder) -> Path:
     return path
 
 
-def write_submission(run: RunFolder) -> Path:
-    """Write Annotations/<video>/<expression>/<frame>.png, 255 on the object, as both test servers take it.
+def write_submission(run: BenchmarkDirectory) -> Path:
+    """Write Annotations/<video>/<expression>/<frame>.png, 255 on the object, as both test servers expect it.
+
+    Returns:
+        Path of the archive.
 
     Raises:
         RecordError: If a part is damaged.
@@ -60,13 +66,13 @@ def write_submission(run: RunFolder) -> Path:
     return path
 
 
-def _rows(run: RunFolder) -> Iterator[Mapping[str, Any]]:
+def _rows(run: BenchmarkDirectory) -> Iterator[Mapping[str, Any]]:
     for part in run.parts:
         try:
             yield from pq.read_table(part, columns=COLUMNS).to_pylist()
-        except (OSError, ValueError) as error:  # pyarrow's errors are among these
+        except (OSError, ValueError) as error:  # includes those of pyarrow
             fix = "delete it and run the same command again"
-            raise RecordError(part, "", f"is not a readable part: {error}", fix) from error
+            raise RecordError(part, "", f"cannot be read as Parquet: {error}", fix) from error
 
 
 def _official(row: Mapping[str, Any]) -> list[dict[str, object]]:

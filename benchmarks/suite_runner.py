@@ -1,9 +1,9 @@
-"""Runs a suite: item by item, each kept in a part of its own, so that a killed run goes on where it stopped.
+"""Runs a suite item by item. The rows of each item are stored in a part, so that a killed run can be resumed.
 
-run.json              what is run on what, and how
-parts/000000.parquet  rows of one image or video, its masks included
-scores.parquet        rows of all, without masks
-result.json           figures, counts, digests; written last
+run.json              what is evaluated, on which data and how
+parts/000000.parquet  rows of one image or video, masks included
+scores.parquet        all rows, without masks
+result.json           scores, counts, digests; written last
 """
 
 from collections.abc import Callable, Iterator
@@ -15,7 +15,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from refsav.benchmarks.result import Result, Setup, write_result, write_setup
+from refsav.benchmarks.result import BenchmarkResult, Setup, write_result, write_setup
 from refsav.benchmarks.suites.answerer import Answerer
 from refsav.benchmarks.suites.suite import AnySuite, Summary
 from refsav.datasets.run.parts import read_part, write_part
@@ -31,22 +31,22 @@ FAILED_SHOWN = 3
 
 
 class TooManyFailedError(RefSavError):
-    """More of a dataset cannot be used than was said to be bearable."""
+    """More items of a dataset failed than are allowed."""
 
 
 @dataclass(frozen=True, slots=True)
-class RunFolder:
-    """Where everything of one run lies."""
+class BenchmarkDirectory:
+    """Paths of one benchmark run."""
 
     root: Path
 
     def part(self, index: int) -> Path:
-        """Rows of one item."""
+        """Path of the rows of one item."""
         return self.root / PARTS / f"{index:06d}.parquet"
 
     @property
     def parts(self) -> list[Path]:
-        """Parts that there are, in order."""
+        """Paths of the existing parts, in order."""
         return sorted((self.root / PARTS).glob("*.parquet"))
 
 
@@ -57,38 +57,41 @@ def run_suite(
     setup: Setup,
     *,
     failed_share: float = 0.0,
-    progress: Callable[[int], None] = lambda _: None,
-) -> Result:
-    """Run a suite, or the rest of it, and write its result.
+    on_progress: Callable[[int], None] = lambda _: None,
+) -> BenchmarkResult:
+    """Run a suite, or resume an earlier run of it, and write its result.
 
     Args:
-        suite: What is run.
-        answerer: Who is asked.
-        folder: Made if it is not there; an earlier run with the same setup goes on.
-        setup: What has to be the same for that.
-        failed_share: Part of the items that may fail, fraction 0-1; they are told and not in the figures.
-        progress: Called with the number of items done.
+        suite: The suite, opened on its dataset.
+        answerer: The model that answers the prompts.
+        folder: Folder of the run, created if it is missing. A run with an equal setup is resumed.
+        setup: Description of the run.
+        failed_share: Share of the items that may fail, fraction 0-1. The result lists them; no score includes them.
+        on_progress: Called with the number of items that are done.
+
+    Returns:
+        Scores, counts and failed items.
 
     Raises:
         ConfigError: If the folder holds another run.
-        LockedError: If another process works on it.
-        TooManyFailedError: If too many items cannot be used; what has been done is kept.
+        LockedError: If another process uses the folder.
+        TooManyFailedError: If too many items fail; finished items are kept.
         DiskError: If the folder cannot be written.
-        StoppedError: If this thread is to end; what has been done is kept.
+        StoppedError: If this thread is asked to stop; finished items are kept.
     """
-    run = RunFolder(folder)
+    run = BenchmarkDirectory(folder)
     with exclusive(folder):
         remove_unfinished(folder)
         write_setup(folder, setup)
-        failed = _measure(suite, answerer, run, setup.items, failed_share, progress)
+        failed = _measure(suite, answerer, run, setup.items, failed_share, on_progress)
         if not run.parts:
-            raise TooManyFailedError(_told(failed, setup.items, "nothing is left to be scored"))
+            raise _too_many(failed, setup.items, "nothing is left to score")
         summary = suite.summarize(rows_of(run, suite))
-        asked, without_mask = _write_scores(run, suite, summary)
-        result = Result(
+        row_count, without_mask = _write_scores(run, suite, summary)
+        result = BenchmarkResult(
             setup=setup,
             scores=summary.scores,
-            rows=asked,
+            rows=row_count,
             without_mask=without_mask,
             not_scored=summary.not_scored,
             failed=tuple(failed),
@@ -100,12 +103,12 @@ def run_suite(
 def _measure(
     suite: AnySuite,
     answerer: Answerer,
-    run: RunFolder,
+    run: BenchmarkDirectory,
     items: int,
     failed_share: float,
-    progress: Callable[[int], None],
+    on_progress: Callable[[int], None],
 ) -> list[str]:
-    """Leave a part of every item that has none; give a line for each that cannot be used."""
+    """Write a part for each item that has none; return one line for each item that cannot be used."""
     failed: list[str] = []
     for index in range(items):
         look()
@@ -115,21 +118,21 @@ def _measure(
             except (RecordError, InputError) as error:
                 failed.append(_line(error, suite))
                 if len(failed) > failed_share * items:
-                    raise TooManyFailedError(_told(failed, items, f"{failed_share:.0%} may")) from error
+                    raise _too_many(failed, items, f"at most {failed_share:.0%} may fail") from error
             else:
                 write_part(run.part(index), suite.rows, rows)
-        progress(index + 1)
+        on_progress(index + 1)
     return failed
 
 
-def rows_of(run: RunFolder, suite: AnySuite) -> Iterator[Any]:
-    """Go through all rows of a run, one part in memory. Raises RecordError if a part is damaged."""
+def rows_of(run: BenchmarkDirectory, suite: AnySuite) -> Iterator[Any]:
+    """Iterate over all rows of a run, with one part in memory. Raises RecordError if a part is damaged."""
     for part in run.parts:
         yield from read_part(part, suite.rows)
 
 
-def _write_scores(run: RunFolder, suite: AnySuite, summary: Summary) -> tuple[int, int]:
-    """Write scores.parquet; give the number of rows, and of those that lack a mask."""
+def _write_scores(run: BenchmarkDirectory, suite: AnySuite, summary: Summary) -> tuple[int, int]:
+    """Write scores.parquet; return the number of rows, and of those that lack a mask."""
     columns = [name for name in suite.rows.schema.names if name not in suite.bulky]
     table = pa.concat_tables([pq.read_table(part, columns=columns) for part in run.parts])
     for name, values in summary.per_row.items():
@@ -141,7 +144,7 @@ def _write_scores(run: RunFolder, suite: AnySuite, summary: Summary) -> tuple[in
 
 
 def _line(error: RecordError | InputError, suite: AnySuite) -> str:
-    """One line without the place where the dataset lies."""
+    """Return the error on one line, with its path relative to the dataset."""
     if isinstance(error, InputError):
         return error.line
     for root in (file.parent for file in suite.dataset.files):
@@ -150,8 +153,8 @@ def _line(error: RecordError | InputError, suite: AnySuite) -> str:
     return RecordError(Path(*error.path.parts[-2:]), error.where, error.problem, error.fix).line
 
 
-def _told(failed: list[str], items: int, limit: str) -> str:
+def _too_many(failed: list[str], items: int, limit: str) -> TooManyFailedError:
     shown = "".join(f"\n  {line}" for line in failed[:FAILED_SHOWN])
     more = f"\n  … and {len(failed) - FAILED_SHOWN} more" if len(failed) > FAILED_SHOWN else ""
-    fix = "mend them and run the same command again, or allow more with --failed-share"
-    return f"{len(failed)} of {items} cannot be used, {limit}:{shown}{more}\n  fix: {fix}"
+    fix = "repair them and run the same command again, or allow more with --failed-share"
+    return TooManyFailedError(f"{len(failed)} of {items} items cannot be used, {limit}:{shown}{more}", fix=fix)

@@ -1,7 +1,7 @@
 """Sa2VA as a model of VLMEvalKit, which runs the chat benchmarks: MME, MMBench, SEED-Bench, AI2D, MMStar, MMMU, …
 
-Published chat figures of Sa2VA come from a copy of that harness; questions are worded as its adapter there words them.
-The harness is not on PyPI: it is cloned and installed beside RefSAV (docs/benchmarking.md).
+The published chat scores of Sa2VA come from a copy of that harness; the prompts are those of its adapter for Sa2VA. The
+harness is not on PyPI: clone it and install it in the environment of RefSAV (docs/benchmarking.md).
 """
 
 from collections.abc import Mapping, Sequence
@@ -18,14 +18,14 @@ from refsav.model.media.clip import Clip, open_clip, open_frames
 from refsav.model.sa2va import Sa2VA
 
 NAME = "RefSAV"
-"""What the harness is told with --model."""
+"""Name of the model for the harness: its option --model."""
 
 OPTIONS_END = "\nAnswer with the option's letter from the given choices directly."
 NO_OPTIONS_END = "\nAnswer the question directly."
 SHORT = "Answer the question using a single word or phrase."
 
-LOOKS = InferenceSettings(key_frames="all", propagation="none")
-"""The language model sees every picture of a question; nothing is segmented."""
+SETTINGS = InferenceSettings(key_frames="all", propagation="none")
+"""The language model sees every image of a question; nothing is segmented."""
 
 
 class HarnessMissingError(RefSavError):
@@ -33,11 +33,11 @@ class HarnessMissingError(RefSavError):
 
 
 def question_of(line: Mapping[str, Any], kind: str) -> str:
-    """Word a line of a benchmark's table.
+    """Build the prompt for a row of a benchmark's table.
 
     Args:
-        line: With `question`, and for multiple choice `A`, `B`, … and perhaps `hint`; what is not there may be NaN.
-        kind: As the harness has it: MCQ, Y/N, VQA, or another, which is asked as it stands.
+        line: Has `question`, for multiple choice also `A`, `B`, … and optionally `hint`; missing cells may be NaN.
+        kind: Type of the dataset in the harness: MCQ, Y/N or VQA; any other type is prompted with the bare question.
     """
     question = str(line["question"])
     if kind == "MCQ":
@@ -50,36 +50,46 @@ def question_of(line: Mapping[str, Any], kind: str) -> str:
 
 
 def ask(model: Sa2VA, message: Sequence[Mapping[str, str]]) -> str:
-    """Answer a message of the harness: pieces of `type` text, image or video, whose `value` is a text or a file.
+    """Answer a message of the harness.
+
+    Args:
+        model: The model.
+        message: Pieces with `type` (text, image or video) and `value` (the text or the path of the file).
 
     Raises:
-        InputError: If there is no picture in it, or nothing is asked.
+        InputError: If the message has no text, or no image or video.
         RecordError: If a file cannot be read.
     """
     text = "\n".join(piece["value"] for piece in message if piece["type"] == "text").strip()
     if not text:
-        raise InputError("nothing is asked", "leave the question out")
-    (said,) = model.generate_text(_clip_of(message), [text.replace("<image>", "")], settings=LOOKS)
+        raise InputError("the question has no text", "remove it from the benchmark")
+    (said,) = model.generate_text(_clip_of(message), [text.replace("<image>", "")], settings=SETTINGS)
     return said.text.strip()
 
 
 def register(checkpoint: str | Path, name: str = NAME, *, device: str | None = None, dtype: str | None = None) -> None:
-    """Make a checkpoint known to the harness by a name; it is loaded when the harness asks for it.
+    """Register a checkpoint with the harness; the harness loads it when it needs it.
+
+    Args:
+        checkpoint: Directory of a Sa2VA checkpoint.
+        name: Name of the model for the harness.
+        device: Where to run; None: a GPU if there is one.
+        dtype: Type of the weights; None: by the device.
 
     Raises:
         HarnessMissingError: If VLMEvalKit is not installed.
     """
     if find_spec("vlmeval") is None:
         raise HarnessMissingError(
-            "vlmeval: not installed; chat benchmarks are run by VLMEvalKit\n"
-            "  fix: git clone https://github.com/open-compass/VLMEvalKit && pip install -e VLMEvalKit"
+            "vlmeval is not installed; VLMEvalKit runs the chat benchmarks",
+            fix="git clone https://github.com/open-compass/VLMEvalKit && pip install -e VLMEvalKit",
         )
     from vlmeval.config import supported_VLM
     from vlmeval.dataset import DATASET_TYPE
     from vlmeval.vlm.base import BaseModel
 
-    class Sa2vaChat(BaseModel):  # type: ignore[misc]  # of a package without types
-        """As the harness wants a model: its own questions go through, tables are worded by `question_of`."""
+    class Sa2vaChat(BaseModel):  # type: ignore[misc]  # from a package without types
+        """A model of the harness. `question_of` builds the prompts of tables; other messages pass unchanged."""
 
         INTERLEAVE = True
 
@@ -91,8 +101,8 @@ def register(checkpoint: str | Path, name: str = NAME, *, device: str | None = N
             return DATASET_TYPE(dataset) in ("MCQ", "Y/N", "VQA") and "Video" not in dataset
 
         def build_prompt(self, line: Mapping[str, Any], dataset: str) -> list[dict[str, str]]:
-            pictures = [{"type": "image", "value": path} for path in self.dump_image(line, dataset)]
-            return [*pictures, {"type": "text", "value": question_of(line, DATASET_TYPE(dataset))}]
+            images = [{"type": "image", "value": path} for path in self.dump_image(line, dataset)]
+            return [*images, {"type": "text", "value": question_of(line, DATASET_TYPE(dataset))}]
 
         def generate_inner(self, message: Sequence[Mapping[str, str]], dataset: str | None = None) -> str:
             del dataset
@@ -104,10 +114,10 @@ def register(checkpoint: str | Path, name: str = NAME, *, device: str | None = N
 def _clip_of(message: Sequence[Mapping[str, str]]) -> Clip:
     files = [Path(piece["value"]) for piece in message if piece["type"] in ("image", "video")]
     if not files:
-        raise InputError("the question has no picture", "leave it out: Sa2VA is asked about what it sees")
+        raise InputError("the question has no image", "remove it from the benchmark: Sa2VA needs an image or a video")
     return open_clip(files[0]) if len(files) == 1 else open_frames(files, files[0].stem)
 
 
 def _has(line: Mapping[str, Any], key: str) -> bool:
-    """Whether a cell is there; what the table does not have is NaN, which differs from itself."""
+    """Whether a cell has a value; a missing one is NaN, which differs from itself."""
     return key in line and line[key] is not None and line[key] == line[key]

@@ -7,7 +7,7 @@ from pathlib import Path
 from prefect import flow, task
 
 from refsav.benchmarks.report import as_markdown, compare
-from refsav.benchmarks.result import Result
+from refsav.benchmarks.result import BenchmarkResult
 from refsav.benchmarks.suites.options import SuiteOptions
 from refsav.disk.files import write_text
 from refsav.extras import require
@@ -31,7 +31,7 @@ def benchmark_sa2va(
     *,
     settings: InferenceSettings = InferenceSettings(),  # noqa: B008 - frozen; Prefect's form shows what it holds
     options: SuiteOptions = SuiteOptions(),  # noqa: B008
-) -> Result:
+) -> BenchmarkResult:
     """Evaluate a checkpoint on a suite, resuming an earlier run, and publish the scores next to the published ones.
 
     Args:
@@ -56,18 +56,18 @@ def benchmark_sa2va(
 @task
 def run_benchmark(
     checkpoint: Path, data: Path, suite: str, run: Path, settings: InferenceSettings, options: SuiteOptions
-) -> Result:
+) -> BenchmarkResult:
     """Evaluate every item of the suite."""
-    from refsav.benchmarks.benchmark import Candidate, items_of, measure
+    from refsav.benchmarks.benchmark import EvaluatedModel, items_of, measure
     from refsav.benchmarks.suites.registry import open_suite
 
     opened = open_suite(suite, data, options)
     with _item_progress(run.name, items_of(opened, 0)) as on_progress:
-        return measure(Candidate.load(checkpoint), opened, settings, run, progress=on_progress)
+        return measure(EvaluatedModel.load(checkpoint), opened, settings, run, on_progress=on_progress)
 
 
 @task
-def publish_scores(run: Path, result: Result) -> None:
+def publish_scores(run: Path, result: BenchmarkResult) -> None:
     """Write the scores next to the published ones, and publish them as an artifact."""
     text = as_markdown(compare({run.name: result}))
     write_text(run / REPORT, text)
@@ -78,10 +78,9 @@ def publish_scores(run: Path, result: Result) -> None:
 def publish_masks(data: Path, suite: str, run: Path) -> None:
     """Publish the predicted masks of some videos, if it is a video suite."""
     from refsav.benchmarks.contact_sheets import draw_strips
-    from refsav.benchmarks.suites.registry import open_suite
-    from refsav.benchmarks.suites.video_suites import VIDEO_SUITES
+    from refsav.benchmarks.suites.registry import SUITES, open_suite
 
-    if suite not in VIDEO_SUITES:
+    if not SUITES[suite].is_video:
         return
     for number, picture in enumerate(draw_strips(open_suite(suite, data), run), 1):
         publish_picture(f"{run.parent.parent.name} {run.name} masks {number}", "Predicted masks", picture)

@@ -5,8 +5,8 @@ from pathlib import Path
 from prefect import flow, task
 
 from refsav.benchmarks.contact_sheets import FOLDER as STRIPS
-from refsav.benchmarks.loop_report import Outcome, write_page
-from refsav.benchmarks.result import Result
+from refsav.benchmarks.loop_report import LoopScores, write_page
+from refsav.benchmarks.result import BenchmarkResult
 from refsav.benchmarks.suites.options import Control, SuiteOptions
 from refsav.datasets.run.run_directory import RunDirectory
 from refsav.disk.lock import exclusive
@@ -22,7 +22,7 @@ SUITE = "ref-sav"
 
 
 @flow(name="end-to-end")
-def end_to_end(source: Path, run: Path, config: EndToEndConfig) -> Outcome:
+def end_to_end(source: Path, run: Path, config: EndToEndConfig) -> LoopScores:
     """Build Ref-SAV, train Sa2VA on it and benchmark the model; steps that are done already are skipped.
 
     Three scores belong together: of the trained model, of the same model before training, and of the trained model
@@ -66,9 +66,9 @@ def keep_untrained(config: TrainConfig, run: Path) -> Path:
 
 
 @task
-def publish_outcome(places: LoopDirectory, results: dict[str, Result]) -> Outcome:
+def publish_outcome(places: LoopDirectory, results: dict[str, BenchmarkResult]) -> LoopScores:
     """Write benchmark.json and the report page."""
-    outcome = Outcome.of(results)
+    outcome = LoopScores.of(results)
     write_page(
         places.report,
         places.root.name,

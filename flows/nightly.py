@@ -8,7 +8,7 @@ from prefect.client.schemas.objects import State
 from prefect.states import Completed
 
 from refsav.annotators.bundles.plan import remaining
-from refsav.benchmarks.result import Result
+from refsav.benchmarks.result import BenchmarkResult
 from refsav.datasets.official.evaluation_export import EVALUATION_FOLDER
 from refsav.datasets.run.run_directory import RunDirectory
 from refsav.datasets.statistics.run_statistics import read_statistics
@@ -101,7 +101,7 @@ def promote(dataset: Path, places: NightlyDirectory, checkpoint: Path, digest: s
     return promoted
 
 
-def _score(result: Result) -> Score:
+def _score(result: BenchmarkResult) -> Score:
     return Score(jf=result.scores["overall"]["J&F"], held_out=result.setup.dataset_digest, is_whole=result.is_whole)
 
 

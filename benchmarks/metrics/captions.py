@@ -1,7 +1,7 @@
-"""METEOR and CIDEr of captions, by pycocoevalcap: the code behind the figures of GLaMM, Sa2VA and region captioning.
+"""METEOR and CIDEr of captions with pycocoevalcap, the code behind the scores of GLaMM, Sa2VA and region captioning.
 
-METEOR 1.5 and the official tokenizer are Java programs that the package brings; a Java runtime must be there to run
-them. CIDEr itself is Python, and with the tokenizer "plain" needs no Java, but then differs from published figures.
+METEOR 1.5 and the official tokenizer are Java programs in that package; they need a Java runtime. CIDEr is Python and
+needs no Java with the tokenizer "plain", but then differs from published scores.
 """
 
 import contextlib
@@ -17,10 +17,10 @@ from refsav.errors import RefSavError
 from refsav.extras import require
 
 TokenizerName = Literal["ptb", "plain"]
-"""How text becomes words: Stanford's Penn Treebank tokenizer as COCO's evaluation runs it, or a rule of our own."""
+"""ptb: Stanford's Penn Treebank tokenizer, as COCO's evaluation runs it; plain: the regular expression WORD."""
 
 WORD = re.compile(r"\w+(?:[-'’.]\w+)*")
-"""A word by "plain": contractions and what is joined by a hyphen or a point stay whole, brackets and signs vanish."""
+"""A word for "plain": contractions and parts joined by a hyphen or a point are one word; punctuation is dropped."""
 
 JAR = "stanford-corenlp-3.4.1.jar"
 
@@ -31,17 +31,17 @@ class CaptionMetricError(RefSavError):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class CaptionPair:
-    """What one image or region should be called, and what it was called."""
+    """The reference captions of one image or region, and the predicted one."""
 
     name: str
     references: tuple[str, ...]
-    """One at least."""
+    """At least one."""
     found: str
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class TokenizedCaptions:
-    """Captions as words with single spaces between, by `tokenized`."""
+    """Captions as words separated by single spaces; made by `tokenized`."""
 
     tokenizer: TokenizerName
     pairs: tuple[CaptionPair, ...]
@@ -54,7 +54,7 @@ class CaptionScore:
     metric: Literal["METEOR", "CIDEr"]
     tokenizer: TokenizerName
     score: float
-    """METEOR: from statistics of the whole set, a fraction from 0 to 1, no mean. CIDEr: the mean, from 0 to 10."""
+    """METEOR: from statistics of the whole set, not a mean, fraction 0-1. CIDEr: the mean, from 0 to 10."""
     per_caption: Mapping[str, float]
 
 
@@ -62,13 +62,13 @@ def tokenized(pairs: Sequence[CaptionPair], tokenizer: TokenizerName = "ptb") ->
     """Split captions into lower-case words without punctuation.
 
     Raises:
-        ValueError: If there is no caption, one has no reference, or two have one name.
+        ValueError: If there is no caption, a caption has no reference, or two captions have the same name.
         CaptionMetricError: If "ptb" cannot be run.
         MissingExtraError: If pycocoevalcap is not installed, for "ptb".
     """
     names = {pair.name for pair in pairs}
     if not pairs or len(names) != len(pairs) or not all(pair.references for pair in pairs):
-        raise ValueError("there must be captions, each with a name of its own and a reference at least")
+        raise ValueError("expected at least one caption, unique names, and at least one reference per caption")
     texts = [text for pair in pairs for text in (pair.found, *pair.references)]
     words = iter(_penn_treebank(texts) if tokenizer == "ptb" else [_plain(text) for text in texts])
     return TokenizedCaptions(
@@ -81,7 +81,7 @@ def tokenized(pairs: Sequence[CaptionPair], tokenizer: TokenizerName = "ptb") ->
 
 
 def cider(captions: TokenizedCaptions) -> CaptionScore:
-    """CIDEr: words count as much as they are rare in the references of the whole set, so one caption alone scores 0.
+    """Compute CIDEr. A word weighs more the rarer it is in all references, so a single caption scores 0.
 
     Raises:
         MissingExtraError: If pycocoevalcap is not installed.
@@ -94,7 +94,7 @@ def cider(captions: TokenizedCaptions) -> CaptionScore:
 
 
 def meteor(captions: TokenizedCaptions) -> CaptionScore:
-    """METEOR 1.5 with stems, synonyms and paraphrases of English.
+    """Compute METEOR 1.5 with stems, synonyms and paraphrases of English.
 
     Raises:
         CaptionMetricError: If there is no Java, or the program fails.
@@ -107,30 +107,34 @@ def meteor(captions: TokenizedCaptions) -> CaptionScore:
     program = Meteor()
     try:
         score, each = program.compute_score(*_as_lists(captions))
-    except (OSError, ValueError) as error:  # it has ended, or what it says is no number
+    except (OSError, ValueError) as error:  # the program has ended, or its output is not a number
         program.meteor_p.kill()
         words = program.meteor_p.stderr.read().decode(errors="replace")
         with contextlib.suppress(OSError):
             program.meteor_p.stdin.close()  # the destructor closes it too, and would complain
-        program.lock.release()  # left locked by the call that failed; the destructor would wait for it forever
-        raise CaptionMetricError(f"METEOR failed: {words[-500:] or error}\n  fix: it needs 2 GB of memory") from error
+        program.lock.release()  # the failed call left it locked; the destructor would wait forever
+        raise CaptionMetricError(f"METEOR failed: {words[-500:] or error}", fix="give it 2 GB of memory") from error
     return _score("METEOR", captions, score, each)
 
 
 def _penn_treebank(texts: Sequence[str]) -> list[str]:
-    """Run the tokenizer as pycocoevalcap does, but on standard input: the package's own folder may be read-only."""
+    """Run the tokenizer as pycocoevalcap does, but through standard input: the package's folder may be read-only."""
     require("bench", "pycocoevalcap")
     from pycocoevalcap.tokenizer import ptbtokenizer
 
     command = [_java("the Penn Treebank tokenizer"), "-cp", str(Path(ptbtokenizer.__file__).parent / JAR)]
     command += ["edu.stanford.nlp.process.PTBTokenizer", "-preserveLines", "-lowerCase"]
-    one_a_line = "".join(f"{' '.join(text.split())}\n" for text in texts)  # a line break inside would shift all others
+    one_a_line = "".join(
+        f"{' '.join(text.split())}\n" for text in texts
+    )  # a line break inside a text would shift all later ones
     done = subprocess.run(command, input=one_a_line.encode(), capture_output=True, check=False)
     lines = done.stdout.decode(errors="replace").split("\n")[:-1]
     if done.returncode or len(lines) != len(texts):
         words = done.stderr.decode(errors="replace")[-500:]
-        fix = "mend what Java says of itself, or go without it: CIDEr has the tokenizer plain"
-        raise CaptionMetricError(f"the Penn Treebank tokenizer failed: {words}\n  fix: {fix}")
+        fix = (
+            "solve the problem that Java reports, or use the tokenizer plain, which needs no Java and gives CIDEr only"
+        )
+        raise CaptionMetricError(f"the Penn Treebank tokenizer failed: {words}", fix=fix)
     return [" ".join(word for word in line.split() if word not in ptbtokenizer.PUNCTUATIONS) for line in lines]
 
 
@@ -142,8 +146,9 @@ def _java(what: str) -> str:
     java = shutil.which("java")
     if java is None:
         raise CaptionMetricError(
-            f"{what} needs Java, and there is no `java` on the path\n  fix: install a Java runtime, version 8 or newer "
-            "(Debian: apt-get install default-jre-headless); CIDEr goes without, with the tokenizer plain"
+            f"{what} needs Java, and there is no `java` on the path",
+            fix="install a Java runtime, version 8 or newer (Debian: apt-get install default-jre-headless), or use the "
+            "tokenizer plain, which gives CIDEr only",
         )
     return java
 

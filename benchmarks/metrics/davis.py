@@ -1,8 +1,8 @@
-"""Ref-DAVIS17's standard: davis2017-evaluation's unsupervised task for each annotator, as ReferFormer runs it.
+"""The standard protocol of Ref-DAVIS17: davis2017-evaluation, unsupervised task, once per annotator, as in ReferFormer.
 
-All frames count. What no annotator was sure of (void) is cleared in both masks. The masks that one annotator's words
-led to lie in one picture of numbers, so they cannot overlap: where they would, the lower number stays, as in a maximum
-over equal scores. They are then assigned to objects by the best J&F, not by name.
+All frames count. Void pixels, which the annotators left undecided, are cleared in both masks. The masks for one
+annotator's expressions share one index image, so they cannot overlap: a pixel of several masks belongs to the lowest
+number. The masks are then assigned to objects by the best total J&F, not by name.
 """
 
 from collections.abc import Sequence
@@ -18,18 +18,21 @@ from refsav.datasets.external.video_masks import FrameMasks
 from refsav.datasets.masks import unpack
 
 Gains = npt.NDArray[np.float64]
-"""float64 [found, objects]: J&F of every pair."""
+"""float64 [predicted masks, objects]: J&F of each pair."""
 
 
 def standard_scores(
     video: ExpressionVideo, found: Sequence[FrameMasks], size: tuple[int, int]
 ) -> list[VideoScore | None]:
-    """J and F of every expression of a video; None of one whose object the evaluator does not count.
+    """Compute J and F of each expression of a video.
 
     Args:
-        video: With the truth.
-        found: One for each expression, in order.
-        size: (height, width) of all masks.
+        video: Has the true masks.
+        found: Predicted masks, one per expression, in the same order.
+        size: (height, width) of all masks in pixels.
+
+    Returns:
+        One score per expression; None if the evaluator does not count its object.
     """
     scores: list[VideoScore | None] = [None] * len(found)
     counted = _counted(video.expressions)
@@ -46,7 +49,7 @@ def standard_scores(
 
 
 def _counted(expressions: Sequence[ReferringExpression]) -> list[bool]:
-    """Objects up to the highest number that frame 0 shows."""
+    """Return which expressions count: objects up to the highest number visible in frame 0."""
     numbers = [int(one.object_ids[0]) if one.object_ids and one.object_ids[0].isdecimal() else 0 for one in expressions]
     shown = [number for number, one in zip(numbers, expressions, strict=True) if one.truth and one.truth[0] is not None]
     return [number <= max(shown, default=-1) for number in numbers]
@@ -70,12 +73,12 @@ def _assigned(truth: Sequence[Masks], found: Sequence[Masks]) -> list[VideoScore
 def _score(truth: Masks, found: Masks) -> VideoScore:
     score = frame_scores(truth, found).score("all")
     if score is None:
-        raise ValueError("a video has a frame at least")
+        raise ValueError("a video needs at least one frame")
     return score
 
 
 def best_assignment(gains: Gains) -> list[int]:
-    """Give, for every column of a square matrix, the row that it gets so that the sum is largest."""
+    """Return, for each column of a square matrix, the row assigned to it so that the sum is largest."""
     size = len(gains)
 
     @cache

@@ -1,6 +1,6 @@
-"""From expressions' scores to a benchmark's figure: in percent, over all of them or group by group.
+"""Averages the scores of expressions to those of a benchmark: in percent, over all or by group.
 
-Source: Sa2VA's evaluation scripts for MeViS, Ref-DAVIS17, ReVOS and Ref-SAV. What each leaves out: docs/metrics.md.
+Source: Sa2VA's evaluation scripts for MeViS, Ref-DAVIS17, ReVOS and Ref-SAV. What each omits: docs/metrics.md.
 """
 
 from collections.abc import Mapping, Sequence
@@ -11,12 +11,12 @@ import numpy as np
 from refsav.benchmarks.metrics.j_and_f import VideoScore
 
 SCRIPT_DECIMALS = 2
-"""To how many decimals the scripts for Ref-SAV and ReVOS round each expression's percentages."""
+"""Decimals to which the scripts for Ref-SAV and ReVOS round the percentages of each expression."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class MeanScore:
-    """J and F over a number of expressions, in percent."""
+    """Mean J and F of some expressions, in percent."""
 
     j: float
     f: float
@@ -30,20 +30,23 @@ class MeanScore:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class GroupedScore:
-    """What the Ref-SAV and ReVOS scripts report."""
+    """Scores as the Ref-SAV and ReVOS scripts report them."""
 
     groups: Mapping[str, MeanScore]
     """Ref-SAV: long (type_id 0) and short (1); ReVOS: referring (0) and reasoning (1)."""
     overall: MeanScore
-    """The plain mean of the groups, however many expressions each has."""
+    """Unweighted mean of the groups."""
 
 
 def mean_score(scores: Sequence[VideoScore], decimals: int | None = None) -> MeanScore:
-    """Average J and F over expressions, each counting once, whatever video it belongs to.
+    """Average J and F over expressions with equal weight.
 
     Args:
-        scores: One for every expression.
-        decimals: To how many each expression's percentages are rounded before, as numpy rounds; None: not at all.
+        scores: One per expression.
+        decimals: Round the percentages of each expression to so many decimals first, as numpy does; None: do not round.
+
+    Returns:
+        Means in percent.
 
     Raises:
         ValueError: If there is no expression.
@@ -58,7 +61,7 @@ def mean_score(scores: Sequence[VideoScore], decimals: int | None = None) -> Mea
 def grouped_score(groups: Mapping[str, Sequence[VideoScore]]) -> GroupedScore:
     """Score a benchmark with kinds of expressions as the official Ref-SAV and ReVOS scripts do.
 
-    A group without expressions is left out; the scripts give NaN as overall score then.
+    A group without expressions is omitted; the scripts return NaN as the overall score in that case.
 
     Raises:
         ValueError: If no group has an expression.

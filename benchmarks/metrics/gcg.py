@@ -1,7 +1,7 @@
-"""Masks and phrases of grounded captions: AP50, mIoU and recall, as the official script of GLaMM and Sa2VA.
+"""AP50, mIoU and recall of grounded captions, as the official script of GLaMM and Sa2VA computes them.
 
-Source: groundingLMM, eval/gcg/evaluate.py; Sa2VA's metrics_gcg.py computes the same. The captions themselves are
-scored by captions.py. What is surprising about these figures: docs/metrics.md.
+Source: groundingLMM, eval/gcg/evaluate.py; Sa2VA's metrics_gcg.py computes the same. captions.py scores the
+text of the captions. Peculiarities of these scores: docs/metrics.md.
 """
 
 import contextlib
@@ -20,16 +20,16 @@ from refsav.datasets.masks import area_px, as_coco
 from refsav.datasets.records import Rle
 
 Similarity = Callable[[str, str], float]
-"""How near two phrases are in meaning, at most 1. Official: text_similarity.BertSimilarity."""
+"""Semantic similarity of two phrases, at most 1. Official: text_similarity.BertSimilarity."""
 
 Matching = Literal["official", "greedy"]
-"""Recall's pairs, best overlap first: "official" ends at the first that fails, "greedy" goes on with the next."""
+"""How recall matches pairs, best overlap first: "official" stops at the first that fails, "greedy" continues."""
 
 MATCHES_FROM = 0.5
-"""What both IoU and similarity must reach for recall."""
+"""Threshold of both IoU and similarity for recall."""
 
 MOST_DETECTIONS = 100
-"""Of an image's masks, COCO's AP looks at so many."""
+"""Masks per image that COCO's AP evaluates."""
 
 Overlaps = npt.NDArray[np.float64]
 """float64 [truth masks, found masks]: IoU of every pair; NaN where both masks are empty, as in the script."""
@@ -37,59 +37,67 @@ Overlaps = npt.NDArray[np.float64]
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class GroundedCaption:
-    """What is said of an image, and where."""
+    """A caption of an image whose phrases have masks."""
 
     caption: str
     phrases: tuple[str, ...]
-    """As they stand in the caption; the n-th belongs to the n-th mask."""
+    """As in the caption; the n-th belongs to the n-th mask."""
     masks: tuple[Rle, ...]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class GroundedImage:
-    """One image with the caption that it should get, and the one that it got."""
+    """One image with its true and its predicted grounded caption."""
 
     image_id: str | int
-    """As the annotations have it: with equal scores, the order of ids counts in AP50."""
+    """As in the annotations: AP50 depends on the order of the ids, because all scores are equal."""
     truth: GroundedCaption
     found: GroundedCaption
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class GroundedImageScore:
-    """One image's part of mIoU and recall."""
+    """Contribution of one image to mIoU and recall."""
 
     image_id: str | int
     miou: float
-    """Mean IoU of the pairs that overlap, matched one to one by the best overlap; 0 without any."""
+    """Mean IoU of the overlapping pairs, matched one to one, best overlap first; 0 if there is none."""
     recalled: int
-    """Phrases of the truth that were found."""
+    """Number of true phrases that were found."""
     phrases: int
-    """Phrases of the truth."""
+    """Number of true phrases."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class GcgScore:
-    """A split's figures, fractions from 0 to 1."""
+    """Scores of a split, fractions 0-1."""
 
     ap50: float
     miou: float
     """Mean over images."""
     recall: float
-    """Over all phrases of the truth."""
+    """Over all true phrases."""
     images: tuple[GroundedImageScore, ...]
 
 
 def gcg_score(images: Sequence[GroundedImage], similarity: Similarity, matching: Matching = "official") -> GcgScore:
     """Score a split.
 
+    Args:
+        images: True and predicted captions.
+        similarity: Compares two phrases.
+        matching: How recall matches pairs.
+
+    Returns:
+        AP50, mIoU and recall.
+
     Raises:
-        ValueError: If the truth has no phrase or no mask at all, an image comes twice, or masks differ in size.
+        ValueError: If there is no true phrase or no true mask, an image is listed twice, or masks differ in size.
     """
     scores = tuple(image_score(image, similarity, matching) for image in images)
     phrases = sum(score.phrases for score in scores)
     if phrases == 0:
-        raise ValueError("no image has a phrase that should be found")
+        raise ValueError("no image has a true phrase")
     return GcgScore(
         ap50=average_precision_50(images),
         miou=float(np.mean([score.miou for score in scores])),
@@ -99,7 +107,7 @@ def gcg_score(images: Sequence[GroundedImage], similarity: Similarity, matching:
 
 
 def image_score(image: GroundedImage, similarity: Similarity, matching: Matching) -> GroundedImageScore:
-    """Score one image."""
+    """Compute mIoU and recall of one image; arguments are those of `gcg_score`."""
     overlaps = _overlaps(image.truth.masks, image.found.masks)
     return GroundedImageScore(
         image_id=image.image_id,
@@ -110,23 +118,23 @@ def image_score(image: GroundedImage, similarity: Similarity, matching: Matching
 
 
 def average_precision_50(images: Sequence[GroundedImage]) -> float:
-    """COCO's AP of masks at IoU 0.5, every one with the score 1.0, which leaves their order to decide.
+    """Compute COCO's AP of masks at IoU 0.5. All masks have the score 1.0, so the result depends on their order.
 
-    That is the order of image ids (as text or as numbers, whatever the ids are), and of masks within an image.
+    The order is that of image ids (sorted as text or as numbers, by their type), and of masks within an image.
 
     Raises:
-        ValueError: If the truth has no mask, or two images have one id.
+        ValueError: If there is no true mask, or two images have the same id.
     """
     ids = [image.image_id for image in images]
     if len(set(ids)) != len(ids) or not any(image.truth.masks for image in images):
-        raise ValueError("every image needs an id of its own, and one of them a mask in the truth")
+        raise ValueError("expected unique image ids and at least one true mask")
     found = _annotations(images, [image.found.masks for image in images])
     if not found:
         return 0.0
     truth = COCO()
-    with contextlib.redirect_stdout(io.StringIO()):  # pycocotools tells of every step
+    with contextlib.redirect_stdout(io.StringIO()):  # pycocotools prints every step
         truth.dataset = {
-            "images": [{"id": image_id, "height": 0, "width": 0} for image_id in ids],  # masks bring their own size
+            "images": [{"id": image_id, "height": 0, "width": 0} for image_id in ids],  # masks have their own size
             "categories": [{"id": 1}],
             "annotations": _annotations(images, [image.truth.masks for image in images]),
         }
@@ -160,14 +168,14 @@ def _overlaps(truth: Sequence[Rle], found: Sequence[Rle]) -> Overlaps:
         return np.zeros((len(truth), len(found)))
     sizes = {rle.size for rle in (*truth, *found)}
     if len(sizes) > 1:
-        raise ValueError(f"masks of one image are {sorted(sizes)} pixels: they must be of one size")
+        raise ValueError(f"masks of one image have the sizes {sorted(sizes)}: they must be equal")
     overlaps = coco_mask.iou([as_coco(rle) for rle in truth], [as_coco(rle) for rle in found], [0] * len(found))
     empty_truth, empty_found = (np.array([area_px(rle) == 0 for rle in masks]) for masks in (truth, found))
     return np.where(empty_truth[:, None] & empty_found, np.nan, overlaps)
 
 
 def _mean_of_pairs(overlaps: Overlaps) -> float:
-    left = overlaps.T.copy()  # of equal overlaps, the script takes that of the first mask found
+    left = overlaps.T.copy()  # among equal overlaps, the script takes the first predicted mask
     paired = []
     while left.size and left.max() > 0:  # NaN ends it
         pair = _best(left)
@@ -186,7 +194,7 @@ def _recalled(image: GroundedImage, overlaps: Overlaps, similarity: Similarity, 
             break
         if pair[0] >= len(wanted) or pair[1] >= len(found):
             if matching == "official":
-                return 0  # a mask without a phrase makes the script fail, and the image counts as not recalled at all
+                return 0  # a mask without a phrase makes the script fail; it then counts no phrase of the image
             left[pair] = 0
         elif similarity(wanted[pair[0]], found[pair[1]]) < MATCHES_FROM:
             if matching == "official":
@@ -199,6 +207,6 @@ def _recalled(image: GroundedImage, overlaps: Overlaps, similarity: Similarity, 
 
 
 def _best(overlaps: Overlaps) -> tuple[int, int]:
-    """Where the largest overlap is, or the first NaN, which numpy takes for the largest."""
+    """Return the position of the largest overlap, or of the first NaN, which numpy treats as the largest."""
     row, column = np.unravel_index(int(overlaps.argmax()), overlaps.shape)
     return int(row), int(column)

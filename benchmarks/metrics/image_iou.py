@@ -1,4 +1,4 @@
-"""cIoU and gIoU of referring segmentation in images (RefCOCO, RefCOCO+, RefCOCOg), from rows of one sentence each."""
+"""cIoU and gIoU of referring image segmentation (RefCOCO, RefCOCO+, RefCOCOg) from the scores of sentences."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,36 +10,40 @@ from refsav.datasets.masks import Mask
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class SentenceScore:
-    """How well one sentence's mask agrees with the truth."""
+    """Overlap of one sentence's mask with the truth."""
 
     intersection_px: int
     union_px: int
 
     @property
     def iou(self) -> float:
-        """Intersection over union, 1 where both masks are empty."""
+        """Intersection over union; 1 if both masks are empty."""
         return self.intersection_px / self.union_px if self.union_px else 1.0
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ImageScore:
-    """A split's two figures, fractions from 0 to 1."""
+    """Scores of a split, fractions 0-1."""
 
     ciou: float
-    """Sum of intersections over sum of unions: large objects weigh more. Papers' "cIoU"; 1 if all masks are empty."""
+    """Sum of intersections over sum of unions, so large objects weigh more; 1 if all masks are empty."""
     giou: float
     """Mean of the sentences' IoU."""
     sentences: int
 
 
 def sentence_score(truth: Mask, found: Mask) -> SentenceScore:
-    """Compare two masks, bool [h, w]. An answer without a mask is an empty one.
+    """Compare two masks. Pass an empty mask for an answer without one.
+
+    Args:
+        truth: bool [h, w].
+        found: bool [h, w], at the size of the truth.
 
     Raises:
-        ValueError: If they are not bool masks of one size.
+        ValueError: If the masks are not bool or differ in size.
     """
     if truth.shape != found.shape or truth.ndim != 2:
-        raise ValueError(f"truth is {truth.shape}, found {found.shape}: both must be [h, w], of one size")
+        raise ValueError(f"truth is {truth.shape}, found {found.shape}: both must be [h, w] of the same size")
     if truth.dtype != np.bool_ or found.dtype != np.bool_:
         raise ValueError(f"truth is {truth.dtype}, found {found.dtype}: masks are bool, True on the object")
     return SentenceScore(
@@ -48,10 +52,10 @@ def sentence_score(truth: Mask, found: Mask) -> SentenceScore:
 
 
 def image_score(sentences: Sequence[SentenceScore]) -> ImageScore:
-    """Take all sentences of a split together; an object that several sentences mean counts once for each.
+    """Compute cIoU and gIoU over the sentences of a split; an object counts once per sentence.
 
     Raises:
-        ValueError: If there is none.
+        ValueError: If there is no sentence.
     """
     if not sentences:
         raise ValueError("no sentence to score")

@@ -1,6 +1,6 @@
 """J and F of a video's masks, as davis2017-evaluation computes them, and which frames each benchmark counts.
 
-Docs: docs/metrics.md. How they come to be fast: packed_masks.py.
+Docs: docs/metrics.md. packed_masks.py explains why this is fast.
 """
 
 import math
@@ -14,7 +14,7 @@ import numpy.typing as npt
 from refsav.benchmarks.metrics.packed_masks import Masks, PackedPair, contours, count, dilated, occupied, packed_pairs
 
 TOLERANCE = 0.008
-"""How far apart contours may be and still match, as a part of the frame's diagonal."""
+"""Distance at which contours still match, as a fraction of the frame's diagonal."""
 
 Scores = npt.NDArray[np.float64]
 """float64 [T], fractions from 0 to 1."""
@@ -27,12 +27,12 @@ Protocol = Literal["all", "davis", "sav"]
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class VideoScore:
-    """J and F of one object or expression: means over the frames that count, fractions from 0 to 1."""
+    """J and F of one object or expression: means over the frames that count, fractions 0-1."""
 
     j: float
     f: float
     frames: int
-    """How many counted."""
+    """Number of frames that count."""
 
     @property
     def jf(self) -> float:
@@ -42,16 +42,16 @@ class VideoScore:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class FrameScores:
-    """How well one object's masks agree with the truth, frame by frame."""
+    """J and F of one object's masks, frame by frame."""
 
     j: Scores
     f: Scores
     in_truth: Flags
-    """Where the truth has a pixel of the object."""
+    """Frames in which the true mask is not empty."""
     in_found: Flags
 
     def score(self, protocol: Protocol) -> VideoScore | None:
-        """Take the mean of the frames that a protocol counts; None if it counts none."""
+        """Average over the frames that a protocol counts; None if it counts no frame."""
         counted = PROTOCOLS[protocol](self)
         if not counted.any():
             return None
@@ -59,36 +59,50 @@ class FrameScores:
 
 
 def region_similarity(truth: Masks, found: Masks) -> Scores:
-    """J: intersection over union in every frame, float64 [T]; 1 where both masks are empty.
+    """Compute J, the intersection over union of each frame (davis2017-evaluation, db_eval_iou).
 
     Args:
         truth: bool [T, h, w].
-        found: bool [T, h, w], at the truth's size.
+        found: bool [T, h, w], at the size of the truth.
+
+    Returns:
+        float64 [T], fractions 0-1; 1 if both masks are empty.
 
     Raises:
-        ValueError: If the two do not fit together.
+        ValueError: If the masks are not bool or their shapes differ.
     """
     return np.array([_overlap(pair) for pair in packed_pairs(truth, found, 0)])
 
 
 def boundary_measure(truth: Masks, found: Masks) -> Scores:
-    """F: how well contours match within the tolerance, the harmonic mean of precision and recall; float64 [T].
+    """Compute F, the agreement of contours within the tolerance (davis2017-evaluation, db_eval_boundary).
 
-    1 where neither mask has a contour, 0 where one has none. A mask that fills the frame has none, as an empty one.
+    F is the harmonic mean of precision and recall. A mask that fills the frame has no contour, like an empty one.
 
     Args:
         truth: bool [T, h, w].
-        found: bool [T, h, w], at the truth's size.
+        found: bool [T, h, w], at the size of the truth.
+
+    Returns:
+        float64 [T], fractions 0-1; 1 if neither mask has a contour, 0 if only one has.
 
     Raises:
-        ValueError: If the two do not fit together.
+        ValueError: If the masks are not bool or their shapes differ.
     """
     radius_px = tolerance_px(truth.shape[-2:])
     return np.array([_contour_match(pair, radius_px) for pair in packed_pairs(truth, found, radius_px)])
 
 
 def frame_scores(truth: Masks, found: Masks) -> FrameScores:
-    """J and F of every frame, from masks that are packed once for both; arguments and errors as above."""
+    """Compute J and F of each frame; the masks are packed once for both.
+
+    Args:
+        truth: bool [T, h, w].
+        found: bool [T, h, w], at the size of the truth.
+
+    Raises:
+        ValueError: If the masks are not bool or their shapes differ.
+    """
     radius_px = tolerance_px(truth.shape[-2:])
     rows = [
         (_overlap(pair), _contour_match(pair, radius_px), count(pair.words[0]) > 0, count(pair.words[1]) > 0)
@@ -99,26 +113,26 @@ def frame_scores(truth: Masks, found: Masks) -> FrameScores:
 
 
 def tolerance_px(size: Sequence[int]) -> int:
-    """How far apart contours of a frame may be, in pixels, from its (height, width)."""
+    """Return the distance in pixels at which contours still match, for a frame of (height, width)."""
     return math.ceil(TOLERANCE * math.sqrt(sum(length**2 for length in size)))  # rounded as numpy's norm is
 
 
 def every_frame(scores: FrameScores) -> Flags:
-    """All frames: MeViS, ReVOS, Ref-SAV, and Sa2VA's own script for Ref-DAVIS17."""
+    """Count all frames, as for MeViS, ReVOS, Ref-SAV, and in Sa2VA's own script for Ref-DAVIS17."""
     return np.ones(len(scores.j), dtype=np.bool_)
 
 
 def without_ends(scores: FrameScores) -> Flags:
-    """All but the first, which semi-supervised methods are given, and the last: davis2017-evaluation."""
+    """Count all frames but the first, which semi-supervised methods are given, and the last (davis2017-evaluation)."""
     counted = every_frame(scores)
     counted[[0, -1]] = False
     return counted
 
 
 def from_first_appearance(scores: FrameScores) -> Flags:
-    """Without the ends, and of what is left only from the first frame where truth or prediction show the object.
+    """Count frames from the first in which truth or prediction show the object, without the ends (SA-V's evaluator).
 
-    That is the evaluator of SA-V. An object that the truth shows in none of these frames is not scored at all.
+    An object that the truth shows in none of these frames is not scored.
     """
     counted = without_ends(scores)
     if not (scores.in_truth & counted).any():
@@ -132,7 +146,7 @@ PROTOCOLS: Mapping[Protocol, Callable[[FrameScores], Flags]] = {
     "davis": without_ends,
     "sav": from_first_appearance,
 }
-"""Which frames each protocol counts."""
+"""Functions that return the frames that each protocol counts."""
 
 
 def _overlap(pair: PackedPair) -> float:
@@ -142,7 +156,7 @@ def _overlap(pair: PackedPair) -> float:
 
 
 def _contour_match(pair: PackedPair, radius_px: int) -> float:
-    truth, found = edges = contours(occupied(pair))  # whatever can match lies within these rows
+    truth, found = edges = contours(occupied(pair))  # contours can only match within these rows
     truth_px, found_px = count(truth), count(found)
     if truth_px == 0 or found_px == 0:
         return float(truth_px == found_px)

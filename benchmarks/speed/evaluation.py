@@ -1,6 +1,6 @@
-"""How fast a suite is that asks for eight objects of a video, beside eight runs that ask for one each.
+"""Time of a suite with eight expressions of one video, compared with eight runs of one expression each.
 
-What SAM-2's part alone gains by having all eight together is measured beside it: an evaluation should keep it.
+What SAM-2 alone gains from processing all eight together is measured in the same rounds: a suite should gain as much.
 """
 
 import json
@@ -14,10 +14,10 @@ import numpy as np
 import torch
 
 from refsav.benchmarks.result import Setup
-from refsav.benchmarks.sa2va_answerer import ModelAnswers
+from refsav.benchmarks.sa2va_answerer import Sa2vaAnswerer
 from refsav.benchmarks.speed.model import FRAMES, KEY_FRAMES, SAME_PIXELS, Compared, made_frames, masks_of, timed
 from refsav.benchmarks.speed.ratios import Bar, Measurement, Quantity, Ratio
-from refsav.benchmarks.suite_runner import RunFolder, rows_of, run_suite
+from refsav.benchmarks.suite_runner import BenchmarkDirectory, rows_of, run_suite
 from refsav.benchmarks.suites.registry import open_suite
 from refsav.benchmarks.suites.video_rows import ExpressionRow
 from refsav.datasets.masks import Mask, decode, encode
@@ -32,11 +32,11 @@ from refsav.model.sam.config import Sam2Config
 
 SUITE = "ref-sav"
 NEW_TOKENS = 2
-"""The first `[SEG]`, and a second one: what an answer ends with has no state."""
+"""The first `[SEG]` and a second one: the last token of an answer has no hidden state."""
 COLOURS = ("red", "blue", "green", "white", "black", "pink", "cyan", "orange")
 EXPRESSIONS = tuple(f"the {colour} thing" for colour in COLOURS)
 SAM2 = Sam2Config(image_size=256)
-"""Hiera-L; at its own 1024 pixels one round takes more than an hour on two cores."""
+"""Hiera-L at 256 pixels; at its usual 1024 pixels one round takes more than an hour on two cores."""
 
 BARS: dict[Propagation, float] = {"official": 2.5, "none": 6.0}
 
@@ -44,24 +44,24 @@ BARS: dict[Propagation, float] = {"official": 2.5, "none": 6.0}
 def measure_evaluation(
     sizes: Path, work: Path, rounds: int = 1, *, singles: int = 2, sam2: Sam2Config = SAM2
 ) -> Measurement:
-    """Run the Ref-SAV suite on one made video, all expressions together and one by one: from dataset to result file.
+    """Run the Ref-SAV suite on one synthetic video, with all expressions together and one by one.
 
     Args:
         sizes: TOML file of a model's sizes.
-        work: Where data and runs may be written.
-        rounds: Turns of each side.
-        singles: Runs with one expression that are timed in a round; they stand for all.
-        sam2: In place of the model's own.
+        work: Folder for data and runs.
+        rounds: Number of rounds.
+        singles: Runs with one expression to time per round; they represent all eight.
+        sam2: Configuration of SAM-2, in place of that in `sizes`.
 
     Raises:
-        RefSavError: If the two ways do not find the same masks.
+        RefSavError: If both ways do not predict the same masks.
     """
     model = speaking_model(sizes, sam2)
     for name, asked in {"all": EXPRESSIONS, **{one: (one,) for one in EXPRESSIONS}}.items():
         write_video(work / "data" / name, made_frames(FRAMES), asked)
     run_timed(
         model, InferenceSettings(new_tokens=NEW_TOKENS), work / "data", work / "begun", EXPRESSIONS[0]
-    )  # loads what is slow
+    )  # warm-up: slow imports
     compared = [compare(model, propagation, work, rounds, singles) for propagation in BARS]
     return Measurement(
         title=f"evaluation: {len(EXPRESSIONS)} expressions, {FRAMES} frames, SAM-2 at {sam2.image_size} pixels, "
@@ -73,7 +73,7 @@ def measure_evaluation(
 
 
 def compare(model: Sa2VA, propagation: Propagation, work: Path, rounds: int, singles: int) -> Compared:
-    """Time the suite both ways, and SAM-2's part both ways."""
+    """Time the suite both ways, and SAM-2 alone both ways."""
     settings = InferenceSettings(key_frames=f"first-{KEY_FRAMES}", propagation=propagation, new_tokens=NEW_TOKENS)
     frames, language = made_frames(FRAMES), torch.randn(len(EXPRESSIONS), model.sam2.hidden_dim)
     masks = partial(masks_of, model.sam2, frames, propagation=propagation)
@@ -98,10 +98,10 @@ def compare(model: Sa2VA, propagation: Propagation, work: Path, rounds: int, sin
 
 
 def speaking_model(sizes: Path, sam2: Sam2Config) -> Sa2VA:
-    """Make a model that answers `[SEG]` to anything; its weights are random, as time does not depend on them."""
+    """Create a model that always answers `[SEG]`. Its weights are random; time does not depend on them."""
     config = ModelConfig.from_toml(sizes).model_copy(update={"sam2": sam2})
     model = create(config, usual_tokenizer(config)).eval()
-    model.sam2.sam_mask_decoder.pred_obj_score_head.layers[-1].bias.data.fill_(5.0)  # there is something to be seen
+    model.sam2.sam_mask_decoder.pred_obj_score_head.layers[-1].bias.data.fill_(5.0)  # every object counts as visible
     said = model.adapter.seg_id
 
     def say_seg(_: torch.nn.Module, __: object, scores: torch.Tensor) -> torch.Tensor:
@@ -112,12 +112,12 @@ def speaking_model(sizes: Path, sam2: Sam2Config) -> Sa2VA:
 
 
 def write_video(folder: Path, frames: Sequence[np.ndarray], expressions: Sequence[str]) -> None:
-    """Write a dataset of one video in Ref-SAV's evaluation layout; every expression has the bright square's masks."""
+    """Write a dataset of one video in Ref-SAV's evaluation layout; all expressions have the masks of the square."""
     names = [f"{index:05d}" for index in range(len(frames))]
-    pictures = folder / FRAMES_FOLDER / "made"
-    pictures.mkdir(parents=True)
+    images = folder / FRAMES_FOLDER / "made"
+    images.mkdir(parents=True)
     for name, frame in zip(names, frames, strict=True):
-        cv2.imwrite(str(pictures / f"{name}.jpg"), frame)
+        cv2.imwrite(str(images / f"{name}.jpg"), frame)
     masks = [encode(np.asarray(frame.min(axis=2) == frame.max(), np.bool_)) for frame in frames]
     height, width = frames[0].shape[:2]
     asked = {
@@ -125,30 +125,30 @@ def write_video(folder: Path, frames: Sequence[np.ndarray], expressions: Sequenc
         for place, text in enumerate(expressions)
     }
     video = {"frames": names, "height": height, "width": width, "expressions": asked}
-    told = [{"size": list(mask.size), "counts": mask.counts} for mask in masks]
+    encoded = [{"size": list(mask.size), "counts": mask.counts} for mask in masks]
     (folder / EXPRESSIONS_FILE).write_text(json.dumps({"videos": {"made": video}}))
-    (folder / MASKS_FILE).write_text(json.dumps({str(place): told for place in range(len(expressions))}))
+    (folder / MASKS_FILE).write_text(json.dumps({str(place): encoded for place in range(len(expressions))}))
 
 
 def run_timed(model: Sa2VA, settings: InferenceSettings, data: Path, runs: Path, name: str) -> float:
-    """Seconds of a run of the suite, from opening the dataset to the result's file."""
+    """Return the seconds of a run of the suite, from opening the dataset to writing result.json."""
 
     def run() -> torch.Tensor:
         suite = open_suite(SUITE, data / name)
         setup = Setup.of(suite, len(suite.dataset), "made", "", settings.model_dump())
-        run_suite(suite, ModelAnswers(model, settings), runs / name, setup)
+        run_suite(suite, Sa2vaAnswerer(model, settings), runs / name, setup)
         return torch.empty(0)
 
     return timed(run)[0]
 
 
 def check_same(runs: Path, chosen: Sequence[str]) -> None:
-    """Two ways must lead to the same masks, or their times say nothing. Raises RefSavError."""
+    """Check that both ways predict the same masks; their times are comparable only then. Raises RefSavError."""
     together = {row.expression: row for row in _rows(runs / "all")}
     for one in chosen:
         (alone,) = _rows(runs / one)
         if not any(alone.masks):
-            raise RefSavError(f"nothing was found for {one!r}: these times are of no masks")
+            raise RefSavError(f"no mask was predicted for {one!r}: these times are of no masks")
         pairs = zip(_masks(together[one]), _masks(alone), strict=True)
         share = float(np.mean([np.mean(ours == theirs) for ours, theirs in pairs]))
         if share < SAME_PIXELS:
@@ -157,7 +157,7 @@ def check_same(runs: Path, chosen: Sequence[str]) -> None:
 
 def _rows(folder: Path) -> list[ExpressionRow]:
     suite = open_suite(SUITE, folder.parents[1] / "data" / folder.name)
-    return list(rows_of(RunFolder(folder), suite))
+    return list(rows_of(BenchmarkDirectory(folder), suite))
 
 
 def _masks(row: ExpressionRow) -> list[Mask]:

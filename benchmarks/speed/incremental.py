@@ -1,4 +1,4 @@
-"""From a new video to its expressions in a shard: does it take longer where much is built already?"""
+"""Time from a new video to its expressions in a shard, in a small run and in one of twenty times the size."""
 
 import os
 import time
@@ -11,22 +11,22 @@ from refsav.benchmarks.speed.scale import fail_if_failed, make_scenes, start_com
 from refsav.datasets.run.run_directory import RunDirectory
 
 CUT_SMALL = ("--runner.bundle-videos=2", "--shards.videos-per-shard=5", "--split.val-share=0")
-"""As many bundles and shards as eight and twenty times the videos have; a new video begins a shard of its own."""
+"""Small bundles and shards, so that there are as many as in a far larger run; a new video starts a new shard."""
 
 
 @dataclass(kw_only=True, slots=True)
 class _Growing:
-    """A source to which one video is added at a time, and its run."""
+    """A source that gets one video at a time, and its run."""
 
     waiting: list[Path]
-    """Files of the videos that are not in the source yet, by video."""
+    """Media files of the videos that are not in the source yet."""
     source: Path
     run: RunDirectory
     whole_s: list[float] = field(default_factory=list)
     """Wall time of each command."""
 
     def build(self) -> float:
-        """Build; give the seconds from the first thing that is done in the run until the shards have their index."""
+        """Build; return the seconds from the first file written in the run to the index of the shards."""
         begin = time.perf_counter()
         environment = {**os.environ, "PREFECT_HOME": str(self.run.root.parent / "prefect")}
         process = start_command(["build", str(self.source), str(self.run.root), *CUT_SMALL], environment)
@@ -37,7 +37,7 @@ class _Growing:
         return (index.stat().st_mtime_ns - self.run.settings.stat().st_mtime_ns) / 1e9
 
     def build_with_one_more(self) -> float:
-        """Let a video appear, and build."""
+        """Add a video to the source, and build."""
         media = self.waiting.pop()
         for path in sorted(media.parent.glob(f"{media.stem}[._]*")):
             path.rename(self.source / path.name)
@@ -45,13 +45,13 @@ class _Growing:
 
 
 def measure_incremental(work: Path, videos: int = 10, rounds: int = 5) -> Measurement:
-    """Add videos one by one to a run of `videos` and to one of twenty times as many, in turns.
+    """Add videos one by one to a run of `videos` and to one of twenty times as many, alternately.
 
     Raises:
         BuildFailedError: If a build fails.
     """
     sizes = (videos, 20 * videos)
-    growing = {size: _begun(work / str(size), size, rounds) for size in sizes}
+    growing = {size: _start_run(work / str(size), size, rounds) for size in sizes}
     for one in growing.values():
         one.build()
         one.whole_s.clear()
@@ -71,14 +71,14 @@ def measure_incremental(work: Path, videos: int = 10, rounds: int = 5) -> Measur
             Ratio.of("whole command, exports, statistics and gallery included", whole[1], whole[0]),
         ),
         notes=(
-            "from the first thing that is done in the run; Prefect's start before it does not grow",
-            f"{sizes[1] // 2} bundles and {sizes[1] // 5} shards there, {sizes[0] // 2} and {sizes[0] // 5} here",
+            "counted from the first file written in the run; the start of Prefect before it does not grow",
+            f"large run: {sizes[1] // 2} bundles, {sizes[1] // 5} shards; small: {sizes[0] // 2} and {sizes[0] // 5}",
         ),
     )
 
 
-def _begun(folder: Path, videos: int, later: int) -> _Growing:
-    """Make videos, of which some appear later."""
+def _start_run(folder: Path, videos: int, later: int) -> _Growing:
+    """Write synthetic videos and put the first ones into a source."""
     everything = make_scenes(folder / "scenes", videos + later)
     source = folder / "source"
     source.mkdir()

@@ -1,4 +1,4 @@
-"""Table 19's set-up: five frames, 1,280 image tokens, "Please segment the man.", from frames in memory to masks."""
+"""Time of one call as in Sa2VA, Table 19: 5 frames in memory, 1,280 image tokens, "Please segment the man."."""
 
 import statistics
 import time
@@ -25,27 +25,27 @@ SIDE_PX = 512
 ANSWER = "Sure, [SEG]."
 
 PAPER_SECONDS = {row.model: row.figures["call", "seconds"] for row in published_rows("speed")}
-"""On one H100, by the size of the language model with its vision tower: Table 19 in published.toml."""
+"""Seconds on one H100 by the size of the language model with its vision tower: Sa2VA, Table 19."""
 
 
 @dataclass(frozen=True, slots=True)
 class Latency:
-    """Seconds that the parts of one call take, medians over the rounds."""
+    """Seconds of the parts of one call, medians over the rounds."""
 
     parts: dict[str, float]
     total: float
     image_tokens: int
     rounds: int
     peak_bytes: int
-    """Of the GPU's memory; 0 on a CPU."""
+    """Peak of the GPU's memory; 0 on a CPU."""
     device: str
 
 
 def measure_latency(model: Sa2VA, *, rounds: int = 10) -> Latency:
-    """Time whole calls, after one that is not counted.
+    """Time calls after one warm-up call.
 
-    The model is made to say "Sure, [SEG]." token by token, so that a model with random weights does the same work as a
-    trained one.
+    The model is forced to answer "Sure, [SEG]." token by token, so that random weights cause the same work as trained
+    ones.
     """
     frames = _frames()
     taken = [_one_call(model, frames) for _ in range(rounds + 1)][1:]
@@ -62,7 +62,13 @@ def measure_latency(model: Sa2VA, *, rounds: int = 10) -> Latency:
 
 
 def open_or_create(origin: Path, *, device: str | None, dtype: str | None) -> Sa2VA:
-    """A checkpoint, or random weights of the sizes in a TOML file; the model then sees 1,280 tokens in five frames."""
+    """Load a checkpoint, or create random weights of the sizes in a TOML file, with 1,280 image tokens in five frames.
+
+    Args:
+        origin: Directory of a checkpoint, or TOML file of sizes.
+        device: Where to run; None: a GPU if there is one.
+        dtype: Type of the weights; None: bfloat16 on a GPU, float32 on a CPU.
+    """
     if origin.is_dir():
         return Sa2VA.from_pretrained(origin, device=device, dtype=dtype)
     from refsav.model.creation.create import create, usual_tokenizer

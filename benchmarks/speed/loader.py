@@ -1,4 +1,4 @@
-"""How fast training examples are read out of shards, beside decoding the whole video for each, on one core."""
+"""Time to read training examples from shards, compared with decoding the complete video for each, on one core."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -26,10 +26,10 @@ from refsav.datasets.shards.writer import write_shard
 from refsav.datasets.training_sources.ref_sav import RefSavConfig, ShardSource
 
 EXAMPLES = 10
-"""Examples a round: each draws frames and objects of its own."""
+"""Examples per round; each samples its own frames and objects."""
 
 WORDS = 84
-"""Of a published expression."""
+"""Number of words of a published expression."""
 
 
 def measure_loader(sav_data: Path, work: Path, rounds: int = 7) -> Measurement:
@@ -37,11 +37,11 @@ def measure_loader(sav_data: Path, work: Path, rounds: int = 7) -> Measurement:
 
     Args:
         sav_data: Folder that holds the video.
-        work: Where a run may be written.
-        rounds: Turns of each side.
+        work: Folder for a run.
+        rounds: Number of rounds.
 
     Raises:
-        RecordError: If the folder does not hold the video.
+        RecordError: If the folder lacks the video.
     """
     video, tracks = example(sav_data)
     run = RunDirectory(work / "loader")
@@ -67,14 +67,14 @@ def measure_loader(sav_data: Path, work: Path, rounds: int = 7) -> Measurement:
             ),
         ),
         notes=(
-            "the official loader decodes the masks of all frames too; they are not counted",
+            "the official loader also decodes the masks of all frames; this time is not counted",
             "processor time of the one core; files are in the system's cache on both sides",
         ),
     )
 
 
 def _write_shards(run: RunDirectory, video: VideoFile, tracks: Sequence[ObjectTrack]) -> None:
-    """Write the video as a build does, with words of the usual number in place of a model's."""
+    """Write the video as a build does, with placeholder texts of the usual length."""
     write_parts(run, "bundle-000000", expressions=map(_expression, tracks), dropped=[], failed=[], unreadable=[])
     files = {video.video_id: video}
     config = ShardConfig()

@@ -1,4 +1,4 @@
-"""How fast J and F are computed, beside the steps of davis2017-evaluation on whole frames; both on one core."""
+"""Time to compute J and F, compared with the steps of davis2017-evaluation on complete frames, on one core."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -15,20 +15,20 @@ from refsav.datasets.masks import Mask, decode
 from refsav.datasets.records import ObjectTrack
 
 SHIFT_PX = 5
-"""A prediction is the truth, so far to the right."""
+"""Predictions are the truth shifted to the right by this distance."""
 
 EVERY_NTH = 4
-"""Of the annotated frames, so many are enough."""
+"""Every fourth annotated frame is used."""
 
 Compared = tuple[Masks, Masks]
 """Truth and prediction."""
 
 
 def measure_metrics(sav_data: Path, rounds: int = 5) -> Measurement:
-    """Measure on the masks of SA-V's example video, and on a made object that nearly fills the frame.
+    """Measure on the masks of SA-V's example video, and on a synthetic object that nearly fills the frame.
 
     Raises:
-        RecordError: If the folder does not hold the video.
+        RecordError: If the folder lacks the video.
     """
     _, tracks = example(sav_data)
     height, width = tracks[0].size
@@ -56,7 +56,12 @@ def measure_metrics(sav_data: Path, rounds: int = 5) -> Measurement:
 
 
 def plain_scores(truth: Masks, found: Masks) -> tuple[Scores, Scores]:
-    """J and F by the reference's steps: contours, dilation by a disk, counting, each on whole frames."""
+    """Compute J and F by the steps of the reference on complete frames: contours, dilation by a disk, counting.
+
+    Args:
+        truth: bool [T, h, w].
+        found: bool [T, h, w].
+    """
     radius = tolerance_px(truth.shape[1:])
     offsets = np.arange(-radius, radius + 1)
     disk = (offsets[:, None] ** 2 + offsets**2 <= radius**2).astype(np.uint8)
@@ -68,7 +73,7 @@ def plain_scores(truth: Masks, found: Masks) -> tuple[Scores, Scores]:
 
 
 def ellipses(height: int, width: int, frames: int = 11) -> Masks:
-    """Make an object that covers two thirds of a frame, bool [T, h, w], and moves a little."""
+    """Return masks, bool [T, h, w], of an object that covers two thirds of a frame and moves a little."""
     rows, columns = np.mgrid[:height, :width]
     return np.stack(
         [
@@ -79,7 +84,7 @@ def ellipses(height: int, width: int, frames: int = 11) -> Masks:
 
 
 def masks_of(track: ObjectTrack) -> Masks:
-    """Masks of some of its annotated frames, bool [T, h, w]."""
+    """Return the masks of every fourth annotated frame, bool [T, h, w]."""
     encoded = track.masks[::EVERY_NTH]
     masks = np.zeros((len(encoded), *track.size), dtype=np.bool_)
     for mask, rle in zip(masks, encoded, strict=True):
@@ -89,16 +94,16 @@ def masks_of(track: ObjectTrack) -> Masks:
 
 
 def moved(masks: Masks) -> Compared:
-    """Masks, and a prediction that is wrong by some pixels."""
+    """Return the masks, and the masks shifted by SHIFT_PX as a prediction."""
     return masks, np.roll(masks, SHIFT_PX, axis=2)
 
 
 def _times(name: str, videos: Sequence[Compared], rounds: int) -> tuple[Quantity, Quantity]:
-    """Milliseconds a frame, by the reference's steps and by ours."""
+    """Time both ways, in milliseconds per frame."""
     for truth, found in videos:
         (j, f), ours = plain_scores(truth, found), frame_scores(truth, found)
         if not (np.array_equal(j, ours.j) and np.array_equal(f, ours.f)):
-            raise AssertionError("the two ways give different numbers: these times compare different things")
+            raise AssertionError("both ways give different scores: these times compare different things")
     taken = in_turns(
         {
             "the reference's steps": milliseconds(lambda: [plain_scores(*video) for video in videos]),

@@ -1,7 +1,6 @@
-"""Sa2VA's speed: many expressions in one call beside one each, memory over a video's length, a plain loop beside ours.
+"""Speed of Sa2VA: many expressions in one call or in one each, memory by video length, a plain loop and ours.
 
-At the size of the reference checkpoints, whose language model is tiny: what is measured is SAM-2's part, Hiera-L at
-1024 pixels, with random weights, as time does not depend on them.
+The part that is measured is SAM-2 (Hiera-L at 1024 pixels). Its weights are random; time does not depend on them.
 """
 
 import multiprocessing
@@ -31,10 +30,10 @@ SAME_PIXELS = 0.999
 
 
 def measure_model(rounds: int = 1, *, singles: int = 2) -> Measurement:
-    """Eight expressions together beside one by one, with official propagation and with every frame a key frame.
+    """Time eight expressions together and one by one, with official propagation and with every frame a key frame.
 
-    A single call costs the same whichever expression it is for, so `singles` of the eight are timed in a round and
-    stand for all.
+    A single call takes the same time for every expression, so `singles` of the eight are timed in a round and
+    represent all.
     """
     sam2 = Sam2.build(Sam2Config())
     frames = made_frames(FRAMES)
@@ -73,14 +72,14 @@ def measure_model(rounds: int = 1, *, singles: int = 2) -> Measurement:
 
 @dataclass(frozen=True, slots=True)
 class Compared:
-    """Two ways to the same masks."""
+    """Times of two ways to the same masks."""
 
     quantities: tuple[Quantity, ...]
     ratios: tuple[Ratio, ...]
 
 
 def compare_with_plain(sam2: Sam2, frames: Sequence[Image], language: Tensor, rounds: int) -> Compared:
-    """One object through ours, and through the plainest loop over the same modules."""
+    """Time one object with ours and with a plain loop over the same modules."""
     ours: list[float] = []
     theirs: list[float] = []
     for number in range(rounds):
@@ -103,7 +102,7 @@ def compare_with_plain(sam2: Sam2, frames: Sequence[Image], language: Tensor, ro
 
 @torch.inference_mode()
 def plain_masks(sam2: Sam2, frames: Sequence[Image], language: Tensor) -> Tensor:
-    """Logits [T, 1, S/4, S/4] by SAM-2's own steps, all that was ever remembered kept: what one would write first."""
+    """Return logits [T, 1, S/4, S/4] by SAM-2's own steps, in a plain loop that keeps all memories."""
     bank: dict[str, dict[int, dict[str, Tensor | list[Tensor]]]] = {
         "cond_frame_outputs": {},
         "non_cond_frame_outputs": {},
@@ -132,13 +131,13 @@ def plain_masks(sam2: Sam2, frames: Sequence[Image], language: Tensor) -> Tensor
 
 
 def masks_of(sam2: Sam2, frames: Sequence[Image], language: Tensor, *, propagation: Propagation) -> Tensor:
-    """Logits [T, B, S/4, S/4]."""
+    """Return logits [T, B, S/4, S/4] of B objects."""
     keys = list(range(KEY_FRAMES))
     return torch.stack([found.logits for found in segment(sam2, as_clip(frames), language, keys, propagation)])
 
 
 def measure_memory(*, image_size: int = 512) -> Measurement:
-    """Peak memory of a long video over a short one, each in a process of its own."""
+    """Measure the peak memory for a long and a short video, each in its own process."""
     peaks = {count: peak_of(count, image_size) for count in (SHORT, LONG)}
     long, short = (Quantity(name=f"peak, {count} frames", unit="MB", rounds=(peaks[count],)) for count in (LONG, SHORT))
     return Measurement(
@@ -149,10 +148,10 @@ def measure_memory(*, image_size: int = 512) -> Measurement:
 
 
 def peak_of(frame_count: int, image_size: int) -> float:
-    """Peak resident memory in MB of a process that segments so many frames and keeps masks as the public calls do."""
+    """Return the peak resident memory, in MB, of a process that segments a video and keeps masks as public calls do."""
     context = multiprocessing.get_context("spawn")
     receiver, sender = context.Pipe(duplex=False)
-    process = context.Process(target=_segment_and_tell, args=(sender, frame_count, image_size))
+    process = context.Process(target=_report_peak, args=(sender, frame_count, image_size))
     process.start()
     sender.close()
     peak: float = receiver.recv()
@@ -160,7 +159,7 @@ def peak_of(frame_count: int, image_size: int) -> float:
     return peak
 
 
-def _segment_and_tell(sender: "multiprocessing.connection.Connection", frame_count: int, image_size: int) -> None:
+def _report_peak(sender: "multiprocessing.connection.Connection", frame_count: int, image_size: int) -> None:
     sam2 = Sam2.build(Sam2Config(image_size=image_size))
     language = torch.randn(1, sam2.hidden_dim, generator=torch.Generator().manual_seed(0))
     masks_of(sam2, made_frames(frame_count), language, propagation="official")
@@ -168,7 +167,7 @@ def _segment_and_tell(sender: "multiprocessing.connection.Connection", frame_cou
 
 
 def made_frames(count: int) -> list[Image]:
-    """Frames uint8 [96, 128, 3] with a square that moves."""
+    """Return frames, uint8 [96, 128, 3], with a moving square."""
     noise = np.random.default_rng(0).integers(0, 60, (*SIZE, 3), dtype=np.uint8)
     frames = []
     for index in range(count):
@@ -180,14 +179,14 @@ def made_frames(count: int) -> list[Image]:
 
 
 def check_same(found: Tensor, other: Tensor) -> None:
-    """Two ways must lead to the same masks, or their times say nothing."""
+    """Check that both ways give the same masks; their times are comparable only then."""
     share = float(((found > 0) == (other > 0)).float().mean())
     if share < SAME_PIXELS:
         raise AssertionError(f"only {share:.2%} of the mask's pixels agree: these times compare different things")
 
 
 def timed(work: Callable[[], Tensor]) -> tuple[float, Tensor]:
-    """Seconds that a piece of work takes, and what it gives."""
+    """Return the seconds that a call takes, and its result."""
     begun = time.perf_counter()
     result = work()
     if torch.cuda.is_available():

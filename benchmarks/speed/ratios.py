@@ -1,4 +1,4 @@
-"""What a speed measurement is: two quantities taken in turns, their ratio round by round, and a bar beside it."""
+"""Definition of a speed measurement: quantities measured alternately, their ratio per round, and its threshold."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
@@ -10,60 +10,60 @@ Direction = Literal["at least", "at most"]
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Quantity:
-    """One thing that was measured, once a round."""
+    """One measured quantity with a value per round."""
 
     name: str
     unit: str
-    """For example "ms an object"."""
+    """For example "ms a frame"."""
     rounds: tuple[float, ...]
 
     @property
     def median(self) -> float:
-        """The middle of the rounds: what a busy neighbour did to one of them does not show."""
+        """Median of the rounds, which a disturbance in one of them does not change."""
         return median(self.rounds)
 
 
 @dataclass(frozen=True, slots=True)
 class Bar:
-    """What a ratio must reach."""
+    """The threshold of a ratio."""
 
     direction: Direction
     value: float
 
     def holds(self, ratio: float) -> bool:
-        """Whether a ratio reaches it."""
+        """Return whether a ratio reaches the threshold."""
         return ratio >= self.value if self.direction == "at least" else ratio <= self.value
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Ratio:
-    """One quantity over another. Each round is divided by itself, as both were taken under the same load."""
+    """One quantity divided by another, round by round, because both were measured under the same load."""
 
     name: str
     rounds: tuple[float, ...]
     bar: Bar | None = None
-    """None for a ratio that is told for the reader and held to nothing."""
+    """None for a ratio that is only informative."""
 
     @classmethod
     def of(cls, name: str, over: Quantity, under: Quantity, bar: Bar | None = None) -> "Ratio":
-        """Divide two quantities that were taken in the same rounds."""
+        """Divide two quantities of the same rounds."""
         rounds = tuple(above / below for above, below in zip(over.rounds, under.rounds, strict=True))
         return cls(name=name, rounds=rounds, bar=bar)
 
     @property
     def median(self) -> float:
-        """The figure that is held to the bar."""
+        """The value that is compared with the bar."""
         return median(self.rounds)
 
     @property
     def reached(self) -> bool | None:
-        """Whether the bar is reached; None without one."""
+        """Whether the bar is reached; None if there is no bar."""
         return self.bar.holds(self.median) if self.bar else None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Measurement:
-    """One of the three measurements: what was taken, what was divided, and what a reader must know."""
+    """The result of one measurement: quantities, ratios, and notes for the reader."""
 
     title: str
     quantities: tuple[Quantity, ...]
@@ -71,7 +71,7 @@ class Measurement:
     notes: tuple[str, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
-        """Everything, medians and verdicts included."""
+        """Return all values, including medians and whether bars are reached."""
         return {
             "title": self.title,
             "quantities": [asdict(quantity) | {"median": quantity.median} for quantity in self.quantities],
@@ -81,9 +81,9 @@ class Measurement:
 
 
 def in_turns(works: Mapping[str, Callable[[], float]], rounds: int) -> dict[str, tuple[float, ...]]:
-    """Do all works once a round and keep the figure that each gives; every other round goes backwards.
+    """Run all works once per round and collect the value that each returns; every second round runs in reverse order.
 
-    A load or a clock that drifts then meets both sides of a ratio alike.
+    A drifting load or clock then affects both sides of a ratio equally.
     """
     taken: dict[str, list[float]] = {name: [] for name in works}
     for number in range(rounds):

@@ -1,4 +1,4 @@
-"""What a second worker brings on a Ray cluster of one machine, and what scheduling costs a bundle."""
+"""Speed-up by a second worker on a Ray cluster of one machine, and the scheduling overhead per bundle."""
 
 import json
 import os
@@ -33,14 +33,14 @@ class SimulationFailedError(RefSavError):
 
 
 def measure_ray(work: Path, videos: int = 600, rounds: int = 3) -> Measurement:
-    """Build in turns on clusters of one and of two nodes, each kept to one core of this machine.
+    """Build alternately on clusters of one and of two nodes, each pinned to one core of this machine.
 
-    Prefect's server and the cluster are there before a build begins, as they are for a team that has a cluster; the
-    whole command is timed, from Python's start to its end.
+    Prefect's server and the cluster run before a build starts, as for a team that has a cluster. The complete command
+    is timed, from the start of Python to its end.
 
     Raises:
         BuildFailedError: If a build fails.
-        ClusterStartError: If a cluster does not come up.
+        ClusterStartError: If a cluster does not start.
         SimulationFailedError: If the scheduler cannot be simulated.
         MissingExtraError: If Ray is not installed.
     """
@@ -53,10 +53,10 @@ def measure_ray(work: Path, videos: int = 600, rounds: int = 3) -> Measurement:
         run = work / f"run-{next(runs)}"
         with _prefect(environment) as api, ray_cluster(*[1] * workers, pinned=True) as cluster:
             options = {"kind": "ray", "address": cluster.address, "bundles_at_once": workers}
-            asked = [f"--runner.{key}={value}" for key, value in {**options, "bundle_videos": BUNDLE_VIDEOS}.items()]
+            flags = [f"--runner.{key}={value}" for key, value in {**options, "bundle_videos": BUNDLE_VIDEOS}.items()]
             begin = time.perf_counter()
-            process = start_command(["build", str(sources[count]), str(run), *asked], {**environment, **api})
-            fail_if_failed(process)  # unwatched: Ray's hundreds of threads cost a watcher a good part of a core
+            process = start_command(["build", str(sources[count]), str(run), *flags], {**environment, **api})
+            fail_if_failed(process)  # not sampled: reading Ray's hundreds of threads would take a good part of a core
             return time.perf_counter() - begin
 
     def scheduling(kind: str) -> float:
@@ -66,14 +66,14 @@ def measure_ray(work: Path, videos: int = 600, rounds: int = 3) -> Measurement:
         )
         return 1000 * (many - few) / (MANY_BUNDLES - FEW_BUNDLES)
 
-    build(1, 1)  # makes Prefect's database, which the others then find
+    build(1, 1)  # creates Prefect's database for the builds that follow
     works = {f"build {workers}": partial(build, videos, workers) for workers in WORKERS}
     works |= {"start": partial(build, 1, 1)} | {kind: partial(scheduling, kind) for kind in RUNNERS}
     return report(in_turns(works, rounds), videos)
 
 
 def report(taken: Mapping[str, tuple[float, ...]], videos: int) -> Measurement:
-    """Put the figures of both numbers of workers side by side."""
+    """Compare the times with one and with two workers."""
     one, two = (
         Quantity(name=f"wall time, {videos} videos, workers: {workers}", unit="s", rounds=taken[f"build {workers}"])
         for workers in WORKERS
@@ -95,15 +95,15 @@ def report(taken: Mapping[str, tuple[float, ...]], videos: int) -> Measurement:
             Ratio.of("one worker / two, beyond the start", beyond_one, beyond_two),
         ),
         notes=(
-            f"a worker is kept to one core; the embedded annotator describes; {BUNDLE_VIDEOS} videos a bundle",
-            "the same cores carry the flow, Prefect's server and Ray; beside one worker they have the other",
-            f"scheduling: what {MANY_BUNDLES} bundles that are done take, two at a time, beyond {FEW_BUNDLES}",
+            f"each worker is pinned to one core; captions by the embedded annotator; {BUNDLE_VIDEOS} videos a bundle",
+            "the flow, Prefect's server and Ray share the cores; with one worker they have the other core",
+            f"scheduling: time of {MANY_BUNDLES} finished bundles, two at a time, beyond that of {FEW_BUNDLES}",
         ),
     )
 
 
 def simulated(run: Path, kind: str, bundles: int, environment: Mapping[str, str]) -> float:
-    """Take bundles that are done through the scheduler, and say how many seconds. Raises SimulationFailedError."""
+    """Schedule finished bundles; return the seconds. Raises SimulationFailedError."""
     sizes = {"videos": 64 * bundles, "at-once": 2, "kind": kind}
     line = [sys.executable, "-P", "-c", SIMULATION, str(run), *(f"--{key}={value}" for key, value in sizes.items())]
     done = subprocess.run(line, env=environment, capture_output=True, text=True, check=False)
@@ -115,10 +115,10 @@ def simulated(run: Path, kind: str, bundles: int, environment: Mapping[str, str]
 
 @contextmanager
 def _prefect(environment: Mapping[str, str]) -> Iterator[dict[str, str]]:
-    """Run the server that a build would start for itself; yield where it is, for the environment of a build."""
+    """Run the server that a build would start itself; yield its address as environment variables for a build."""
     line = [sys.executable, "-P", "-m", "refsav.flows.running.prefect_server", str(os.getpid())]
     with child_process(line, environment=environment, log=Path(os.devnull), stdout=subprocess.PIPE) as server:
         port = server.stdout.readline().strip() if server.stdout else ""
         if not port.isdecimal():
-            raise BuildFailedError("Prefect's server did not start\n  fix: see what `prefect server start` prints")
+            raise BuildFailedError("Prefect's server did not start", fix="run `prefect server start` to see its error")
         yield {"PREFECT_API_URL": f"http://127.0.0.1:{port}/api"}

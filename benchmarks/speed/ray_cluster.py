@@ -1,6 +1,6 @@
-"""A Ray cluster of several nodes on this machine, reachable on 127.0.0.1 only, for the length of a block.
+"""Runs a Ray cluster of several nodes on this machine for the length of a `with` block, on 127.0.0.1 only.
 
-As a process that ends when its input is closed, with a head and two nodes of one core:
+As a process that ends when its input is closed, with a head and two nodes of one core each:
     python -m refsav.benchmarks.speed.ray_cluster 1 1
 """
 
@@ -29,16 +29,16 @@ class ClusterStartError(RefSavError):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Cluster:
-    """A cluster that runs. Clients need LOOPBACK in their environment."""
+    """A running cluster. Clients need LOOPBACK in their environment."""
 
     address: str
     nodes: tuple[int, ...]
-    """Process ids of the raylets of all nodes but the head; a node's workers are below its raylet."""
+    """Process ids of the raylets of all nodes but the head; the workers of a node are children of its raylet."""
 
 
 @contextmanager
 def ray_cluster(*cores: int, pinned: bool = False) -> Iterator[Cluster]:
-    """Run a head without cores, and a node for each number of cores.
+    """Run a head without cores, and one node per number of cores.
 
     Args:
         cores: Number of cores that each node offers.
@@ -46,15 +46,15 @@ def ray_cluster(*cores: int, pinned: bool = False) -> Iterator[Cluster]:
             itself counts cores and restricts no process to them.
 
     Raises:
-        ClusterStartError: If it does not start, or has more cores than this machine.
+        ClusterStartError: If the cluster does not start, or needs more cores than this machine has.
     """
     if pinned and sum(cores) > len(os.sched_getaffinity(0)):
-        raise ClusterStartError(
-            f"this machine has {len(os.sched_getaffinity(0))} cores, not the {sum(cores)} of the nodes"
-        )
+        raise ClusterStartError(f"this machine has {len(os.sched_getaffinity(0))} cores, the nodes need {sum(cores)}")
     command = [sys.executable, "-P", "-m", __name__, *map(str, cores), *(["--pinned"] if pinned else [])]
     with (
-        tempfile.TemporaryDirectory(prefix="ray-", ignore_cleanup_errors=True) as folder,  # sockets' paths are short
+        tempfile.TemporaryDirectory(
+            prefix="ray-", ignore_cleanup_errors=True
+        ) as folder,  # paths of sockets must be short
         child_process(
             command,
             environment={**os.environ, **LOOPBACK, "RAY_TMPDIR": folder},
@@ -67,7 +67,7 @@ def ray_cluster(*cores: int, pinned: bool = False) -> Iterator[Cluster]:
         lines = (line.split() for line in process.stdout or ())
         address, *nodes = next((words[1:] for words in lines if words[:1] == ["cluster"]), [""])
         if not address:
-            raise ClusterStartError(f"no Ray cluster started\n  fix: see what `python -m {__name__} 1 1` prints")
+            raise ClusterStartError("no Ray cluster started", fix=f"run `python -m {__name__} 1 1` to see its error")
         yield Cluster(address=address, nodes=tuple(map(int, nodes)))
 
 
@@ -83,7 +83,7 @@ def _serve(cores: Sequence[int], pinned: bool) -> None:
             os.sched_setaffinity(0, [free.pop(0) for _ in range(count)])  # processes started by this thread inherit it
         raylets.append(nodes.add_node(num_cpus=count, **small).all_processes["raylet"][0].process.pid)
         os.sched_setaffinity(0, there)
-    print("cluster", nodes.address, *raylets, flush=True)  # what the parent waits for
+    print("cluster", nodes.address, *raylets, flush=True)  # the parent process waits for this line
     sys.stdin.read()
     nodes.shutdown()
 

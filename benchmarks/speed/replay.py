@@ -1,4 +1,4 @@
-"""A server's ceiling: the requests of a build, recorded on their way, sent again by a client that does nothing else."""
+"""Maximum rate of a server: the recorded requests of a build, sent again by a client that does nothing else."""
 
 import asyncio
 import threading
@@ -10,18 +10,19 @@ from urllib.parse import urlsplit
 from refsav.errors import RefSavError
 
 MOST_HEAD_BYTES = 2**20
+SEE_LOG = "look at the server's log"
 CHAT = b"POST /v1/chat/completions "
 
 
 class ReplayError(RefSavError):
-    """A server that did not answer a recorded request as it should."""
+    """A server did not answer a recorded request with status 200."""
 
 
 async def replay(address: str, bodies: Sequence[bytes], in_flight: int) -> float:
-    """Send requests over `in_flight` connections that are kept open, each the next request when it has its answer.
+    """Send requests over `in_flight` open connections; each sends the next request when it has received an answer.
 
     Args:
-        address: The server, as it stands in an engine's `addresses`.
+        address: The server, in the form of an engine's `addresses`.
         bodies: Bodies of POST /v1/chat/completions.
         in_flight: Requests in flight.
 
@@ -29,9 +30,9 @@ async def replay(address: str, bodies: Sequence[bytes], in_flight: int) -> float
         Requests per second, from the first request to the last answer.
 
     Raises:
-        ReplayError: If an answer has another status than 200, or does not come.
+        ReplayError: If the status of an answer is not 200, or the connection is lost.
     """
-    host, port = _place(address)
+    host, port = _host_and_port(address)
     waiting = iter(bodies)
 
     async def ask() -> None:
@@ -42,9 +43,9 @@ async def replay(address: str, bodies: Sequence[bytes], in_flight: int) -> float
             try:
                 answer, content = await read_message(reader)
             except (asyncio.IncompleteReadError, ConnectionError):
-                raise ReplayError(f"{address}: the connection was lost\n  fix: look at the server's log") from None
+                raise ReplayError("the connection was lost", fix=SEE_LOG, path=address) from None
             if b" 200 " not in answer.split(b"\r\n", 1)[0]:
-                raise ReplayError(f"{address}: {answer[:80]!r} {content[:300]!r}\n  fix: look at the server's log")
+                raise ReplayError(f"{answer[:80]!r} {content[:300]!r}", fix=SEE_LOG, path=address)
         writer.close()
 
     begin = time.perf_counter()
@@ -53,7 +54,7 @@ async def replay(address: str, bodies: Sequence[bytes], in_flight: int) -> float
 
 
 async def read_message(reader: asyncio.StreamReader) -> tuple[bytes, bytes]:
-    """Read one HTTP message that tells its length: head, with the empty line after it, and body."""
+    """Read one HTTP message with a content-length; return head, including the empty line, and body."""
     head = await reader.readuntil(b"\r\n\r\n")
     fields = (line.partition(b":") for line in head.lower().split(b"\r\n"))
     length = next((int(value) for name, _, value in fields if name == b"content-length"), 0)
@@ -62,13 +63,13 @@ async def read_message(reader: asyncio.StreamReader) -> tuple[bytes, bytes]:
 
 @contextmanager
 def recording(address: str) -> Iterator[tuple[str, list[bytes]]]:
-    """Stand before a server and keep the bodies of the chat requests that pass.
+    """Run a proxy for a server that records the bodies of chat requests.
 
     Args:
         address: The server.
 
     Yields:
-        The address to use in its place, and the bodies in the order in which they came.
+        The address of the proxy, and the bodies in the order of arrival.
     """
     bodies: list[bytes] = []
     loop = asyncio.new_event_loop()
@@ -85,9 +86,9 @@ def recording(address: str) -> Iterator[tuple[str, list[bytes]]]:
 
 
 async def _listen(address: str, bodies: list[bytes]) -> int:
-    host, port = _place(address)
+    host, port = _host_and_port(address)
 
-    async def pass_on(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def forward(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         server_reader, server_writer = await asyncio.open_connection(host, port, limit=MOST_HEAD_BYTES)
         try:
             while True:
@@ -96,13 +97,13 @@ async def _listen(address: str, bodies: list[bytes]) -> int:
                     bodies.append(body)
                 server_writer.writelines([head, body])
                 writer.writelines(await read_message(server_reader))
-        except (asyncio.IncompleteReadError, ConnectionError):  # the client has gone
+        except (asyncio.IncompleteReadError, ConnectionError):  # the client has disconnected
             pass
         finally:
             server_writer.close()
             writer.close()
 
-    server = await asyncio.start_server(pass_on, "127.0.0.1", 0, limit=MOST_HEAD_BYTES)
+    server = await asyncio.start_server(forward, "127.0.0.1", 0, limit=MOST_HEAD_BYTES)
     listening: int = server.sockets[0].getsockname()[1]
     return listening
 
@@ -114,6 +115,6 @@ async def _end_tasks() -> None:
     await asyncio.gather(*tasks, return_exceptions=True)
 
 
-def _place(address: str) -> tuple[str, int]:
+def _host_and_port(address: str) -> tuple[str, int]:
     parts = urlsplit(address)
     return parts.hostname or "", parts.port or 80

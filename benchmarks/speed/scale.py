@@ -1,4 +1,4 @@
-"""What ten times the objects cost a build: time and peak memory of the whole command, gallery and Prefect included."""
+"""Time and peak memory of a build with ten times the objects; the complete command, gallery and Prefect included."""
 
 import os
 import subprocess
@@ -19,24 +19,24 @@ SAMPLE_EVERY_S = 0.02
 
 
 class BuildFailedError(RefSavError):
-    """A build or training that was to be measured did not come through."""
+    """A build or a training that is measured failed."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class BuildUse:
-    """What one build took."""
+    """Time and memory of one build."""
 
     wall_s: float
     processor_s: float
-    """Processor time of the build and of all that it started."""
+    """Processor time of the build and its child processes."""
     peak_mib: float
-    """Largest resident memory of the build's own process."""
+    """Peak resident memory of the build's own process."""
     server_peak_mib: float
-    """Largest resident memory of the largest process that it started: Prefect's own server."""
+    """Peak resident memory of the largest child process, which is Prefect's server."""
 
 
 def measure_scale(work: Path, videos: int = 32, rounds: int = 3) -> Measurement:
-    """Build `videos` and ten times as many small synthetic videos in turns.
+    """Build `videos` and ten times as many small synthetic videos, alternately.
 
     Raises:
         BuildFailedError: If a build fails.
@@ -51,14 +51,14 @@ def measure_scale(work: Path, videos: int = 32, rounds: int = 3) -> Measurement:
         uses[count].append(use)
         return use.wall_s
 
-    build(1)  # makes Prefect's database, which the others then find
+    build(1)  # creates Prefect's database for the builds that follow
     uses[1].clear()
     in_turns({str(count): partial(build, count) for count in sources}, rounds)
     return report(uses, videos)
 
 
 def report(uses: Mapping[int, Sequence[BuildUse]], videos: int) -> Measurement:
-    """Put figures of builds of 1, `videos` and ten times `videos` side by side."""
+    """Compare builds of 1, `videos` and ten times `videos` videos."""
     once, tenfold = uses[videos], uses[10 * videos]
     objects = videos * OBJECTS_A_VIDEO
 
@@ -93,14 +93,14 @@ def report(uses: Mapping[int, Sequence[BuildUse]], videos: int) -> Measurement:
             Ratio.of("peak memory of Prefect's server", server[1], server[0], Bar("at most", 1.1)),
         ),
         notes=(
-            "the gallery and its films are drawn, the embedded annotator describes",
-            "the whole command begins with Prefect's start, which does not grow: the second ratio is beyond it",
+            "including the gallery and its videos; captions by the embedded annotator",
+            "the command includes the start of Prefect, which does not grow; the second ratio excludes it",
         ),
     )
 
 
 def make_scenes(folder: Path, videos: int) -> Path:
-    """Write small synthetic videos, the same number of objects in each."""
+    """Write small synthetic videos with the same number of objects each."""
     config = SynthConfig(
         videos=videos, height=240, width=320, frames=48, min_objects=OBJECTS_A_VIDEO, max_objects=OBJECTS_A_VIDEO
     )
@@ -110,7 +110,7 @@ def make_scenes(folder: Path, videos: int) -> Path:
 
 
 def watched_build(arguments: Sequence[str], environment: Mapping[str, str]) -> BuildUse:
-    """Run `refsav build` and watch its memory. Raises BuildFailedError."""
+    """Run `refsav build` and sample its memory. Raises BuildFailedError."""
     before, begin = os.times(), time.perf_counter()
     process = start_command(["build", *arguments], environment)
     peaks_kib: dict[int, int] = {}
@@ -130,16 +130,16 @@ def watched_build(arguments: Sequence[str], environment: Mapping[str, str]) -> B
 
 
 def start_command(arguments: Sequence[str], environment: Mapping[str, str]) -> "subprocess.Popen[bytes]":
-    """Start `refsav` of this environment; what it says is kept for `fail_if_failed`."""
+    """Start `refsav` of this environment; `fail_if_failed` shows its error output."""
     line = [sys.executable, "-P", "-c", "from refsav.cli.main import main; main()", *arguments]
     return subprocess.Popen(line, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
 
 
 def fail_if_failed(process: "subprocess.Popen[bytes]") -> None:
-    """Wait for a command's end. Raises BuildFailedError with its last words unless it ended well."""
+    """Wait until a command ends. Raises BuildFailedError with the end of its error output if it failed."""
     words = process.communicate()[1].decode(errors="replace")
     if process.returncode:
-        raise BuildFailedError(f"it ended with status {process.returncode}\n{words[-2000:]}\n  fix: see above")
+        raise BuildFailedError(f"the command ended with status {process.returncode}\n{words[-2000:]}", fix="see above")
 
 
 def _with_descendants(pid: int) -> Iterator[int]:
@@ -147,14 +147,14 @@ def _with_descendants(pid: int) -> Iterator[int]:
     for children in Path(f"/proc/{pid}/task").glob("*/children"):
         try:
             pids = children.read_text().split()
-        except OSError:  # a thread that has ended meanwhile
+        except OSError:  # the thread has ended
             continue
         for child in pids:
             yield from _with_descendants(int(child))
 
 
 def _peak_kib(pid: int) -> int:
-    """Largest resident memory so far, as the kernel keeps it; 0 for a process that has ended."""
+    """Return the peak resident memory as counted by the kernel; 0 if the process has ended."""
     try:
         status = Path(f"/proc/{pid}/status").read_text()
     except OSError:

@@ -1,4 +1,4 @@
-"""How near a build comes to the ceiling of the server that it asks: a real vLLM server, one core each."""
+"""Request rate of a build, compared with the maximum rate of its vLLM server; client and server have one core each."""
 
 import asyncio
 import json
@@ -24,30 +24,30 @@ from refsav.errors import RefSavError
 
 IN_FLIGHT_TRIED = (32, 64, 128)
 MAX_TOKENS = 110
-"""The length of every reply: what the published expressions have on average, 83.6 words."""
+"""Length of every reply: the average of published expressions, 83.6 words."""
 LOOK_EVERY_S = 0.02
 
 NOTHING_REMEMBERED = ("--no-enable-prefix-caching", "--mm-processor-cache-gb", "0")
-"""Arguments for vLLM: a request that comes a second time must cost what it cost the first time."""
+"""Arguments for vLLM: a repeated request must cost as much as the first time."""
 
 
 class CoresError(RefSavError):
-    """Too few cores to keep client and server apart."""
+    """Too few cores to separate client and server."""
 
 
 def measure_server(work: Path, python: Path, models: Path, videos: int = 240, rounds: int = 3) -> Measurement:
-    """Let builds and replays of their requests ask the same server in turns.
+    """Run builds and replays of their requests against the same server, alternately.
 
     Args:
         work: Folder for scenes and runs.
         python: Interpreter of vLLM's environment.
         models: Folder that holds tiny-vlm.
-        videos: Synthetic videos of a build, some 3 objects in each.
-        rounds: How often each side takes its turn.
+        videos: Number of synthetic videos in a build, with about 3 objects each.
+        rounds: Number of rounds.
 
     Raises:
-        CoresError: On a machine of one core.
-        BuildFailedError, ServerError, ConfigError, ReplayError: If a part does not come through.
+        CoresError: If the machine has one core.
+        BuildFailedError, ServerError, ConfigError, ReplayError: If the build, the server or a replay fails.
     """
     client_core, server_core = _two_cores()
     scenes = work / "server-scenes"
@@ -79,16 +79,16 @@ def measure_server(work: Path, python: Path, models: Path, videos: int = 240, ro
         quantities=(build, ceiling, *trials),
         ratios=(Ratio.of("build / replay of its requests", build, ceiling, Bar("at least", 0.95)),),
         notes=(
-            "the whole annotate phase of `refsav build`, from its first request to its last reply",
-            f"tiny-vlm describes, {MAX_TOKENS} tokens each time, the embedded judge judges; the server caches nothing",
+            "the complete annotate phase of `refsav build`, from its first request to its last reply",
+            f"captions by tiny-vlm, {MAX_TOKENS} tokens each; judge: the embedded one; the server caches nothing",
         ),
     )
 
 
 def timed_build(source: Path, run: Path, address: str, in_flight: int, environment: dict[str, str]) -> float:
-    """Build, and give the requests per second from the first request to the last reply. Raises BuildFailedError.
+    """Build; return the requests per second from the first request to the last reply. Raises BuildFailedError.
 
-    The judge is the embedded one: the tiny model finds all descriptions in conflict, and no scene would be asked for.
+    The judge is the embedded one: the tiny model would judge all descriptions inconsistent, and no scene would follow.
     """
     options = {"vlm.kind": "vllm", "vlm.addresses": address, "vlm.in_flight_per_server": str(in_flight)}
     options |= {f"stages.{stage}_max_tokens": str(MAX_TOKENS) for stage in ("object", "scene", "video")}
@@ -104,7 +104,7 @@ def timed_build(source: Path, run: Path, address: str, in_flight: int, environme
 
 
 class JournalWatch:
-    """Reads what the VLM said from journals that grow: how often, from its first request to its last reply."""
+    """Follows growing journals: counts the VLM's replies, from the first request to the last reply."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -114,7 +114,7 @@ class JournalWatch:
         self._last_s = 0.0
 
     def look(self, now_s: float) -> None:
-        """Take in the lines that have been added; each reply came by now, and was asked for its `seconds` before."""
+        """Read the lines that were added; each reply arrived by now, and was requested its `seconds` earlier."""
         for path in self._folder.glob("*.jsonl"):
             with path.open("rb") as stream:
                 stream.seek(self._read_bytes.get(path, 0))
@@ -129,13 +129,13 @@ class JournalWatch:
 
     @property
     def requests_per_second(self) -> float:
-        """Replies over the time from the first request to the last reply."""
+        """Number of replies divided by the time from the first request to the last reply."""
         return self.replies / (self._last_s - self._first_s)
 
 
 @contextmanager
 def on_cores(cores: set[int]) -> Iterator[None]:
-    """Keep this thread on some cores, and every thread and process that it starts meanwhile."""
+    """Pin this thread to some cores, and every thread and process that it starts in the block."""
     before = os.sched_getaffinity(0)
     os.sched_setaffinity(0, cores)
     try:
@@ -154,9 +154,9 @@ def _server(served: ServedModel, python: Path, core: int) -> Iterator[str]:
 
 
 def never_ending(model: Path, folder: Path) -> Path:
-    """Link a model into a folder, but let it end on a token that it never says: all replies get the length asked for.
+    """Link a model into a folder with an end token that it never produces, so that all replies have the maximum length.
 
-    The tiny model ends its sentences after some 30 tokens, a fourth of what the paper's models say.
+    The tiny model ends its sentences after about 30 tokens, a quarter of the length of the paper's models.
     """
     folder.mkdir()
     for path in model.iterdir():
@@ -180,5 +180,5 @@ def _served(model: Path) -> ServedModel:
 def _two_cores() -> tuple[int, int]:
     cores: Sequence[int] = sorted(os.sched_getaffinity(0))
     if len(cores) < 2:
-        raise CoresError("this machine has one core\n  fix: measure on a machine that has two or more")
+        raise CoresError("this machine has one core", fix="measure on a machine with two or more")
     return cores[0], cores[1]

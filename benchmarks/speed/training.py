@@ -1,4 +1,4 @@
-"""What share of a training step is spent waiting for data: `refsav train` with the pocket configuration."""
+"""Share of a training step spent waiting for data: `refsav train` with the pocket configuration."""
 
 import json
 import os
@@ -15,12 +15,12 @@ VIDEOS = 40
 
 
 def measure_training(config: Path, work: Path, rounds: int = 5) -> Measurement:
-    """Train the pocket model on made scenes; a round is as many steps as a line of metrics looks back on.
+    """Train the pocket model on synthetic scenes; a round is the number of steps that one line of metrics covers.
 
     Args:
         config: The training's TOML file.
-        work: Where scenes, dataset and training may be written.
-        rounds: Lines of metrics that are taken; the first, in which reading begins, is not among them.
+        work: Folder for scenes, dataset and training.
+        rounds: Lines of metrics to use; the first line is skipped because reading starts in it.
 
     Raises:
         BuildFailedError: If the build or the training fails.

@@ -1,4 +1,4 @@
-"""How fast views are drawn, beside what they are made of: the decoder and the JPEG encoder, on one core."""
+"""Time to draw views, compared with the bare decoder and the JPEG encoder, on one core."""
 
 import os
 import time
@@ -25,7 +25,7 @@ def measure_views(sav_data: Path, rounds: int = 7) -> Measurement:
     """Measure on SA-V's example video, all objects of both annotation files, on one pinned core.
 
     Raises:
-        RecordError: If the folder does not hold the video.
+        RecordError: If the folder lacks the video.
     """
     video, tracks = example(sav_data)
     config = ViewsConfig()
@@ -82,7 +82,7 @@ def measure_views(sav_data: Path, rounds: int = 7) -> Measurement:
 def drawn_images(
     frames: Sequence[tuple[int, Image]], tracks: Sequence[ObjectTrack], config: ViewsConfig
 ) -> list[Image]:
-    """Draw the views and keep what goes into the encoder, as BGR, which is what the encoder takes."""
+    """Draw the views and return the images that are encoded, in the BGR order that the encoder expects."""
     images: list[Image] = []
 
     def keep(image: Image, _quality: int) -> bytes:
@@ -95,7 +95,7 @@ def drawn_images(
 
 
 def decode_with_opencv(media: Path) -> int:
-    """Decode a whole video as the official loader does, every frame to BGR; gives the number of frames."""
+    """Decode a complete video as the official loader does, each frame to BGR; return the number of frames."""
     capture, count = cv2.VideoCapture(str(media)), 0
     while capture.read()[0]:
         count += 1
@@ -104,7 +104,7 @@ def decode_with_opencv(media: Path) -> int:
 
 
 def decode_bare(media: Path, last_frame: int) -> int:
-    """Decode up to a frame and convert none; gives the number of frames decoded."""
+    """Decode up to a frame without converting any; return the number of decoded frames."""
     with av.open(str(media)) as container:
         for count, _ in enumerate(container.decode(video=0), start=1):
             if count > last_frame:
@@ -113,7 +113,7 @@ def decode_bare(media: Path, last_frame: int) -> int:
 
 
 def encode_all(images: Sequence[Image], quality: int) -> None:
-    """Encode BGR images as views are encoded, and nothing else."""
+    """Encode BGR images with the settings of views."""
     options = [
         cv2.IMWRITE_JPEG_QUALITY,
         quality,
@@ -126,7 +126,7 @@ def encode_all(images: Sequence[Image], quality: int) -> None:
 
 @contextmanager
 def one_core() -> Iterator[None]:
-    """Keep this thread, and those that it starts, on one core."""
+    """Pin this thread, and those that it starts, to one core."""
     cores, threads = os.sched_getaffinity(0), cv2.getNumThreads()
     os.sched_setaffinity(0, {max(cores)})
     cv2.setNumThreads(1)
@@ -138,7 +138,7 @@ def one_core() -> Iterator[None]:
 
 
 def milliseconds(work: Callable[[], object], times: int = 1) -> Callable[[], float]:
-    """Make a piece of work one that gives the processor time it takes, the mean of doing it some times."""
+    """Wrap a function so that it returns its processor time in milliseconds, as the mean of `times` calls."""
 
     def timed() -> float:
         begin = time.process_time()
@@ -150,13 +150,13 @@ def milliseconds(work: Callable[[], object], times: int = 1) -> Callable[[], flo
 
 
 def example(sav_data: Path) -> tuple[VideoFile, tuple[ObjectTrack, ...]]:
-    """Find SA-V's example video and all objects of both of its annotation files. Raises RecordError without it."""
+    """Find SA-V's example video and all objects in both annotation files. Raises RecordError if it is missing."""
     config = SourceConfig()
     for entry in discover(sav_data, config):
         if isinstance(entry, VideoFile) and entry.video_id == VIDEO_ID:
             return entry, tuple(read_video(entry, config).tracks)
-    fix = "set REFSAV_SAV_DATA to a folder that holds it"
-    raise RecordError(sav_data, "", f"holds no {VIDEO_ID}.mp4 with its annotations", fix)
+    fix = "set REFSAV_SAV_DATA to a folder that has it"
+    raise RecordError(sav_data, "", f"has no {VIDEO_ID}.mp4 with its annotations", fix)
 
 
 def _frame_count(media: Path) -> int:

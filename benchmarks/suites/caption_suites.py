@@ -1,4 +1,4 @@
-"""What a model says about images: grounded captions (GCG on GranD-f), and captions of marked regions (RefCOCOg)."""
+"""Caption suites: grounded captions (GCG on GranD-f), and captions of marked regions (RefCOCOg)."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -7,7 +7,7 @@ from pathlib import Path
 
 from refsav.benchmarks.metrics.captions import CaptionPair, TokenizerName, cider, meteor, tokenized
 from refsav.benchmarks.metrics.gcg import GroundedCaption, GroundedImage, Similarity, average_precision_50, image_score
-from refsav.benchmarks.suites import official_prompts as wordings
+from refsav.benchmarks.suites import official_prompts
 from refsav.benchmarks.suites.answerer import Answerer
 from refsav.benchmarks.suites.image_suites import open_picture
 from refsav.benchmarks.suites.options import SuiteOptions
@@ -24,28 +24,28 @@ from refsav.model.media.clip import open_clip
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class GcgRow:
-    """How one image was described."""
+    """One image with the model's grounded caption."""
 
     number: int
     image_id: str
     caption: str
-    """Without marks, as it is scored."""
+    """Without tags, as it is scored."""
     answer: str
     phrases: tuple[str, ...]
     miou: float
     """Fraction 0-1."""
     recalled: int
-    """Labels that were found; 0 for all where no BERT compares them."""
+    """Number of labels that were found; 0 if there is no BERT to compare them."""
     labels: int
     height: int
     width: int
     masks: tuple[str, ...]
-    """`counts` of the COCO RLEs, one for each `[SEG]`."""
+    """`counts` of the COCO RLEs, one per `[SEG]`."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class RegionRow:
-    """How one region was described."""
+    """One region with the model's caption."""
 
     number: int
     region_id: str
@@ -120,7 +120,7 @@ def open_region_suite(name: str, folder: Path, options: SuiteOptions) -> Suite[C
 
 
 def _words(tokenizer: TokenizerName) -> str:
-    """Make sure that captions can be scored, before hours go into making them; say how."""
+    """Check that captions can be scored before hours of inference; return how they are scored."""
     _figures_of([CaptionPair(name="trial", references=("a trial",), found="a trial")], tokenizer)
     return "METEOR 1.5 and CIDEr (pycocoevalcap)" if tokenizer == "ptb" else "CIDEr with a tokenizer of our own"
 
@@ -130,12 +130,12 @@ def _measure_image(similarity: Similarity | None, answerer: Answerer, image: Cap
     size = (clip.height, clip.width)
     if any(mask.size != size for mask in image.masks):
         problem = f"is {size[0]}x{size[1]}, its masks {image.masks[0].size[0]}x{image.masks[0].size[1]}"
-        raise RecordError(image.image, "", f"{problem} (height x width)", "take GranD-f's own images")
-    (answer,) = answerer.ask(clip, [wordings.GROUNDED_CAPTION])
+        raise RecordError(image.image, "", f"{problem} (height x width)", "use GranD-f's own images")
+    (answer,) = answerer.ask(clip, [official_prompts.GROUNDED_CAPTION])
     drawn = [mask for (mask,) in answer.masks]
     found = GroundedCaption(
-        caption=wordings.caption_of(answer.text),
-        phrases=wordings.phrases_of(answer.text),
+        caption=official_prompts.caption_of(answer.text),
+        phrases=official_prompts.phrases_of(answer.text),
         masks=tuple(mask or empty(size) for mask in drawn),
     )
     score = image_score(
@@ -186,8 +186,8 @@ def _summarize_images(dataset: GcgSet, with_recall: bool, tokenizer: TokenizerNa
 
 def _measure_region(answerer: Answerer, one: CaptionedRegion) -> list[RegionRow]:
     clip = open_picture(one.image, one.size)
-    (answer,) = answerer.ask(clip, [wordings.REGION], regions=[decode(one.region)])
-    caption = wordings.region_caption_of(answer.text)
+    (answer,) = answerer.ask(clip, [official_prompts.REGION], regions=[decode(one.region)])
+    caption = official_prompts.region_caption_of(answer.text)
     return [RegionRow(number=0, region_id=one.region_id, caption=caption, answer=answer.text, reference=one.caption)]
 
 
@@ -197,7 +197,7 @@ def _summarize_regions(tokenizer: TokenizerName, rows: Iterator[RegionRow]) -> S
 
 
 def _figures_of(pairs: Sequence[CaptionPair], tokenizer: TokenizerName) -> Summary:
-    """METEOR and CIDEr as papers print them: a hundred times the metric's own figure."""
+    """Compute METEOR and CIDEr as papers print them: 100 times the metric's own value."""
     words = tokenized(pairs, tokenizer)
     found = [cider(words)] if tokenizer == "plain" else [meteor(words), cider(words)]
     return Summary(

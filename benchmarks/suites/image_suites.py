@@ -1,4 +1,4 @@
-"""Referring image segmentation: RefCOCO, RefCOCO+ and RefCOCOg, cIoU and gIoU of every split."""
+"""Referring image segmentation on RefCOCO, RefCOCO+ and RefCOCOg: cIoU and gIoU of each split."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -8,8 +8,8 @@ from typing import cast
 import numpy as np
 
 from refsav.benchmarks.metrics.image_iou import SentenceScore, image_score, sentence_score
-from refsav.benchmarks.suites import official_prompts as wordings
-from refsav.benchmarks.suites.answerer import Answer, Answerer
+from refsav.benchmarks.suites import official_prompts
+from refsav.benchmarks.suites.answerer import Answerer, PromptAnswer
 from refsav.benchmarks.suites.options import SuiteOptions
 from refsav.benchmarks.suites.row_schema import row_kind
 from refsav.benchmarks.suites.suite import Suite, Summary
@@ -20,15 +20,15 @@ from refsav.errors import RecordError
 from refsav.model.media.clip import Clip, open_clip
 
 MERGED = ("testA", "testB")
-"""Sa2VA's script calls both together "test"."""
+"""Sa2VA's script reports both together as "test"."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class SentenceRow:
-    """How one sentence about an image was answered."""
+    """One sentence about an image with the model's answer."""
 
     number: int
-    """Place among the sentences of its image."""
+    """Position among the sentences of the image."""
     split: str
     image_id: int
     sentence_id: int
@@ -41,11 +41,11 @@ class SentenceRow:
     height: int
     width: int
     mask: str
-    """`counts` of the COCO RLE; empty where nothing was found."""
+    """`counts` of the COCO RLE; an empty string for an empty mask."""
 
     @property
     def score(self) -> SentenceScore:
-        """As the metric has it."""
+        """The row as the metric expects it."""
         return SentenceScore(intersection_px=self.intersection_px, union_px=self.union_px)
 
 
@@ -72,17 +72,17 @@ def open_image_suite(name: str, folder: Path, options: SuiteOptions) -> Suite[Re
 
 
 def open_picture(path: Path, size: tuple[int, int]) -> Clip:
-    """Open an image that masks of `size`, (height, width), belong to. Raises RecordError if it is of another size."""
+    """Open an image whose annotated masks have `size`, (height, width). Raises RecordError if its size differs."""
     clip = open_clip(path)
     if (clip.height, clip.width) != size:
         problem = f"is {clip.height}x{clip.width}, the annotations say {size[0]}x{size[1]} (height x width)"
-        raise RecordError(path, "", problem, "take the images that the annotations were made for")
+        raise RecordError(path, "", problem, "use the images that belong to the annotations")
     return clip
 
 
 def _measure(answerer: Answerer, image: ReferredImage) -> list[SentenceRow]:
     clip = open_picture(image.image, image.size)
-    prompts = [wordings.segment(one.text, video=False) for one in image.sentences]
+    prompts = [official_prompts.segment(one.text, video=False) for one in image.sentences]
     answers = answerer.ask(clip, prompts)
     return [
         _row(number, image, one, answer)
@@ -90,7 +90,7 @@ def _measure(answerer: Answerer, image: ReferredImage) -> list[SentenceRow]:
     ]
 
 
-def _row(number: int, image: ReferredImage, one: ReferringSentence, answer: Answer) -> SentenceRow:
+def _row(number: int, image: ReferredImage, one: ReferringSentence, answer: PromptAnswer) -> SentenceRow:
     drawn = [mask for (mask,) in answer.masks if mask is not None]
     found: Rle | None = union(drawn) if drawn else None
     score = sentence_score(decode(one.truth), decode(found) if found else np.zeros(image.size, np.bool_))

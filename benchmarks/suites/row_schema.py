@@ -1,4 +1,4 @@
-"""How a suite's rows lie in Parquet: columns named as the fields of a record, and of their types."""
+"""Parquet schema of a suite's rows: one column per field of a record."""
 
 from collections.abc import Mapping
 from dataclasses import fields
@@ -15,7 +15,10 @@ TYPES = {bool: pa.bool_(), int: pa.int64(), float: pa.float64(), str: pa.string(
 
 
 def row_kind(record: type[Row]) -> PartKind[Row]:
-    """Say how a record of numbers, texts and tuples of texts is kept; it has a `number`, its place in its item."""
+    """Derive the schema of a dataclass whose fields are numbers, strings or tuples of strings.
+
+    A field `number`, the position of the row within its item, is required: parts are sorted by it.
+    """
     hints = get_type_hints(record)
     columns = [
         (name, pa.list_(pa.string()) if get_origin(kind) is tuple else TYPES[kind]) for name, kind in hints.items()

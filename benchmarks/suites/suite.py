@@ -1,4 +1,4 @@
-"""What a suite is: a dataset, how to ask about it, rows that say how each answer was, and figures made of the rows."""
+"""Definition of a suite: a dataset, prompts about each item, rows with an answer and its scores, overall scores."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -13,56 +13,56 @@ Item_co = TypeVar("Item_co", covariant=True)
 Row = TypeVar("Row")
 
 Scores = Mapping[str, Mapping[str, float]]
-"""Figures by group and name, in percent: {"long": {"J": 57.0, …}, …}; none where only a test server can score."""
+"""Scores by group and name, in percent: {"long": {"J": 57.0, …}, …}; empty if only a test server can score."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Summary:
-    """What comes out of all rows together."""
+    """Scores over all rows."""
 
     scores: Scores
     per_row: Mapping[str, Sequence[float]] = field(default_factory=dict)
-    """Further columns of scores.parquet, in the order of the rows: figures that need the whole set, as CIDEr does."""
+    """Additional columns of scores.parquet, in the order of the rows, for scores that need all rows, such as CIDEr."""
     not_scored: int = 0
-    """Rows that are in no figure: those that a control could not be asked with."""
+    """Number of rows that no score includes, because their video has no other expression for the control."""
 
 
 class Dataset(Protocol[Item_co]):
-    """Images or videos, each read when it is asked for."""
+    """Images or videos that are read one at a time."""
 
     @property
     def name(self) -> str:
-        """What results call it."""
+        """Name of the dataset in results."""
 
     @property
     def files(self) -> tuple[Path, ...]:
-        """Files that it is told by, for a digest: not the pictures."""
+        """Annotation files, whose digest identifies the dataset; no images."""
 
     def __len__(self) -> int: ...
 
     def read(self, index: int) -> Item_co:
-        """Give one. Raises RecordError if it is not as published."""
+        """Read one item. Raises RecordError if it is not as published."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Suite(Generic[Item, Row]):
-    """A benchmark that can be run. What is compared with what: docs/benchmarking.md."""
+    """A benchmark, opened on its dataset. docs/benchmarking.md explains what each suite compares."""
 
     name: str
-    """As the command line has it."""
+    """Name on the command line."""
     protocol: str
-    """How its figures come about, in one line: a result without it cannot be compared."""
+    """How the scores are computed, in one line; results with different protocols are not comparable."""
     dataset: Dataset[Item]
     measure: Callable[[Answerer, Item], list[Row]]
-    """Ask about one item and say how the answers were."""
+    """Prompt the model about one item; return the answers with their scores."""
     rows: PartKind[Row]
-    """How rows lie in Parquet."""
+    """Schema of the rows in Parquet."""
     summarize: Callable[[Iterator[Row]], Summary]
-    """Figures of all rows, of which there is at least one."""
+    """Compute the scores of all rows, of which there is at least one."""
     bulky: frozenset[str] = frozenset()
-    """Columns that parts keep for predictions and submissions, and that scores.parquet does without."""
+    """Columns that only the parts have, for predictions and submissions; scores.parquet leaves them out."""
     for_server: bool = False
-    """Whether a test server scores it: a submission is made instead of figures."""
+    """Whether a test server scores it; the run then writes a submission instead of scores."""
 
 
 AnySuite = Suite[Any, Any]

@@ -1,4 +1,4 @@
-"""One expression of a video, asked and compared with the truth: what a benchmark keeps of it."""
+"""Rows of video suites: one expression of a video with the model's answer and its scores."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from refsav.benchmarks.metrics.j_and_f import FrameScores, VideoScore, frame_scores
-from refsav.benchmarks.suites.answerer import Answer
+from refsav.benchmarks.suites.answerer import PromptAnswer
 from refsav.benchmarks.suites.row_schema import row_kind
 from refsav.datasets.external.referring_videos import ExpressionVideo
 from refsav.datasets.external.video_masks import FrameMasks
@@ -16,17 +16,17 @@ from refsav.datasets.masks import unpack
 from refsav.datasets.records import Rle
 
 FRAMES_AT_ONCE = 32
-"""Masks that are unpacked together to be compared: 130 MB of a video of 1920x1080."""
+"""Number of frames whose masks are decoded at a time: 130 MB for a video of 1920x1080."""
 
 NOT_SCORED = math.nan
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ExpressionRow:
-    """How one expression was answered."""
+    """One expression with the model's answer and its scores."""
 
     number: int
-    """Place among the expressions of its video."""
+    """Position among the expressions of the video."""
     video_id: str
     exp_id: str
     kind: str
@@ -35,17 +35,17 @@ class ExpressionRow:
     has_mask: bool
     """Whether the answer has a `[SEG]`; without one, all masks are empty."""
     j: float
-    """Mean over all frames, fraction 0-1; NaN where only a test server knows the truth, or a control could not
-    be asked. Likewise those below."""
+    """J, mean over all frames, fraction 0-1. Scores are NaN if only a test server has the truth, or the video has no
+    other expression for the control."""
     f: float
     j_standard: float
-    """As Ref-DAVIS17's standard has it (davis.py); NaN for all other sets."""
+    """J by the standard protocol of Ref-DAVIS17 (davis.py); NaN for all other datasets."""
     f_standard: float
     height: int
     width: int
     frame_names: tuple[str, ...]
     masks: tuple[str | None, ...]
-    """`counts` of the COCO RLE of each frame, None where nothing was found."""
+    """`counts` of the COCO RLE of each frame; None for an empty mask."""
 
     @property
     def score(self) -> VideoScore | None:
@@ -54,7 +54,7 @@ class ExpressionRow:
 
     @property
     def standard_score(self) -> VideoScore | None:
-        """J and F by Ref-DAVIS17's standard; None where that does not score the expression."""
+        """J and F by the standard protocol of Ref-DAVIS17; None if it does not score the expression."""
         return self._score(self.j_standard, self.f_standard)
 
     def _score(self, j: float, f: float) -> VideoScore | None:
@@ -66,33 +66,33 @@ EXPRESSION_ROWS = row_kind(ExpressionRow)
 
 def expression_rows(
     video: ExpressionVideo,
-    answers: Sequence[Answer],
+    answers: Sequence[PromptAnswer],
     size: tuple[int, int],
     standard: Sequence[VideoScore | None],
 ) -> list[ExpressionRow]:
-    """Compare what was answered about a video with what is true.
+    """Compare the answers about a video with the true masks.
 
     Args:
-        video: With an expression for every answer.
+        video: Has one expression per answer.
         answers: In the same order; the first mask of each counts.
         size: (height, width) of all masks.
-        standard: What Ref-DAVIS17's standard makes of each; None for all in other sets.
+        standard: Scores by the standard protocol of Ref-DAVIS17; all None for other datasets.
     """
     return [_row(number, video, answer, size, standard[number]) for number, answer in enumerate(answers)]
 
 
 def not_scored(row: ExpressionRow) -> ExpressionRow:
-    """Give a row that is in no figure."""
+    """Return the row without scores, so that no overall score includes it."""
     return replace(row, j=NOT_SCORED, f=NOT_SCORED, j_standard=NOT_SCORED, f_standard=NOT_SCORED)
 
 
-def found_masks(video: ExpressionVideo, answer: Answer) -> FrameMasks:
-    """The first mask of an answer; an answer without any is an empty one."""
+def found_masks(video: ExpressionVideo, answer: PromptAnswer) -> FrameMasks:
+    """Return the first mask of an answer; an answer without a mask gets an empty one."""
     return answer.masks[0] if answer.masks else (None,) * len(video.frames)
 
 
 def _row(
-    number: int, video: ExpressionVideo, answer: Answer, size: tuple[int, int], standard: VideoScore | None
+    number: int, video: ExpressionVideo, answer: PromptAnswer, size: tuple[int, int], standard: VideoScore | None
 ) -> ExpressionRow:
     one, found = video.expressions[number], found_masks(video, answer)
     score = None if one.truth is None else compare(one.truth, found, size).score("all")
@@ -116,7 +116,7 @@ def _row(
 
 
 def compare(truth: FrameMasks, found: FrameMasks, size: tuple[int, int]) -> FrameScores:
-    """J and F of every frame; None is an empty mask, `size` is (height, width)."""
+    """Compute J and F of every frame; None is an empty mask, `size` is (height, width)."""
     parts = [
         frame_scores(unpack(truth[at : at + FRAMES_AT_ONCE], size), unpack(found[at : at + FRAMES_AT_ONCE], size))
         for at in range(0, len(truth), FRAMES_AT_ONCE)
@@ -127,6 +127,6 @@ def compare(truth: FrameMasks, found: FrameMasks, size: tuple[int, int]) -> Fram
 
 
 def masks_of(row: Mapping[str, Any]) -> list[Rle | None]:
-    """The masks of a row as it lies in a part."""
+    """Return the masks of a row as read from a part."""
     size = (row["height"], row["width"])
     return [None if counts is None else Rle(size, counts) for counts in row["masks"]]

@@ -1,4 +1,4 @@
-"""Referring video segmentation: Ref-SAV, MeViS, ReVOS, Ref-YouTube-VOS, Ref-DAVIS17."""
+"""Referring video segmentation on Ref-SAV, MeViS, ReVOS, Ref-YouTube-VOS and Ref-DAVIS17."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -8,7 +8,7 @@ from pathlib import Path
 from refsav.benchmarks.metrics.davis import standard_scores
 from refsav.benchmarks.metrics.expression_scores import MeanScore, grouped_score, mean_score
 from refsav.benchmarks.metrics.j_and_f import VideoScore
-from refsav.benchmarks.suites import official_prompts as wordings
+from refsav.benchmarks.suites import official_prompts
 from refsav.benchmarks.suites.answerer import Answerer
 from refsav.benchmarks.suites.options import Control, SuiteOptions
 from refsav.benchmarks.suites.suite import Suite, Summary
@@ -28,14 +28,14 @@ Rows = Iterator[ExpressionRow]
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class _Video:
-    """What a video suite is made of."""
+    """Definition of a video suite."""
 
     dataset: ExpressionSet
     split: str
     protocol: str
     summarize: Callable[[Rows], Summary]
     standard: bool = False
-    """Whether Ref-DAVIS17's standard is computed."""
+    """Whether to compute the standard protocol of Ref-DAVIS17 too."""
     for_server: bool = False
 
 
@@ -65,10 +65,12 @@ def _measure(control: Control, standard: bool, answerer: Answerer, video: Expres
     size = (clip.height, clip.width)
     if video.size not in (None, size):
         problem = f"is {size[0]}x{size[1]}, the true masks {video.size[0]}x{video.size[1]} (height x width)"
-        raise RecordError(video.frames[0], "", problem, "take frames and masks of the same release")
+        raise RecordError(video.frames[0], "", problem, "use frames and masks of the same release")
     pairs = zip(video.expressions, words, strict=True)
     asked = replace(video, expressions=tuple(replace(one, text=text or one.text) for one, text in pairs))
-    answers = answerer.ask(clip, [wordings.segment(one.text, video=True) for one in asked.expressions], first_only=True)
+    answers = answerer.ask(
+        clip, [official_prompts.segment(one.text, video=True) for one in asked.expressions], first_only=True
+    )
     found = [found_masks(asked, answer) for answer in answers]
     by_standard = standard_scores(asked, found, size) if standard else [None] * len(found)
     rows = expression_rows(asked, answers, size, by_standard)
@@ -76,27 +78,27 @@ def _measure(control: Control, standard: bool, answerer: Answerer, video: Expres
 
 
 def _words(control: Control, expressions: Sequence[ReferringExpression]) -> list[str | None]:
-    """What each is asked for with; None where a control has no words for it."""
+    """Return the expression to prompt for each object; None if the control has no other one."""
     if control == "none":
         return [one.text for one in expressions]
     return [_words_for_another(expressions, place) for place in range(len(expressions))]
 
 
 def _words_for_another(expressions: Sequence[ReferringExpression], place: int) -> str | None:
-    """The next expression that means something else, in other words; None where the video has none."""
+    """Return the next expression of another object that reads differently; None if the video has none."""
     own = expressions[place]
     others = (*expressions[place + 1 :], *expressions[:place])
     return next((one.text for one in others if one.text != own.text and _means_another(one, own)), None)
 
 
 def _means_another(one: ReferringExpression, own: ReferringExpression) -> bool:
-    """By the names of the objects where the set has them; otherwise by their pixels."""
+    """Compare the ids of the objects if the dataset has them, otherwise their masks."""
     named = one.object_ids and own.object_ids
     return one.object_ids != own.object_ids if named else one.truth != own.truth
 
 
 def _of_the_shuffled(summarize: Callable[[Rows], Summary], rows: Rows) -> Summary:
-    """Summarize what could be asked for with other words, and count what could not."""
+    """Summarize the expressions that the control could replace, and count the others."""
     left_out: list[str] = []
 
     def scored() -> Rows:
@@ -110,13 +112,13 @@ def _of_the_shuffled(summarize: Callable[[Rows], Summary], rows: Rows) -> Summar
 
 
 def _overall(rows: Rows) -> Summary:
-    """MeViS: every expression counts once."""
+    """MeViS: the mean over all expressions."""
     scores = _known(row.score for row in rows)
     return Summary(scores={"overall": _figures(mean_score(scores))} if scores else {})
 
 
 def _of_kinds(*kinds: str) -> Callable[[Rows], Summary]:
-    """Ref-SAV and ReVOS: by kind, and the plain mean of the kinds."""
+    """Ref-SAV and ReVOS: the mean of each kind, and the unweighted mean of the kinds."""
 
     def summarize(rows: Rows) -> Summary:
         listed = list(rows)
@@ -131,7 +133,7 @@ def _of_kinds(*kinds: str) -> Callable[[Rows], Summary]:
 
 
 def _davis(rows: Rows) -> Summary:
-    """Ref-DAVIS17 in both ways: by the standard, annotator by annotator, and as Sa2VA's script averages."""
+    """Ref-DAVIS17 by both protocols: the standard one for each annotator, and the mean of Sa2VA's script."""
     listed = list(rows)
     if not any(row.score for row in listed):
         return Summary(scores={})
@@ -147,7 +149,7 @@ def _davis(rows: Rows) -> Summary:
 
 
 def _nothing(rows: Rows) -> Summary:
-    """Only a test server can score them."""
+    """No scores: only a test server has the truth."""
     del rows
     return Summary(scores={})
 

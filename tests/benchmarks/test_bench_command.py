@@ -1,4 +1,4 @@
-"""Every suite end to end, with a small model, by the command: what it prints, leaves, and refuses."""
+"""The bench command with a small model: every suite end to end, its output, and what it refuses."""
 
 import json
 import sys
@@ -9,7 +9,7 @@ from typing import get_args
 import pyarrow.parquet as pq
 import pytest
 
-from refsav.benchmarks.sa2va_answerer import ModelAnswers
+from refsav.benchmarks.sa2va_answerer import Sa2vaAnswerer
 from refsav.benchmarks.suites.official_prompts import segment
 from refsav.benchmarks.suites.registry import SUITES
 from refsav.cli.bench import SuiteName
@@ -41,7 +41,7 @@ MADE: dict[str, Callable[[Path], Path]] = {
 
 @pytest.fixture
 def bench(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Command:
-    """Runs the command in this process: loading torch anew takes longer than all of it."""
+    """Runs the command in this process: loading torch in a new one takes longer than the tests."""
 
     def run(*arguments: str | Path, command: str = "bench") -> Finished:
         usual = ["--device", "cpu", "--new_tokens", "16"] if command == "bench" else []
@@ -115,7 +115,7 @@ def test_masks_are_those_of_a_single_call(checkpoint: Path, tmp_path: Path) -> N
     clip = open_frames(sorted((folder / "videos/a_first").iterdir()), "a_first")
     settings = model.resolve_settings(InferenceSettings(new_tokens=16))
     prompts = [segment(text, video=True) for text in ("red box", "what is blue?")]
-    answers = ModelAnswers(model, settings).ask(clip, prompts, first_only=True)
+    answers = Sa2vaAnswerer(model, settings).ask(clip, prompts, first_only=True)
     for answer, prediction in zip(answers, model.predict_all(clip, prompts, settings=settings), strict=True):
         assert answer.text == prediction.text
         (masks,) = answer.masks
@@ -141,7 +141,7 @@ def test_key_frames_are_compared_by_one_command(
 
 
 @pytest.mark.parametrize(
-    ("arguments", "told"),
+    ("arguments", "message"),
     [
         (["--suite", "ref-sav"], "meta_expressions_valid.json: is missing"),
         (["--suite", "refcoco", "--predictions"], "--predictions is for video suites, not refcoco"),
@@ -157,12 +157,12 @@ def test_key_frames_are_compared_by_one_command(
         (["--suite", "ref-sav", "--key_frames", "sometimes"], "meta_expressions_valid.json"),
     ],
 )
-def test_what_cannot_be_run_is_told_before_a_model_is_loaded(
-    arguments: list[str], told: str, tmp_path: Path, bench: Command
+def test_wrong_options_are_reported_before_a_model_is_loaded(
+    arguments: list[str], message: str, tmp_path: Path, bench: Command
 ) -> None:
     done = bench(tmp_path / "no-checkpoint", tmp_path, *arguments, "--out", tmp_path / "run")
     assert done.code == 1
-    assert told in done.err
+    assert message in done.err
     assert "Traceback" not in done.err
     assert not (tmp_path / "run").exists()
 
@@ -171,5 +171,5 @@ def test_regions_need_a_family_that_knows_them(checkpoint: Path, tmp_path: Path,
     folder = image_sets.write_region_captions(tmp_path / "set")
     done = bench(checkpoint, folder, "--suite", "region-captions", "--tokenizer", "plain", "--out", tmp_path / "run")
     assert done.code == 1
-    assert "1 of 2 cannot be used" in done.err
+    assert "1 of 2 items cannot be used" in done.err
     assert "region" in done.err

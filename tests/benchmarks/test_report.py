@@ -1,4 +1,4 @@
-"""Results stand beside published figures with the difference; the file of figures is whole and names its sources."""
+"""Results are compared with published scores; the file of published scores is complete and names its sources."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -8,7 +8,7 @@ from rich.console import Console
 
 from refsav.benchmarks.published_figures import FILE, published_rows
 from refsav.benchmarks.report import as_markdown, as_table, compare
-from refsav.benchmarks.result import Result, Setup
+from refsav.benchmarks.result import BenchmarkResult, Setup
 from refsav.benchmarks.speed.latency import PAPER_SECONDS
 from refsav.benchmarks.suites.registry import SUITES
 
@@ -25,7 +25,7 @@ SETUP = Setup(
     settings={"key_frames": "first-5", "propagation": "official"},
 )
 FIGURES = {"J": 50.0, "F": 60.0, "J&F": 55.0}
-RESULT = Result(
+RESULT = BenchmarkResult(
     setup=SETUP,
     scores={"long": FIGURES, "short": FIGURES, "overall": FIGURES},
     rows=12,
@@ -34,18 +34,18 @@ RESULT = Result(
 )
 
 
-def test_published_figures_have_the_difference_of_ours() -> None:
+def test_published_scores_are_shown_with_the_difference() -> None:
     comparison = compare({"mine": RESULT})
     rows = {row[0]: row for row in comparison.rows}
     assert rows["mine"][1:4] == ("50.0", "60.0", "55.0")
-    assert rows["mine"][-1] == "this run, of a part"
+    assert rows["mine"][-1] == "this run, incomplete"
     fine_tuned = rows["Sa2VA-8B (ft)"]
     assert fine_tuned[1] == "57.0 (-7.0)"
     assert fine_tuned[9] == "50.0 (+5.0)"
     assert fine_tuned[-1] == "Sa2VA v1, Table 5"
-    assert any("not in the figures: videos/a/00000.jpg: is missing" in note for note in comparison.notes)
+    assert any("not scored: videos/a/00000.jpg: is missing" in note for note in comparison.notes)
     assert "Sa2VA v1: arXiv 2501.04001v1" in comparison.notes
-    assert any("12 asked in 3 of 4, 2 answers without a mask" in note for note in comparison.notes)
+    assert any("12 prompts in 3 of 4 items, 2 answers without a mask" in note for note in comparison.notes)
 
 
 def test_it_is_written_as_markdown_and_drawn_for_the_terminal() -> None:

@@ -1,4 +1,4 @@
-"""A run keeps what is done, goes on where it stopped, tells what it could not use, and belongs to one setup."""
+"""A run keeps finished items, resumes after a kill, reports what it cannot use, and belongs to one setup."""
 
 import json
 import os
@@ -14,7 +14,7 @@ from pycocotools import mask as coco
 
 from refsav.benchmarks.result import Setup, read_result
 from refsav.benchmarks.submissions import write_predictions, write_submission
-from refsav.benchmarks.suite_runner import RunFolder, TooManyFailedError, run_suite
+from refsav.benchmarks.suite_runner import BenchmarkDirectory, TooManyFailedError, run_suite
 from refsav.benchmarks.suites.registry import open_suite
 from refsav.disk.files import digest_of
 from refsav.errors import ConfigError, RecordError
@@ -52,13 +52,13 @@ def setup_of(suite, **changes):
     return replace(Setup.of(suite, len(suite.dataset), "truth", "0", {"key_frames": "first-5"}), **changes)
 
 
-def test_a_run_that_was_killed_goes_on_and_leaves_the_same_bytes(folder: Path, tmp_path: Path) -> None:
+def test_a_killed_run_resumes_and_leaves_the_same_bytes(folder: Path, tmp_path: Path) -> None:
     suite = open_suite("ref-sav", folder)
     die_in_a_process_of_its_own(suite, tmp_path / "cut", setup_of(suite))
     assert not (tmp_path / "cut/result.json").exists()
     (tmp_path / "cut/parts/.000001.parquet.x.part").write_bytes(b"half a part")
     rest, done = Knowing(ALL), []
-    run_suite(suite, rest, tmp_path / "cut", setup_of(suite), progress=done.append)
+    run_suite(suite, rest, tmp_path / "cut", setup_of(suite), on_progress=done.append)
     assert [name for name, _ in rest.asked] == ["a_first"]
     assert done == [1, 2]
     run_suite(suite, Knowing(ALL), tmp_path / "whole", setup_of(suite))
@@ -67,13 +67,13 @@ def test_a_run_that_was_killed_goes_on_and_leaves_the_same_bytes(folder: Path, t
     assert not list((tmp_path / "cut").rglob("*.part"))
 
 
-def test_what_cannot_be_read_is_told_and_taken_up_again_when_it_is_mended(folder: Path, tmp_path: Path) -> None:
+def test_an_unreadable_item_is_reported_and_evaluated_once_it_is_repaired(folder: Path, tmp_path: Path) -> None:
     frame = folder / "videos/a_first/00010.jpg"
     content = frame.read_bytes()
     frame.unlink()
     suite = open_suite("ref-sav", folder)
     with pytest.raises(
-        TooManyFailedError, match=r"1 of 2 cannot be used, 0% may:\n  videos/a_first/00010.jpg: "
+        TooManyFailedError, match=r"1 of 2 items cannot be used, at most 0% may fail:\n  videos/a_first/00010.jpg: "
     ) as told:
         run_suite(suite, Knowing(ALL), tmp_path / "run", setup_of(suite))
     assert str(tmp_path) not in str(told.value)
@@ -87,11 +87,11 @@ def test_what_cannot_be_read_is_told_and_taken_up_again_when_it_is_mended(folder
     assert read_result(tmp_path / "run") == mended
 
 
-def test_nothing_at_all_is_an_error(folder: Path, tmp_path: Path) -> None:
+def test_a_run_in_which_every_item_fails_is_an_error(folder: Path, tmp_path: Path) -> None:
     for frame in (folder / "videos").rglob("*.jpg"):
         frame.write_bytes(b"no picture")
     suite = open_suite("ref-sav", folder)
-    with pytest.raises(TooManyFailedError, match="2 of 2 cannot be used, nothing is left to be scored"):
+    with pytest.raises(TooManyFailedError, match="2 of 2 items cannot be used, nothing is left to score"):
         run_suite(suite, Knowing(ALL), tmp_path / "run", setup_of(suite), failed_share=1.0)
 
 
@@ -108,7 +108,7 @@ def test_a_folder_belongs_to_one_setup(folder: Path, tmp_path: Path) -> None:
         run_suite(suite, Knowing(ALL), tmp_path / "run", setup_of(suite))
 
 
-def test_a_part_that_is_damaged_is_told_with_what_mends_it(folder: Path, tmp_path: Path) -> None:
+def test_a_damaged_part_is_reported_with_its_repair(folder: Path, tmp_path: Path) -> None:
     suite = open_suite("ref-sav", folder)
     run_suite(suite, Knowing(ALL), tmp_path / "run", setup_of(suite))
     part = tmp_path / "run/parts/000000.parquet"
@@ -133,7 +133,7 @@ def test_scores_are_one_row_an_expression_without_masks(folder: Path, tmp_path: 
 def test_predictions_are_what_the_official_scripts_read(folder: Path, tmp_path: Path) -> None:
     suite = open_suite("ref-sav", folder)
     run_suite(suite, Knowing(ALL), tmp_path / "run", setup_of(suite))
-    found = json.loads(write_predictions(RunFolder(tmp_path / "run")).read_text())
+    found = json.loads(write_predictions(BenchmarkDirectory(tmp_path / "run")).read_text())
     assert {video: sorted(expressions) for video, expressions in found.items()} == {
         video: ["0", "1", "2"] for video in made.VIDEOS
     }
@@ -148,9 +148,9 @@ def test_a_submission_has_a_picture_for_every_frame(tmp_path: Path) -> None:
     result = run_suite(suite, Knowing(ALL), tmp_path / "run", setup_of(suite))
     assert suite.for_server
     assert (result.scores, result.rows) == ({}, 6)
-    archive = write_submission(RunFolder(tmp_path / "run"))
+    archive = write_submission(BenchmarkDirectory(tmp_path / "run"))
     first = archive.read_bytes()
-    assert write_submission(RunFolder(tmp_path / "run")).read_bytes() == first
+    assert write_submission(BenchmarkDirectory(tmp_path / "run")).read_bytes() == first
     with zipfile.ZipFile(archive) as opened:
         names = opened.namelist()
         opened.extractall(tmp_path / "unpacked")

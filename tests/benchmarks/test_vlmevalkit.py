@@ -1,4 +1,4 @@
-"""What goes to and fro between VLMEvalKit and a model; the harness itself is not installed where tests run."""
+"""Prompts and answers exchanged with VLMEvalKit; the harness itself is not installed where tests run."""
 
 import math
 from importlib.util import find_spec
@@ -31,20 +31,20 @@ def test_questions_are_worded_as_for_the_published_figures(line: dict, kind: str
     assert question_of(line, kind) == asked
 
 
-def test_a_model_answers_messages_with_one_or_several_pictures(checkpoint: Path, tmp_path: Path) -> None:
+def test_a_model_answers_messages_with_one_or_several_images(checkpoint: Path, tmp_path: Path) -> None:
     model = Sa2VA.from_pretrained(checkpoint, device="cpu")
     folder = made.write_images(tmp_path, ["a.jpg", "b.jpg"])
     picture, other = ({"type": "image", "value": str(folder / name)} for name in ("a.jpg", "b.jpg"))
     question = {"type": "text", "value": "<image>\nWhat is it?"}
     for message in ([question, picture], [picture, other, question]):
         assert ask(model, message) == SENTENCE
-    with pytest.raises(InputError, match="has no picture"):
+    with pytest.raises(InputError, match="has no image"):
         ask(model, [question])
-    with pytest.raises(InputError, match="nothing is asked"):
+    with pytest.raises(InputError, match="has no text"):
         ask(model, [picture])
 
 
 @pytest.mark.skipif(find_spec("vlmeval") is not None, reason="VLMEvalKit is installed")
-def test_a_harness_that_is_not_installed_is_told_with_what_installs_it(tmp_path: Path) -> None:
+def test_a_missing_harness_is_reported_with_the_command_that_installs_it(tmp_path: Path) -> None:
     with pytest.raises(HarnessMissingError, match=r"fix: git clone .*VLMEvalKit"):
         register(tmp_path)

@@ -10,7 +10,7 @@ from refsav.datasets.masks import Mask
 from refsav.extras import require
 
 if TYPE_CHECKING:
-    from refsav.benchmarks.result import Result
+    from refsav.benchmarks.result import BenchmarkResult
     from refsav.model.inference_settings import InferenceSettings
 
 
@@ -72,7 +72,7 @@ def run_benchmark(
     *,
     settings: "InferenceSettings | None" = None,
     limit: int = 0,
-) -> "Result":
+) -> "BenchmarkResult":
     """Run a suite, or resume an unfinished run of it, as `refsav bench` does.
 
     Args:
@@ -91,12 +91,12 @@ def run_benchmark(
         RecordError: If the dataset or the checkpoint cannot be read.
     """
     require("model", "torch", "transformers", "sam2")
-    from refsav.benchmarks.benchmark import Candidate, measure
+    from refsav.benchmarks.benchmark import EvaluatedModel, measure
     from refsav.benchmarks.suites.registry import open_suite
     from refsav.model.inference_settings import InferenceSettings
 
     opened = open_suite(suite, Path(data))
-    candidate = Candidate.load(Path(checkpoint))
+    candidate = EvaluatedModel.load(Path(checkpoint))
     return measure(candidate, opened, settings or InferenceSettings(), Path(out), limit=limit)
 
 

@@ -14,7 +14,7 @@ from refsav.errors import ConfigError
 from refsav.extras import require
 
 if TYPE_CHECKING:
-    from refsav.benchmarks.result import Result
+    from refsav.benchmarks.result import BenchmarkResult
     from refsav.benchmarks.suites.suite import AnySuite
 
 KEY_FRAME_RULES = ("first-1", "first-5", "first-10", "uniform-5", "uniform-10")
@@ -53,9 +53,9 @@ def bench(
     with err.status("opening the dataset", spinner="line"):
         suite = open_suite(suite_name, data, SuiteOptions(**given))
     with err.status("loading the checkpoint", spinner="line"):
-        from refsav.benchmarks.benchmark import Candidate, items_of, measure
+        from refsav.benchmarks.benchmark import EvaluatedModel, items_of, measure
 
-        candidate = Candidate.load(
+        candidate = EvaluatedModel.load(
             checkpoint, device=device, dtype=dtype, original_sam2=original_sam2, allow_pickle=allow_pickle
         )
     target = folder or Path(f"{candidate.name}-{suite_name}")
@@ -64,7 +64,9 @@ def bench(
         used = settings.model_copy(update={"key_frames": rule}) if rule else settings
         run = target / rule if rule else target
         with _progress(f"{suite.name} {rule}".strip(), items_of(suite, limit)) as report_item:
-            result = measure(candidate, suite, used, run, limit=limit, failed_share=failed_share, progress=report_item)
+            result = measure(
+                candidate, suite, used, run, limit=limit, failed_share=failed_share, on_progress=report_item
+            )
         results[rule or candidate.name] = result
         _write_masks(suite, run, result, predictions=predictions)
     _print(results, target / REPORT)
@@ -93,23 +95,23 @@ def report(folders: Sequence[Path], path: Path | None) -> None:
     _print(results, path)
 
 
-def _write_masks(suite: "AnySuite", folder: Path, result: "Result", *, predictions: bool) -> None:
+def _write_masks(suite: "AnySuite", folder: Path, result: "BenchmarkResult", *, predictions: bool) -> None:
     """Write the archive for a test server, and list missing videos: a server counts them as wrong, or refuses it."""
     from refsav.benchmarks.submissions import write_predictions, write_submission
-    from refsav.benchmarks.suite_runner import RunFolder
+    from refsav.benchmarks.suite_runner import BenchmarkDirectory
 
     missing = result.setup.dataset_items - result.setup.items + len(result.failed)
     without = f", without {missing} of {result.setup.dataset_items} videos" if missing else ""
     if suite.for_server:
-        out.print(f"submission: {escape(str(write_submission(RunFolder(folder))))}{without}")
+        out.print(f"submission: {escape(str(write_submission(BenchmarkDirectory(folder))))}{without}")
     if predictions:
-        out.print(f"predictions: {escape(str(write_predictions(RunFolder(folder))))}{without}")
+        out.print(f"predictions: {escape(str(write_predictions(BenchmarkDirectory(folder))))}{without}")
     if suite.for_server or predictions:
         for line in result.failed:
             out.print(f"  not in it: {escape(line)}")
 
 
-def _print(results: Mapping[str, "Result"], path: Path | None) -> None:
+def _print(results: Mapping[str, "BenchmarkResult"], path: Path | None) -> None:
     from refsav.benchmarks.report import as_markdown, as_table, compare
 
     comparison = compare(results)

@@ -56,7 +56,7 @@ def test_a_java_that_fails_is_an_error_and_no_waiting(monkeypatch: pytest.Monkey
     java.chmod(0o755)
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(
-        CaptionMetricError, match="tokenizer failed: no room for the heap\n\n  fix: mend what Java says"
+        CaptionMetricError, match="tokenizer failed: no room for the heap\n\n  fix: solve the problem that Java reports"
     ):
         tokenized(PAIRS)
     with pytest.raises(CaptionMetricError, match="METEOR failed: no room for the heap"):
@@ -71,5 +71,5 @@ def test_the_same_words_score_full_and_a_caption_alone_nothing() -> None:
 
 def test_captions_that_cannot_be_scored_are_refused() -> None:
     for pairs in ([], [PAIRS[0], PAIRS[0]], [CaptionPair(name="x", references=(), found="a dog")]):
-        with pytest.raises(ValueError, match="a name of its own and a reference at least"):
+        with pytest.raises(ValueError, match="unique names, and at least one reference per caption"):
             tokenized(pairs, "plain")

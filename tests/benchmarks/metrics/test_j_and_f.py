@@ -175,7 +175,7 @@ def test_tolerance_grows_with_the_frame() -> None:
 
 def test_masks_that_do_not_fit_are_refused() -> None:
     truth = np.zeros((2, 4, 6), dtype=np.bool_)
-    with pytest.raises(ValueError, match=r"truth is 2x4x6, found 2x6x4: both must be \[T, h, w\] and alike"):
+    with pytest.raises(ValueError, match=r"truth is 2x4x6, found 2x6x4: both must be \[T, h, w\] of the same shape"):
         frame_scores(truth, np.zeros((2, 6, 4), dtype=np.bool_))
     with pytest.raises(ValueError, match=r"both must be \[T, h, w\]"):
         region_similarity(truth[0], truth[0])

@@ -9,7 +9,7 @@ import pytest
 
 from refsav.benchmarks.metrics.davis import standard_scores
 from refsav.benchmarks.metrics.image_iou import image_score, sentence_score
-from refsav.benchmarks.suites.answerer import Answer
+from refsav.benchmarks.suites.answerer import PromptAnswer
 from refsav.benchmarks.suites.suite import Scores
 from refsav.benchmarks.suites.video_rows import ExpressionRow, expression_rows
 from refsav.benchmarks.suites.video_suites import VIDEO_SUITES
@@ -44,7 +44,7 @@ def rows_of(name: str, expressions: Sequence[ReferringExpression], found: Sequen
     standard = (
         standard_scores(video, found, SIZE) if expressions[0].kind.startswith("annotator") else [None] * len(found)
     )
-    return expression_rows(video, [Answer(text="[SEG]", masks=(one,)) for one in found], SIZE, standard)
+    return expression_rows(video, [PromptAnswer(text="[SEG]", masks=(one,)) for one in found], SIZE, standard)
 
 
 def figures(suite: str, kinds: Mapping[int, str]) -> Scores:

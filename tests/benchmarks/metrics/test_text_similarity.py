@@ -49,9 +49,9 @@ def test_a_long_text_is_cut(bert: Path) -> None:
 
 
 def test_a_folder_without_a_bert_is_one_clear_error(tmp_path: Path) -> None:
-    with pytest.raises(RecordError, match="holds no BERT that can be read") as error:
+    with pytest.raises(RecordError, match="has no BERT that can be read") as error:
         BertSimilarity.from_folder(tmp_path)
-    assert error.value.path == tmp_path and "official is bert-base-uncased" in error.value.fix
+    assert error.value.path == tmp_path and "the official one is bert-base-uncased" in error.value.fix
     (tmp_path / "config.json").write_text("{")
-    with pytest.raises(RecordError, match="holds no BERT"):
+    with pytest.raises(RecordError, match="has no BERT"):
         BertSimilarity.from_folder(tmp_path)

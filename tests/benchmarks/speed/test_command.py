@@ -35,6 +35,6 @@ def test_the_loader_is_measured_beside_whole_decoding(sav_data: Path, tmp_path: 
 def test_a_folder_without_the_video_is_one_clear_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["views", "--sav-data", str(tmp_path), "--out", str(tmp_path / "speed.json")]) == 1
     told = capsys.readouterr().err
-    assert told.startswith(f"error: {tmp_path}: holds no sav_000001_head.mp4")
+    assert told.startswith(f"error: {tmp_path}: has no sav_000001_head.mp4")
     assert "fix: set REFSAV_SAV_DATA" in told
     assert not (tmp_path / "speed.json").exists()

@@ -38,5 +38,5 @@ def test_the_made_object_covers_most_of_the_frame_and_is_scored() -> None:
 
 
 def test_a_folder_without_the_video_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(RecordError, match="holds no sav_000001_head"):
+    with pytest.raises(RecordError, match="has no sav_000001_head"):
         measure_metrics(tmp_path)

@@ -6,8 +6,8 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
-from refsav.benchmarks.result import Result, Setup
-from refsav.benchmarks.suite_runner import RunFolder, rows_of, run_suite
+from refsav.benchmarks.result import BenchmarkResult, Setup
+from refsav.benchmarks.suite_runner import BenchmarkDirectory, rows_of, run_suite
 from refsav.benchmarks.suites import official_prompts as wordings
 from refsav.benchmarks.suites.caption_suites import gcg_suite
 from refsav.benchmarks.suites.options import SuiteOptions
@@ -24,7 +24,7 @@ def same_words(one: str, other: str) -> float:
     return float(one == other)
 
 
-def run(suite: AnySuite, answerer: Knowing, folder: Path) -> Result:
+def run(suite: AnySuite, answerer: Knowing, folder: Path) -> BenchmarkResult:
     return run_suite(suite, answerer, folder, Setup.of(suite, len(suite.dataset), "truth", "0", {}))
 
 
@@ -38,7 +38,7 @@ def test_a_perfect_grounded_caption(tmp_path: Path) -> None:
     suite = gcg_suite("gcg-val", folder, SuiteOptions(tokenizer="plain"), same_words)
     scores = run(suite, describing(LEFT, RIGHT), tmp_path / "run").scores["overall"]
     assert {name: scores[name] for name in ("AP50", "mIoU", "recall")} == {"AP50": 100, "mIoU": 100, "recall": 100}
-    (first, _) = rows_of(RunFolder(tmp_path / "run"), suite)
+    (first, _) = rows_of(BenchmarkDirectory(tmp_path / "run"), suite)
     assert first.caption == "A red box beside a blue one ."
     assert first.phrases == ("red box", "blue one")
     assert (first.recalled, first.labels, len(first.masks)) == (2, 2, 2)

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from refsav.benchmarks.result import Setup
-from refsav.benchmarks.suite_runner import RunFolder, rows_of, run_suite
+from refsav.benchmarks.suite_runner import BenchmarkDirectory, rows_of, run_suite
 from refsav.benchmarks.suites.options import SuiteOptions
 from refsav.benchmarks.suites.registry import open_suite
 from refsav.datasets.external.refcoco import RefCocoSet
@@ -59,7 +59,7 @@ def test_masks_of_an_answer_are_taken_together_and_none_is_an_empty_one(tmp_path
     suite = open_suite("refcoco", made.write_refcoco(tmp_path / "set"), SuiteOptions(splits=("val",)))
     upper, lower = made.mask_of((6, 10, 22, 18))[None], made.mask_of((6, 16, 22, 30))[None]
     result = run_suite(suite, known(4, [upper, lower], []), tmp_path / "run", Setup.of(suite, 1, "x", "0", {}))
-    rows = list(rows_of(RunFolder(tmp_path / "run"), suite))
+    rows = list(rows_of(BenchmarkDirectory(tmp_path / "run"), suite))
     assert [row.score.iou for row in rows] == [1, 1, 0]
     assert [row.has_mask for row in rows] == [True, True, False]
     assert result.without_mask == 1

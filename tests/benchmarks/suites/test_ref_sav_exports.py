@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from refsav.benchmarks.result import Setup
-from refsav.benchmarks.suite_runner import RunFolder, rows_of, run_suite
+from refsav.benchmarks.suite_runner import BenchmarkDirectory, rows_of, run_suite
 from refsav.benchmarks.suites.registry import open_suite
 from refsav.benchmarks.suites.video_rows import ExpressionRow
 from refsav.datasets.masks import decode
@@ -120,7 +120,7 @@ def run(exported: Path, answerer: Knowing, folder: Path) -> tuple[dict[str, dict
     suite = open_suite("ref-sav", exported)
     result = run_suite(suite, answerer, folder, Setup.of(suite, len(suite.dataset), "truth", "0", {}))
     assert not result.failed
-    return result.scores, list(rows_of(RunFolder(folder), suite))
+    return result.scores, list(rows_of(BenchmarkDirectory(folder), suite))
 
 
 def test_the_truth_scores_100(exported: Path, truth: dict[Key, list[Masks]], tmp_path: Path) -> None:

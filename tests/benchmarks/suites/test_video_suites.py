@@ -12,7 +12,7 @@ from PIL import Image
 from refsav.benchmarks.metrics.j_and_f import boundary_measure, region_similarity
 from refsav.benchmarks.report import compare
 from refsav.benchmarks.result import Setup
-from refsav.benchmarks.suite_runner import RunFolder, rows_of, run_suite
+from refsav.benchmarks.suite_runner import BenchmarkDirectory, rows_of, run_suite
 from refsav.benchmarks.suites.options import SuiteOptions
 from refsav.benchmarks.suites.registry import open_suite
 from refsav.benchmarks.suites.suite import AnySuite, Scores
@@ -142,7 +142,7 @@ def test_expressions_of_no_known_kind_are_kept_and_not_in_the_figures(tmp_path: 
     suite = open_suite("revos", folder)
     known = Knowing({(f"UVO/all/{video}", text): masks for (video, text), masks in ALL.items()})
     assert score(suite, known, tmp_path / "run") == {}
-    assert {row.kind for row in rows_of(RunFolder(tmp_path / "run"), suite)} == {"type 2"}
+    assert {row.kind for row in rows_of(BenchmarkDirectory(tmp_path / "run"), suite)} == {"type 2"}
 
 
 def test_expressions_can_be_given_to_the_wrong_objects(tmp_path: Path) -> None:
@@ -150,7 +150,7 @@ def test_expressions_can_be_given_to_the_wrong_objects(tmp_path: Path) -> None:
     assert "words for another" in suite.protocol
     scores = score(suite, Knowing(ALL), tmp_path / "run")
     assert scores["short"]["J"] < 50, "what is blue is asked for as both boxes"
-    rows = list(rows_of(RunFolder(tmp_path / "run"), suite))
+    rows = list(rows_of(BenchmarkDirectory(tmp_path / "run"), suite))
     assert [row.expression for row in rows[:3]] == ["what is blue?", "both boxes", "red box"]
 
 
@@ -174,7 +174,7 @@ def test_objects_without_a_name_are_told_apart_by_their_masks(
     made.change_json(folder / where, forget)
     suite = open_suite(name, folder, SuiteOptions(control="shuffled"))
     score(suite, Knowing(ALL), tmp_path / "run")
-    rows = list(rows_of(RunFolder(tmp_path / "run"), suite))
+    rows = list(rows_of(BenchmarkDirectory(tmp_path / "run"), suite))
     assert [row.expression for row in rows[:3]] == ["what is blue?", "both boxes", "red box"]
 
 
@@ -190,14 +190,14 @@ def test_a_video_of_one_object_is_not_in_the_figures_of_the_control(tmp_path: Pa
     made.change_json(folder / "meta_expressions_valid.json", only_red)
     suite = open_suite("ref-sav", folder, SuiteOptions(control="shuffled"))
     result = run_suite(suite, Knowing(ALL), tmp_path / "run", Setup.of(suite, 2, "truth", "0", {}))
-    rows = list(rows_of(RunFolder(tmp_path / "run"), suite))
+    rows = list(rows_of(BenchmarkDirectory(tmp_path / "run"), suite))
     asked = {(row.video_id, row.exp_id): row.expression for row in rows if row.score}
     assert asked == {("b_second", "0"): "both boxes", ("b_second", "1"): "both boxes", ("b_second", "2"): "red box"}
     assert (result.rows, result.not_scored) == (6, 3)
     assert result.scores["overall"]["J"] < 60, "what is asked as it is would raise it"
     assert "not scored" in suite.protocol
     notes = compare({"shuffled": result}).notes
-    assert any("3 of them not in the figures: their video has no words for another" in note for note in notes)
+    assert any("3 of them not scored: their video has no expression of another object" in note for note in notes)
 
 
 @pytest.mark.parametrize("name", ["ref-sav", "mevis-val-u", "ref-davis17"])
@@ -233,7 +233,7 @@ def test_masks_of_another_size_than_the_frames_are_told(tmp_path: Path) -> None:
 def test_what_a_row_holds_is_what_was_asked_and_answered(tmp_path: Path) -> None:
     suite = open_suite("ref-sav", made.write_ref_sav(tmp_path / "set"))
     score(suite, Knowing(ALL, dict.fromkeys(ALL, "Sure, [SEG].")), tmp_path / "run")
-    row = list(rows_of(RunFolder(tmp_path / "run"), suite))[1]
+    row = list(rows_of(BenchmarkDirectory(tmp_path / "run"), suite))[1]
     assert (row.video_id, row.exp_id, row.kind) == ("b_second", "1", "short")
     assert (row.expression, row.answer) == ("what is blue?", "Sure, [SEG].")
     assert row.frame_names == made.NAMES

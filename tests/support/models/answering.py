@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 import numpy as np
 import numpy.typing as npt
 
-from refsav.benchmarks.suites.answerer import Answer
+from refsav.benchmarks.suites.answerer import PromptAnswer
 from refsav.datasets.masks import encode
 from refsav.datasets.records import Rle
 from refsav.model.media.clip import Clip
@@ -26,7 +26,7 @@ class Knowing:
 
     def ask(
         self, clip: Clip, prompts: Sequence[str], *, regions: Sequence[Masks] = (), first_only: bool = False
-    ) -> list[Answer]:
+    ) -> list[PromptAnswer]:
         """Answer; frames are read as a model would read them."""
         del regions
         for _ in clip.frames(range(clip.count)):
@@ -34,10 +34,10 @@ class Knowing:
         self.asked.append((clip.name, tuple(prompts)))
         return [self._answer(clip.name, prompt, first_only=first_only) for prompt in prompts]
 
-    def _answer(self, name: str, prompt: str, *, first_only: bool) -> Answer:
+    def _answer(self, name: str, prompt: str, *, first_only: bool) -> PromptAnswer:
         key = next(key for key in self._masks if key[0] == name and key[1] in prompt)
         masks = self._masks[key][: 1 if first_only else None]
-        return Answer(text=self._texts.get(key, "It is [SEG]."), masks=tuple(packed(one) for one in masks))
+        return PromptAnswer(text=self._texts.get(key, "It is [SEG]."), masks=tuple(packed(one) for one in masks))
 
 
 def packed(masks: Masks) -> tuple[Rle | None, ...]:
