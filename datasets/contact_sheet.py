@@ -1,4 +1,4 @@
-"""Images side by side in rows, for a quick look."""
+"""Contact sheets: images of one size in rows, for a quick look."""
 
 from collections.abc import Sequence
 
@@ -8,13 +8,13 @@ from refsav.datasets.frames import Image
 
 
 def lay_out(tiles: Sequence[Image], columns: int, gap_px: int, background_rgb: tuple[int, int, int]) -> Image:
-    """Lay images of one size out in rows.
+    """Arrange images of one size in rows.
 
     Args:
         tiles: At least one image, uint8 RGB [h, w, 3].
-        columns: Images in a row; fewer images make a narrower sheet.
-        gap_px: Space between images.
-        background_rgb: Colour of the gaps and of the places without an image.
+        columns: Images per row; fewer images than that make a narrower sheet.
+        gap_px: Space between images, in pixels.
+        background_rgb: Colour of the gaps and of empty cells.
 
     Returns:
         The sheet, uint8 RGB [H, W, 3].

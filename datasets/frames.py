@@ -1,4 +1,4 @@
-"""Frames out of a video file or a folder of JPEGs: only those that are asked for, each decoded once."""
+"""Frames of a video file or a folder of JPEGs: only the requested ones are decoded, each once."""
 
 from bisect import bisect_right
 from collections.abc import Collection, Iterator
@@ -17,36 +17,37 @@ from refsav.errors import RecordError
 Image = npt.NDArray[np.uint8]
 """uint8 RGB [H, W, 3]."""
 
-USUAL_RATE_HZ = 24.0
-"""SA-V's frame rate: what a folder of pictures has, and a file that tells none."""
+DEFAULT_RATE_HZ = 24.0
+"""SA-V's frame rate, assumed for a folder of frames and for a file whose header gives no plausible rate."""
 
 SLOWEST_HZ, FASTEST_HZ = 0.1, 1000.0
-"""A header that tells another rate is damaged, or means something else by it."""
+"""A rate outside this range means that the header is damaged, or that its field means something else."""
 
 FETCH_AGAIN = "copy or download the file again; the other videos are not affected"
 
 
 @dataclass(frozen=True, slots=True)
 class MediaInfo:
-    """What a video says of itself before any frame is decoded."""
+    """Properties of a video that are known before any frame is decoded."""
 
     frame_count: int
     height: int
+    """In pixels, as is the width."""
     width: int
     rate_hz: float
-    """Frames per second; SA-V's 24 where the media tells none."""
+    """Frames per second; SA-V's 24 where the media gives no rate."""
 
 
 def probe(media: Path) -> MediaInfo:
     """Count the frames of an mp4 file or a folder of JPEGs without decoding them.
 
     Raises:
-        RecordError: If it is missing, no video, or has no frames.
+        RecordError: If it is missing, is not a video, or has no frames.
     """
     if media.is_dir():
         files = _jpeg_files(media)
         first = _read_jpeg(files[0])
-        return MediaInfo(len(files), first.shape[0], first.shape[1], USUAL_RATE_HZ)
+        return MediaInfo(len(files), first.shape[0], first.shape[1], DEFAULT_RATE_HZ)
     with _open(media) as container:
         stream = _video_stream(container, media)
         index = _PacketIndex.of(container, media)
@@ -55,13 +56,19 @@ def probe(media: Path) -> MediaInfo:
 
 
 def decode(media: Path, indexes: Collection[int]) -> Iterator[tuple[int, Image]]:
-    """Yield (index, uint8 RGB [H, W, 3]) for the wanted frames, in increasing order.
+    """Decode the requested frames of an mp4 file or a folder of JPEGs.
 
-    A frame's index is its place in presentation order. Groups of pictures that hold no wanted frame are skipped,
-    and the file is left as soon as the last wanted frame is out.
+    Groups of pictures (GOPs) without a requested frame are skipped; decoding stops after the last requested frame.
+
+    Args:
+        media: The mp4 file, or the folder of JPEGs.
+        indexes: Frame indexes in presentation order, from 0; duplicates and order do not matter.
+
+    Yields:
+        (index, frame) in increasing order of the index; a frame is uint8 RGB [H, W, 3].
 
     Raises:
-        RecordError: If the media cannot be read, or ends before a wanted frame.
+        RecordError: If the media cannot be read, or ends before a requested frame.
     """
     wanted = sorted(set(indexes))
     if media.is_dir():
@@ -84,14 +91,14 @@ def _decode_file(media: Path, wanted: list[int]) -> Iterator[tuple[int, Image]]:
         index = _PacketIndex.of(container, media)
         if wanted[-1] >= len(index.times):
             raise _too_short(media, wanted[-1], len(index.times))
-        place_of = {time: place for place, time in enumerate(index.times)}
+        index_of_time = {time: number for number, time in enumerate(index.times)}
         remaining = iter(wanted)
         target = next(remaining)
         _seek(container, media, index.seek_time(target), target)
         while True:
             reached = -1
             for frame in _frames_from_here(container, media, target):
-                reached = place_of.get(frame.pts, -1)
+                reached = index_of_time.get(frame.pts, -1)
                 if reached < target:
                     continue
                 if reached > target:
@@ -101,7 +108,7 @@ def _decode_file(media: Path, wanted: list[int]) -> Iterator[tuple[int, Image]]:
                 if following is None:
                     return
                 target = following
-                if index.key_place(target) > reached:
+                if index.key_frame_before(target) > reached:
                     _seek(container, media, index.seek_time(target), target)
                     break
             else:
@@ -110,12 +117,12 @@ def _decode_file(media: Path, wanted: list[int]) -> Iterator[tuple[int, Image]]:
 
 @dataclass(frozen=True, slots=True)
 class _PacketIndex:
-    """Times of all frames and places of the key frames, read from the packets' headers without decoding."""
+    """Times of all frames and of the key frames, read from the packets' headers without decoding."""
 
     times: list[int]
-    """Presentation time of every frame, sorted: a frame's index is its place here."""
+    """Presentation time of every frame, sorted: a frame's index is its index in this list."""
     keys: list[tuple[int, int]]
-    """(presentation time, decoding time) of every key frame, sorted; a file is sought by decoding time."""
+    """(presentation time, decoding time) of every key frame, sorted; seeking takes the decoding time."""
 
     @classmethod
     def of(cls, container: InputContainer, media: Path) -> "_PacketIndex":
@@ -125,26 +132,26 @@ class _PacketIndex:
             for packet in container.demux(video=0):
                 if packet.pts is None or not packet.size:
                     continue
-                if not packet.is_discard:  # an edit list cuts it off: decoded for those after it, never shown
+                if not packet.is_discard:  # cut off by an edit list: decoded because later frames need it, never shown
                     times.append(packet.pts)
                 if packet.is_keyframe:
                     keys.append((packet.pts, packet.pts if packet.dts is None else packet.dts))
         except av.error.FFmpegError as error:
-            raise RecordError(media, "", f"is cut short or damaged: {_reason(error)}", FETCH_AGAIN) from error
+            raise RecordError(media, "", f"is truncated or damaged: {_reason(error)}", FETCH_AGAIN) from error
         if not times:
             raise RecordError(media, "", "has no frames", FETCH_AGAIN)
         return cls(sorted(times), sorted(keys))
 
     def _key_before(self, index: int) -> tuple[int, int]:
-        place = bisect_right(self.keys, self.times[index], key=lambda key: key[0])
-        return self.keys[place - 1] if place else (self.times[0], self.times[0])
+        count = bisect_right(self.keys, self.times[index], key=lambda key: key[0])
+        return self.keys[count - 1] if count else (self.times[0], self.times[0])
 
-    def key_place(self, index: int) -> int:
+    def key_frame_before(self, index: int) -> int:
         """Index of the last key frame at or before frame `index`."""
         return bisect_right(self.times, self._key_before(index)[0]) - 1
 
     def seek_time(self, index: int) -> int:
-        """Where to seek so that decoding reaches frame `index` soonest."""
+        """Decoding time to seek to so that the fewest frames are decoded before frame `index`."""
         return self._key_before(index)[1]
 
 
@@ -157,10 +164,11 @@ def _frames_from_here(container: InputContainer, media: Path, target: int) -> It
 
 def _open(media: Path) -> InputContainer:
     try:
-        path = media.absolute() if ":" in str(media) else media  # FFmpeg takes "a:b" for the file b over protocol a
+        path = media.absolute() if ":" in str(media) else media  # FFmpeg reads "a:b" as the file b over protocol a
         return av.open(str(path), metadata_errors="replace")
     except av.error.FileNotFoundError:
-        raise RecordError(media, "", "the video is missing", "put it beside its annotations, or remove them") from None
+        fix = "put it next to its annotations, or remove them"
+        raise RecordError(media, "", "the video is missing", fix) from None
     except (av.error.FFmpegError, OSError) as error:
         raise RecordError(media, "", f"cannot be opened as a video: {_reason(error)}", FETCH_AGAIN) from error
 
@@ -170,7 +178,7 @@ def _video_stream(container: InputContainer, media: Path) -> Any:  # noqa: ANN40
         raise RecordError(media, "", "has no video stream", FETCH_AGAIN)
     stream = container.streams.video[0]
     if stream.codec_context is None:
-        raise RecordError(media, "", "is a video in a coding that FFmpeg does not know", "convert it to H.264")
+        raise RecordError(media, "", "uses a video codec that FFmpeg does not know", "convert it to H.264")
     return stream
 
 
@@ -181,10 +189,10 @@ def _seek(container: InputContainer, media: Path, time: int, target: int) -> Non
         raise RecordError(media, f"frame {target}", f"cannot be reached: {_reason(error)}", FETCH_AGAIN) from error
 
 
-def _rate_hz(told: SupportsFloat | None) -> float:
-    """Frames per second as a file's header tells them, if they can be meant."""
-    rate_hz = float(told) if told is not None else 0.0
-    return rate_hz if SLOWEST_HZ <= rate_hz <= FASTEST_HZ else USUAL_RATE_HZ  # a rate that is no number is in no range
+def _rate_hz(header_rate: SupportsFloat | None) -> float:
+    """Frames per second of a file's header; the default if the value is missing or implausible."""
+    rate_hz = float(header_rate) if header_rate is not None else 0.0
+    return rate_hz if SLOWEST_HZ <= rate_hz <= FASTEST_HZ else DEFAULT_RATE_HZ  # NaN lies in no range
 
 
 def _jpeg_files(folder: Path) -> list[Path]:
@@ -195,10 +203,10 @@ def _jpeg_files(folder: Path) -> list[Path]:
 
 
 def _read_jpeg(path: Path) -> Image:
-    picture = cv2.imread(str(path), cv2.IMREAD_COLOR_RGB)
-    if picture is None:
+    image = cv2.imread(str(path), cv2.IMREAD_COLOR_RGB)
+    if image is None:
         raise RecordError(path, "", "is not a readable JPEG", FETCH_AGAIN)
-    return picture.astype(np.uint8, copy=False)
+    return image.astype(np.uint8, copy=False)
 
 
 def _too_short(media: Path, index: int, count: int) -> RecordError:

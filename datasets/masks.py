@@ -1,4 +1,4 @@
-"""Masks as COCO run-length encoding: encode, decode, measure (pycocotools does the work)."""
+"""Masks as COCO compressed run-length encoding (RLE): encode, decode, validate, measure; based on pycocotools."""
 
 from collections.abc import Sequence
 
@@ -13,26 +13,34 @@ Mask = npt.NDArray[np.bool_]
 
 
 def encode(mask: Mask) -> Rle:
-    """Compress a bool [H, W] mask."""
+    """Encode a mask, bool [H, W], as RLE."""
     encoded = coco.encode(np.asfortranarray(mask, dtype=np.uint8))
     height, width = mask.shape
     return Rle((height, width), encoded["counts"].decode("ascii"))
 
 
 def decode(rle: Rle) -> Mask:
-    """Give back the bool [H, W] mask."""
+    """Decode an RLE to a mask, bool [H, W]."""
     mask: Mask = coco.decode(as_coco(rle)).view(np.bool_)
     return mask
 
 
-def unpack(masks: Sequence[Rle | None], size: tuple[int, int]) -> Mask:
-    """Give the masks of several frames as bool [T, H, W]; None is an empty one, `size` is (height, width)."""
-    blank = np.zeros(size, np.bool_)
-    return np.stack([blank if mask is None else decode(mask) for mask in masks])
+def decode_all(masks: Sequence[Rle | None], size: tuple[int, int]) -> Mask:
+    """Decode the masks of several frames.
+
+    Args:
+        masks: One per frame; None is an empty mask.
+        size: (height, width) of every mask, in pixels.
+
+    Returns:
+        bool [T, H, W].
+    """
+    empty = np.zeros(size, np.bool_)
+    return np.stack([empty if mask is None else decode(mask) for mask in masks])
 
 
 def union(rles: Sequence[Rle]) -> Rle:
-    """Give the mask of all pixels that one of several masks of equal size covers; of a single one, itself."""
+    """Merge one or more masks of the same size into one that covers every pixel of each."""
     if len(rles) == 1:
         return rles[0]
     merged = coco.merge([as_coco(rle) for rle in rles])
@@ -45,19 +53,19 @@ def area_px(rle: Rle) -> int:
 
 
 def checked_area_px(rle: Rle) -> int:
-    """Number of pixels on the object, after making sure that the encoding is whole.
+    """Count the pixels on the object after validating the encoding.
 
-    pycocotools reads past the end of a string that is cut short, so nothing from a file reaches it unchecked.
+    pycocotools reads past the end of a truncated string, so nothing from a file may reach it unchecked.
 
     Raises:
-        ValueError: If `counts` is no run-length encoding of exactly height × width pixels.
+        ValueError: If `counts` is not a run-length encoding of exactly height × width pixels.
     """
     characters = np.frombuffer(rle.counts.encode("utf-8", "replace"), dtype=np.uint8).astype(np.int64) - 48
     if not rle.counts.isascii() or characters.size == 0 or characters.min() < 0 or characters.max() > 63:
         raise ValueError("counts hold a character that run-length encoding does not use")
     last_of_run = (characters & 32) == 0
     if not last_of_run[-1]:
-        raise ValueError("counts are cut short")
+        raise ValueError("counts are truncated")
     starts = np.concatenate(([0], np.flatnonzero(last_of_run)[:-1] + 1))
     lengths = np.flatnonzero(last_of_run) - starts + 1
     if lengths.max() > 6:
@@ -75,15 +83,22 @@ def checked_area_px(rle: Rle) -> int:
 
 
 def decode_checked(rle: Rle | None, size: tuple[int, int]) -> Mask:
-    """Give back a mask that comes from a file, for a picture of (height, width); None is an empty one.
+    """Validate and decode a mask that comes from a file.
+
+    Args:
+        rle: The mask; None is an empty one.
+        size: (height, width) of the image that it belongs to, in pixels.
+
+    Returns:
+        bool [H, W].
 
     Raises:
-        ValueError: If the mask has another size, or its encoding is not whole.
+        ValueError: If the mask has another size, or its encoding is damaged.
     """
     if rle is None:
         return np.zeros(size, np.bool_)
     if rle.size != size:
-        raise ValueError(f"the mask is {rle.size[0]}x{rle.size[1]}, the picture {size[0]}x{size[1]} (height x width)")
+        raise ValueError(f"the mask is {rle.size[0]}x{rle.size[1]}, the image {size[0]}x{size[1]} (height x width)")
     checked_area_px(rle)
     return decode(rle)
 
@@ -95,5 +110,5 @@ def box(rle: Rle) -> tuple[int, int, int, int]:
 
 
 def as_coco(rle: Rle) -> dict[str, object]:
-    """Give the mask as pycocotools takes it."""
+    """Convert a mask to the dictionary that pycocotools expects."""
     return {"size": list(rle.size), "counts": rle.counts.encode("ascii")}

@@ -1,4 +1,4 @@
-"""The records that travel through the pipeline: frozen, complete, one type per stage of an object's life.
+"""The records of the pipeline: frozen, complete, one type per stage that an object goes through.
 
 ObjectTrack → ObjectCaptions → Verdict → SceneCaption → VideoCaption → Expression, or Dropped, or Failed.
 """
@@ -8,10 +8,10 @@ from pathlib import Path, PurePosixPath
 from typing import Literal, NamedTuple
 
 Source = Literal["manual", "auto"]
-"""Which of SA-V's two annotation files a masklet comes from."""
+"""The SA-V annotation file that a masklet comes from."""
 
 Stage = Literal["object", "judge", "scene", "video"]
-"""The paper's stages in the order in which an object goes through them."""
+"""The stages of Sa2VA, section 3.3, in order."""
 
 STAGES: tuple[Stage, ...] = ("object", "judge", "scene", "video")
 
@@ -22,10 +22,11 @@ class Rle(NamedTuple):
     size: tuple[int, int]
     """(height, width), in pixels."""
     counts: str
+    """The encoded runs, as pycocotools writes them."""
 
 
 class ObjectKey(NamedTuple):
-    """What names one object in a whole dataset: SA-V's manual and auto ids both start at 0."""
+    """Identifies one object in a dataset; it holds the source because SA-V's manual and auto ids both start at 0."""
 
     video_id: str
     source: Source
@@ -37,7 +38,7 @@ class ObjectKey(NamedTuple):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class VideoFile:
-    """One video of a source on disk and its annotations; nothing of it has been read yet."""
+    """One video of a source on disk and its annotations; no file has been read yet."""
 
     video_id: str
     """SA-V name, for example "sav_000001"."""
@@ -50,20 +51,20 @@ class VideoFile:
 
     @property
     def root(self) -> Path:
-        """The source's own folder, from which records tell paths."""
+        """The source's own folder; paths in records are relative to it."""
         return self.media.parents[len(PurePosixPath(self.folder).parts)]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ObjectTrack:
-    """One SA-V masklet: where one object is, annotated frame by annotated frame."""
+    """One SA-V masklet: the masks of one object in every annotated frame."""
 
     video_id: str
     source: Source
     masklet_id: int
     """SA-V's id; manual and auto ids both start at 0."""
     column: int
-    """Place in masklet[row], which Ref-SAV.json refers to; it may differ from the id."""
+    """Index in masklet[row], which Ref-SAV.json refers to; it may differ from the id."""
     size: tuple[int, int]
     """(height, width) of every mask, in pixels."""
     masks: tuple[Rle | None, ...]
@@ -77,12 +78,12 @@ class ObjectTrack:
 
     @property
     def key(self) -> ObjectKey:
-        """The object's name in the dataset."""
+        """The object's key in the dataset."""
         return ObjectKey(self.video_id, self.source, self.masklet_id)
 
     @property
     def largest_row(self) -> int:
-        """The annotated frame in which the object covers most pixels (the first of equals)."""
+        """The annotated frame in which the object covers the most pixels (the first if several are equal)."""
         return max(range(len(self.areas_px)), key=self.areas_px.__getitem__)
 
     @property
@@ -93,23 +94,23 @@ class ObjectTrack:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ObjectCaptions:
-    """Object stage: two descriptions of one object, each from a view of its own (section 3.3)."""
+    """Object stage: two descriptions of one object, each from a different view (Sa2VA, section 3.3)."""
 
     crop: str
-    """From the crop around the object, pixels kept."""
+    """From the crop around the object, with its background."""
     masked: str
-    """From the full frame in which everything but the object is painted over."""
+    """From the full frame in which everything but the object is masked out."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Verdict:
-    """Judge stage: do the two descriptions tell of the same thing?"""
+    """Judge stage: whether the two descriptions are of the same object."""
 
     consistent: bool
     confidence: float
     """Probability of the chosen answer among the allowed ones, fraction 0-1."""
     reason: str
-    """One short sentence for a conflict; empty when consistent."""
+    """One short sentence about the conflict; empty when consistent."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -121,26 +122,26 @@ class SceneCaption:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class VideoCaption:
-    """Video stage: the object, its scene, and what it does through the video."""
+    """Video stage: the object, its scene, and what it does in the video."""
 
     text: str
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Provenance:
-    """What wrote an object's texts; the same for a whole run, kept in every record."""
+    """The models and prompts that wrote an object's texts; the same for a complete run, kept in every record."""
 
     vlm: str
     """Engine and model of the object, scene and video stages, for example "vllm:OpenGVLab/InternVL2-Llama3-76B"."""
     judge: str
     """Engine and model of the judge."""
     prompts: str
-    """Digest over all prompt files."""
+    """Digest of all prompt files."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Expression:
-    """An object that came through all stages, with its long expression."""
+    """An object that passed all stages, with its long expression."""
 
     track: ObjectTrack
     captions: ObjectCaptions
@@ -151,27 +152,27 @@ class Expression:
 
     @property
     def text(self) -> str:
-        """The long expression: the video stage's text, which has taken up the earlier ones."""
+        """The long expression: the video stage's text, which builds on the earlier stages."""
         return self.video.text
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Dropped:
-    """An object that left the pipeline by rule, and why: a filter, or the judge."""
+    """An object that a filter or the judge dropped, and why."""
 
     track: ObjectTrack
     stage: Literal["filter", "judge"]
     reason: str
     crop_caption: str = ""
-    """What the object stage had said when the judge dropped it; empty for filtered objects."""
+    """The object stage's captions when the judge dropped it; empty for filtered objects."""
     masked_caption: str = ""
     confidence: float = 1.0
-    """The judge's confidence, fraction 0-1; 1 for a filter, which is a rule."""
+    """The judge's confidence, fraction 0-1; 1 for a filter, which is deterministic."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Failed:
-    """An object that could not be described: nothing is known about it but its name, and what went wrong."""
+    """An object that could not be described: its key and what went wrong."""
 
     key: ObjectKey
     column: int
@@ -179,14 +180,14 @@ class Failed:
     error: str
     """One line: file or server, place, problem, fix."""
     request_digest: str
-    """Digest of the request that failed; empty when none was made."""
+    """Digest of the request that failed; empty when no request was made."""
     round: int = 0
-    """How often `refsav retry` has taken it up; each round adds attempts with fresh seeds."""
+    """How often `refsav retry` has tried it; each round adds attempts with new seeds."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Unreadable:
-    """A video or annotation file of which not even the objects could be listed."""
+    """A video or annotation file whose objects could not be listed."""
 
     path: str
     """Relative to the source."""

@@ -15,9 +15,9 @@ from refsav.annotators.review.pull import location_of, pull
 from refsav.annotators.review.queue import AskedVideo, DrawnVideo, choose_videos, draw_video, write_queue
 from refsav.annotators.review.spreadsheet import read_sheet
 from refsav.datasets.records import VideoFile
-from refsav.datasets.review.answer_log import keep_answers
-from refsav.datasets.review.config import ReviewConfig, keep_review_config, read_review_config
-from refsav.datasets.review.decisions import Gathered, timestamp
+from refsav.datasets.review.answer_log import append_answers
+from refsav.datasets.review.config import ReviewConfig, read_review_config, write_review_config
+from refsav.datasets.review.decisions import CollectedAnswers, timestamp
 from refsav.datasets.run.run_directory import RunDirectory
 from refsav.datasets.statistics.review_summary import ReviewSummary, write_summary
 from refsav.disk.lock import LockedError, exclusive
@@ -95,7 +95,7 @@ def import_review(run: Path, config: ReviewConfig | None = None, *, sheet: Path 
         with exclusive(run):
             keep_config(run, config)
             gathered = gather(run, sheet)
-            added = keep_answers(RunDirectory(run), gathered.answers, timestamp(datetime.now(UTC)))
+            added = append_answers(RunDirectory(run), gathered.answers, timestamp(datetime.now(UTC)))
             summary = rebuild(source, run, build)
     except LockedError as error:
         return Completed(name=BUSY, message=str(error).partition("\n")[0])
@@ -125,7 +125,7 @@ def check_review_import(run: Path, sheet: Path | None) -> None:
 def keep_config(run: Path, config: ReviewConfig | None) -> ReviewConfig:
     """Record the settings in the run, or read the previous ones."""
     settled = config or read_review_config(RunDirectory(run))
-    keep_review_config(RunDirectory(run), settled)
+    write_review_config(RunDirectory(run), settled)
     return settled
 
 
@@ -161,7 +161,7 @@ def push_queue(run: Path, config: ReviewConfig) -> Pushed:
 
 
 @task
-def gather(run: Path, sheet: Path | None) -> Gathered:
+def gather(run: Path, sheet: Path | None) -> CollectedAnswers:
     """Read the answers of a sheet, or all annotations of the run's project."""
     return read_sheet(sheet) if sheet else pull(RunDirectory(run))
 

@@ -12,7 +12,7 @@ from typing import Any
 from pydantic import TypeAdapter
 
 from refsav.annotators.gallery.entries import Pictures
-from refsav.datasets.media import still_made_from
+from refsav.datasets.media import media_unchanged
 from refsav.datasets.records import ObjectKey
 from refsav.datasets.run.run_directory import RunDirectory
 from refsav.disk.files import appearing
@@ -51,7 +51,7 @@ def is_current(path: Path, head: ChunkHead) -> bool:
     except (OSError, ValueError):
         return False
     same = (there.name, there.inputs, there.format) == (head.name, head.inputs, head.format)
-    return same and still_made_from(there.media, head.media)
+    return same and media_unchanged(there.media, head.media)
 
 
 def write_chunk(path: Path, head: ChunkHead, entries: Iterable[Mapping[str, Any]]) -> None:

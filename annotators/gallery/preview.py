@@ -12,8 +12,8 @@ ENCODING = H264(
     preset="superfast",
     crf=30,
     x264_params="threads=1:scenecut=0:keyint=999",
-    seconds_between_keys=None,
-    names_its_colours=False,  # previews are too small for a browser to assume another matrix
+    key_frame_interval_s=None,
+    tags_colours=False,  # previews are too small for a browser to assume another matrix
 )
 
 

@@ -9,9 +9,9 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from refsav.annotators.review.label_studio import LabelStudio, NoProjectError
 from refsav.annotators.review.project import ProjectLocation, read_location
 from refsav.datasets.review.decisions import (
-    Answer,
-    Gathered,
+    CollectedAnswers,
     Judgement,
+    ReviewAnswer,
     TaskName,
     UnusableAnswerError,
     checked_answer,
@@ -21,7 +21,7 @@ from refsav.datasets.run.run_directory import RunDirectory
 from refsav.errors import RecordError
 
 
-def pull(run: RunDirectory) -> Gathered:
+def pull(run: RunDirectory) -> CollectedAnswers:
     """Read all annotations of the run's project; Label Studio is left as it is.
 
     Raises:
@@ -37,8 +37,8 @@ def pull(run: RunDirectory) -> Gathered:
         names = server.annotators()
         exported = server.annotated_tasks(location.project)
     found = [one for content in exported for one in answers_of(content, names)]
-    return Gathered(
-        answers=tuple(one for one in found if isinstance(one, Answer)),
+    return CollectedAnswers(
+        answers=tuple(one for one in found if isinstance(one, ReviewAnswer)),
         problems=tuple(f"{where}: {one}" for one in found if isinstance(one, str)),
     )
 
@@ -51,7 +51,7 @@ def location_of(run: RunDirectory) -> ProjectLocation:
     return location
 
 
-def answers_of(exported: Mapping[str, Any], names: Mapping[int, str]) -> Iterator[Answer | str]:
+def answers_of(exported: Mapping[str, Any], names: Mapping[int, str]) -> Iterator[ReviewAnswer | str]:
     """Yield the answers to one exported task; for an annotation that cannot be used, one line with the problem.
 
     Args:
@@ -139,12 +139,12 @@ def _who(annotation: _Annotation, names: Mapping[int, str]) -> str:
     return names.get(number, f"user {number}")
 
 
-def _typed(name: TaskName, annotation: _Annotation, who: str) -> Answer:
+def _typed(name: TaskName, annotation: _Annotation, who: str) -> ReviewAnswer:
     """The answer as given on the page; names as in label_studio.xml."""
     values = {result.from_name: result.value for result in annotation.result}
     nothing = _Value()
     verdict = next(iter(values.get("verdict", nothing).choices), "none")
-    return Answer(
+    return ReviewAnswer(
         task=name,
         judgement=cast(Judgement, verdict if verdict in get_args(Judgement) else "none"),
         reasons=values.get("reasons", nothing).choices,

@@ -11,9 +11,9 @@ from typing import Any, cast, get_args
 
 from refsav.annotators.review.queue import read_queue
 from refsav.datasets.review.decisions import (
-    Answer,
-    Gathered,
+    CollectedAnswers,
     Judgement,
+    ReviewAnswer,
     TaskName,
     UnusableAnswerError,
     checked_answer,
@@ -72,7 +72,7 @@ def write_sheet(run: RunDirectory, path: Path) -> int:
     return len(rows)
 
 
-def read_sheet(path: Path) -> Gathered:
+def read_sheet(path: Path) -> CollectedAnswers:
     """Read the answers of a filled-in sheet; empty rows are skipped.
 
     Raises:
@@ -80,18 +80,18 @@ def read_sheet(path: Path) -> Gathered:
         RecordError: If it cannot be read, or lacks a column.
     """
     _refuse_other_format(path)
-    found: list[Answer | str] = []
-    said: dict[tuple[TaskName, str, str], tuple[int, Answer]] = {}
+    found: list[ReviewAnswer | str] = []
+    said: dict[tuple[TaskName, str, str], tuple[int, ReviewAnswer]] = {}
     for number, row in _rows(path):
         for one in _answers_of(row, f"{path}:row {number}"):
-            if isinstance(one, Answer):
+            if isinstance(one, ReviewAnswer):
                 first, before = said.setdefault((one.task, one.annotator, one.answered_at), (number, one))
                 if one != before:
                     problem = f"differs from row {first} of the same annotator"
                     one = RecordError(path, f"row {number}", problem, "keep one of them").line
             found.append(one)
-    return Gathered(
-        answers=tuple(one for one in found if isinstance(one, Answer)),
+    return CollectedAnswers(
+        answers=tuple(one for one in found if isinstance(one, ReviewAnswer)),
         problems=tuple(one for one in found if isinstance(one, str)),
     )
 
@@ -150,7 +150,7 @@ def _json_row(line: str, path: Path, number: int) -> dict[str, Any]:
     return row
 
 
-def _answers_of(row: Mapping[str, str], where: str) -> Iterator[Answer | str]:
+def _answers_of(row: Mapping[str, str], where: str) -> Iterator[ReviewAnswer | str]:
     """Yield the answer in a row, or its problem; nothing for an empty row."""
     if not any(row[name].strip() for name in ("verdict", "reasons", "corrected_text", "short_text")):
         return
@@ -160,7 +160,7 @@ def _answers_of(row: Mapping[str, str], where: str) -> Iterator[Answer | str]:
         yield f"{where}: {error.line}"
 
 
-def _answer(row: Mapping[str, str]) -> Answer:
+def _answer(row: Mapping[str, str]) -> ReviewAnswer:
     name = TaskName.parse(row["task"].strip())
     if TaskName.of(name.key, row["text"]) != name:
         raise UnusableAnswerError(
@@ -172,7 +172,7 @@ def _answer(row: Mapping[str, str]) -> Answer:
     annotator = one_line(row["annotator"])
     if not annotator:
         raise UnusableAnswerError("names no annotator", fix="fill in annotator")
-    answer = Answer(
+    answer = ReviewAnswer(
         task=name,
         judgement=cast(Judgement, verdict),
         reasons=tuple(reason for part in row["reasons"].split(";") if (reason := one_line(part).lower())),

@@ -15,7 +15,7 @@ from refsav.benchmarks.metrics.j_and_f import VideoScore, frame_scores
 from refsav.benchmarks.metrics.packed_masks import Masks
 from refsav.datasets.external.referring_videos import ExpressionVideo, ReferringExpression
 from refsav.datasets.external.video_masks import FrameMasks
-from refsav.datasets.masks import unpack
+from refsav.datasets.masks import decode_all
 
 Gains = npt.NDArray[np.float64]
 """float64 [predicted masks, objects]: J&F of each pair."""
@@ -38,10 +38,10 @@ def standard_scores(
     counted = _counted(video.expressions)
     for kind in dict.fromkeys(one.kind for one in video.expressions):
         places = [place for place, one in enumerate(video.expressions) if one.kind == kind and counted[place]]
-        truth = [unpack(video.expressions[place].truth or (), size) for place in places]
-        void = unpack(video.void, size) if video.void else np.zeros((len(video.frames), *size), np.bool_)
+        truth = [decode_all(video.expressions[place].truth or (), size) for place in places]
+        void = decode_all(video.void, size) if video.void else np.zeros((len(video.frames), *size), np.bool_)
         assigned = _assigned(
-            [masks & ~void for masks in truth], _apart([unpack(found[place], size) & ~void for place in places])
+            [masks & ~void for masks in truth], _apart([decode_all(found[place], size) & ~void for place in places])
         )
         for place, score in zip(places, assigned, strict=True):
             scores[place] = score

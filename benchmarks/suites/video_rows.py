@@ -12,7 +12,7 @@ from refsav.benchmarks.suites.answerer import PromptAnswer
 from refsav.benchmarks.suites.row_schema import row_kind
 from refsav.datasets.external.referring_videos import ExpressionVideo
 from refsav.datasets.external.video_masks import FrameMasks
-from refsav.datasets.masks import unpack
+from refsav.datasets.masks import decode_all
 from refsav.datasets.records import Rle
 
 FRAMES_AT_ONCE = 32
@@ -118,7 +118,9 @@ def _row(
 def compare(truth: FrameMasks, found: FrameMasks, size: tuple[int, int]) -> FrameScores:
     """Compute J and F of every frame; None is an empty mask, `size` is (height, width)."""
     parts = [
-        frame_scores(unpack(truth[at : at + FRAMES_AT_ONCE], size), unpack(found[at : at + FRAMES_AT_ONCE], size))
+        frame_scores(
+            decode_all(truth[at : at + FRAMES_AT_ONCE], size), decode_all(found[at : at + FRAMES_AT_ONCE], size)
+        )
         for at in range(0, len(truth), FRAMES_AT_ONCE)
     ]
     return FrameScores(

@@ -1,4 +1,4 @@
-"""JSON that others have published: read whole, checked for what is needed of it, and told with its place."""
+"""Published JSON files: parsed, and validated for the fields that RefSAV uses; errors name the file and the place."""
 
 import json
 from collections.abc import Sequence
@@ -13,23 +13,23 @@ DOWNLOAD_AGAIN = "download the file again"
 
 
 class Published(BaseModel):
-    """Base of what is needed of an entry in a published file; other keys of it are passed over."""
+    """Base of models of a published file's entries, with the fields that RefSAV uses; other keys are ignored."""
 
     model_config = ConfigDict(frozen=True, extra="ignore", coerce_numbers_to_str=True)
 
 
-Kind = TypeVar("Kind", bound=BaseModel)
+Model = TypeVar("Model", bound=BaseModel)
 
 
-def read_json(path: Path, fix: str = DOWNLOAD_AGAIN) -> Any:  # noqa: ANN401 - whatever a file holds
+def read_json(path: Path, fix: str = DOWNLOAD_AGAIN) -> Any:  # noqa: ANN401 - any JSON value
     """Parse a JSON file.
 
     Args:
-        path: Of the file.
-        fix: What to do if it is missing.
+        path: The file.
+        fix: What the error advises if the file is missing.
 
     Raises:
-        RecordError: If it is missing, cannot be read, or is not whole.
+        RecordError: If it is missing, cannot be read, or is not valid JSON.
     """
     try:
         return json.loads(path.read_bytes())
@@ -37,49 +37,55 @@ def read_json(path: Path, fix: str = DOWNLOAD_AGAIN) -> Any:  # noqa: ANN401 - w
         raise RecordError(path, "", "is missing", fix) from None
     except json.JSONDecodeError as error:
         where = f"line {error.lineno} column {error.colno}"
-        raise RecordError(path, where, f"is not whole JSON: {error.msg}", DOWNLOAD_AGAIN) from None
+        raise RecordError(path, where, f"is not valid JSON: {error.msg}", DOWNLOAD_AGAIN) from None
     except (OSError, ValueError, RecursionError) as error:
         reason = error.strerror if isinstance(error, OSError) else error
         raise RecordError(path, "", f"cannot be read: {reason}", DOWNLOAD_AGAIN) from None
 
 
-def checked(kind: type[Kind], value: object, path: Path, where: str = "") -> Kind:
-    """Take from a part of a file what is needed of it.
+def checked(model: type[Model], value: object, path: Path, where: str = "") -> Model:
+    """Validate a parsed JSON value of a published file.
 
     Args:
-        kind: What that is.
-        value: The part, as JSON has it.
+        model: What to validate it as.
+        value: The parsed value.
         path: The file that it comes from.
-        where: Its place in there.
+        where: Its key or index in the file.
 
     Raises:
-        RecordError: If something is missing or of another type; the first such place is named.
+        RecordError: If a field is missing or has the wrong type; names the first such field.
     """
     try:
-        return kind.model_validate(value)
+        return model.model_validate(value)
     except ValidationError as error:
         first = error.errors()[0]
-        place = ".".join([*([where] if where else []), *(str(part) for part in first["loc"])])
+        field = ".".join([*([where] if where else []), *(str(key) for key in first["loc"])])
         problem = f"is not as published: {first['msg'].lower()}"
-        raise RecordError(path, place, problem, DOWNLOAD_AGAIN) from None
+        raise RecordError(path, field, problem, DOWNLOAD_AGAIN) from None
 
 
 def path_below(folder: Path, name: str, path: Path, where: str) -> Path:
-    """Give the file or folder that a published file names, which must lie below `folder`.
+    """Resolve a relative path that a published file names.
+
+    Args:
+        folder: The folder that it must lie below.
+        name: The relative path, with forward slashes.
+        path: The file that names it, for the error.
+        where: The key or index in that file, for the error.
 
     Raises:
-        RecordError: If it leads out of there; `path` and `where` say which file names it, and at what place.
+        RecordError: If the path is absolute or leads out of `folder`.
     """
     relative = PurePosixPath(name)
     if not relative.parts or relative.is_absolute() or ".." in relative.parts or "\\" in name or "\0" in name:
-        raise RecordError(path, where, f"{name[:80]!r} is no path below {folder.name}", DOWNLOAD_AGAIN)
+        raise RecordError(path, where, f"{name[:80]!r} is not a path below {folder.name}", DOWNLOAD_AGAIN)
     return folder / relative
 
 
-def refuse_twice(ids: Sequence[str], path: Path, where: str) -> None:
-    """Make sure that every id is there once. Raises RecordError; the first that is not is named."""
+def refuse_duplicates(ids: Sequence[str], path: Path, where: str) -> None:
+    """Check that no id occurs more than once. Raises RecordError, which names the first duplicate."""
     seen: set[str] = set()
-    for one in ids:
-        if one in seen:
-            raise RecordError(path, where, f"has {one!r} twice", DOWNLOAD_AGAIN)
-        seen.add(one)
+    for name in ids:
+        if name in seen:
+            raise RecordError(path, where, f"lists {name!r} more than once", DOWNLOAD_AGAIN)
+        seen.add(name)

@@ -1,4 +1,4 @@
-"""GranD-f's val and test set: images, what is said of each, and masks of what is named there (GCG)."""
+"""GranD-f's val and test sets for grounded conversation generation (GCG): images, captions, and masks of phrases."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ from refsav.datasets.external.checked_json import (
     checked,
     path_below,
     read_json,
-    refuse_twice,
+    refuse_duplicates,
 )
 from refsav.datasets.external.coco_segmentation import read_sized
 from refsav.datasets.records import Rle
@@ -20,12 +20,12 @@ from refsav.errors import ConfigError, RecordError
 SPLITS = ("val", "test")
 FILE_FOLDERS = ("", "val_test", "annotations/val_test", "GranDf/annotations/val_test", "annotations/gcg_val_test")
 IMAGE_FOLDERS = ("GranDf_HA_images/val_test", "images/grandf/val_test", "images/GranDf_HA_images/val_test", "val_test")
-"""Where the two files and the images are looked for, below the folder that is given."""
+"""Subfolders of the given folder that are searched for the two files and for the images."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class CaptionedImage:
-    """One image and what a model should say and draw; its pixels have not been looked at."""
+    """One image with its true caption and masks; its pixels have not been read."""
 
     image_id: str
     image: Path
@@ -33,7 +33,7 @@ class CaptionedImage:
     labels: tuple[str, ...]
     """Phrases of the caption that have a mask, in order."""
     masks: tuple[Rle, ...]
-    """Of the labels, by their places; the official scripts rely on nothing else."""
+    """Mask i belongs to label i; the official scripts match them by order, too."""
 
 
 class _Caption(Published):
@@ -43,72 +43,83 @@ class _Caption(Published):
 
 
 class GcgSet:
-    """The images of a split, each read when it is asked for."""
+    """The images of a split, read on access."""
 
     def __init__(self, captions: Path, masks: Path, images: Path, split: str) -> None:
-        """Read the two files. Raises RecordError."""
+        """Read the two annotation files.
+
+        Args:
+            captions: `{split}_gcg_coco_caption_gt.json`.
+            masks: `{split}_gcg_coco_mask_gt.json`.
+            images: The folder of the images.
+            split: val or test.
+
+        Raises:
+            RecordError: If a file cannot be read, or is not as published.
+        """
         self.name = f"GranD-f {split}"
-        """What results call the set."""
+        """The set's name in results."""
         self.files = (captions, masks)
-        """Files that the set is told by, for a digest: not the images."""
+        """Files whose digest identifies the set; the images are not among them."""
         self._images = images
-        listed = _annotations(captions)
-        self._captions = [checked(_Caption, one, captions, f"annotations[{n}]") for n, one in enumerate(listed)]
+        entries = _annotations(captions)
+        self._captions = [checked(_Caption, entry, captions, f"annotations[{n}]") for n, entry in enumerate(entries)]
         self._masks: dict[str, list[Any]] = {}
-        for one in _annotations(masks):
-            if isinstance(one, dict):
-                self._masks.setdefault(str(one.get("image_id")), []).append(one.get("segmentation"))
-        self.ids = tuple(one.image_id for one in self._captions)
+        for entry in _annotations(masks):
+            if isinstance(entry, dict):
+                self._masks.setdefault(str(entry.get("image_id")), []).append(entry.get("segmentation"))
+        self.ids = tuple(caption.image_id for caption in self._captions)
         """Image ids in the order of the file."""
-        refuse_twice(self.ids, captions, "annotations")
+        refuse_duplicates(self.ids, captions, "annotations")
 
     def __len__(self) -> int:
         return len(self.ids)
 
     def __iter__(self) -> Iterator[CaptionedImage]:
-        """Go through all images. Raises RecordError at the first that is not as published; `read` goes on behind it."""
+        """Iterate over all images. Raises RecordError at the first that is not as published; `read` can skip it."""
         return map(self.read, range(len(self)))
 
     def read(self, index: int) -> CaptionedImage:
-        """Give the image of this place in `ids`. Raises RecordError if it is not as published."""
-        one = self._captions[index]
-        where = f"annotations[image_id={one.image_id}]"
+        """Read the image `ids[index]`. Raises RecordError if it is not as published."""
+        entry = self._captions[index]
+        where = f"annotations[image_id={entry.image_id}]"
         try:
-            masks = tuple(read_sized(mask) for mask in self._masks.get(one.image_id, []))
+            masks = tuple(read_sized(mask) for mask in self._masks.get(entry.image_id, []))
         except ValueError as error:
             raise RecordError(self.files[1], where, str(error), DOWNLOAD_AGAIN) from None
         if len({mask.size for mask in masks}) > 1:
             raise RecordError(self.files[1], where, "has masks of several sizes", DOWNLOAD_AGAIN)
         return CaptionedImage(
-            image_id=one.image_id,
-            image=path_below(self._images, f"{one.image_id}.jpg", self.files[0], where),
-            caption=one.caption,
-            labels=one.labels,
+            image_id=entry.image_id,
+            image=path_below(self._images, f"{entry.image_id}.jpg", self.files[0], where),
+            caption=entry.caption,
+            labels=entry.labels,
             masks=masks,
         )
 
 
 def open_gcg(folder: Path, split: str, *, images: Path | None = None) -> GcgSet:
-    """Open a split.
+    """Open a split of GranD-f.
 
     Args:
-        folder: With `val_gcg_coco_caption_gt.json` and `val_gcg_coco_mask_gt.json`, or one above it (FILE_FOLDERS).
+        folder: The folder with `val_gcg_coco_caption_gt.json` and `val_gcg_coco_mask_gt.json`, or a folder above it
+            (see FILE_FOLDERS).
         split: val or test.
-        images: `GranDf_HA_images/val_test`; left out: looked for in IMAGE_FOLDERS.
+        images: The folder `GranDf_HA_images/val_test`; None searches IMAGE_FOLDERS.
 
     Raises:
         ConfigError: If there is no such split.
-        RecordError: If the folder is not as published; what is missing is named.
+        RecordError: If the folder is not as published; names what is missing.
     """
     if split not in SPLITS:
-        raise ConfigError(f"GCG {split}: there is no such split\n  fix: choose {' or '.join(SPLITS)}")
+        raise ConfigError(f"GCG {split}: there is no such split", fix=f"choose {' or '.join(SPLITS)}")
     name = f"{split}_gcg_coco_caption_gt.json"
-    root = next((folder / one for one in FILE_FOLDERS if (folder / one / name).is_file()), folder)
-    pictures = images or next((folder / one for one in IMAGE_FOLDERS if (folder / one).is_dir()), None)
-    if pictures is None:
-        problem = f"holds no images: none of {', '.join(IMAGE_FOLDERS)}"
+    root = next((folder / below for below in FILE_FOLDERS if (folder / below / name).is_file()), folder)
+    image_folder = images or next((folder / below for below in IMAGE_FOLDERS if (folder / below).is_dir()), None)
+    if image_folder is None:
+        problem = f"has no images: none of {', '.join(IMAGE_FOLDERS)} exists"
         raise RecordError(folder, "", problem, "give their folder, GranDf_HA_images/val_test, with --images")
-    return GcgSet(root / name, root / f"{split}_gcg_coco_mask_gt.json", pictures, split)
+    return GcgSet(root / name, root / f"{split}_gcg_coco_mask_gt.json", image_folder, split)
 
 
 def _annotations(path: Path) -> list[Any]:

@@ -1,4 +1,4 @@
-"""GranD-f's training files (GCG): captions whose phrases have masks, in the three layouts as published."""
+"""GranD-f's training files for GCG: captions whose phrases have masks, in the three published layouts."""
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -28,69 +28,78 @@ Polygons = tuple[tuple[float, ...], ...]
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Phrase:
-    """Words of a caption, and what they mean."""
+    """A phrase of a caption and its mask."""
 
     text: str
     span: tuple[int, int]
-    """Where they stand in the caption, half-open."""
+    """Its characters in the caption, [begin, end)."""
     mask: Rle | Polygons
-    """Polygons where the file does not tell the image's size: `segmentation.read_segmentation` draws them."""
+    """Polygons if the file does not state the image's size; `coco_segmentation.read_segmentation` converts them."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class TrainingCaption:
-    """One image, its caption, and the caption's phrases; its pixels have not been looked at."""
+    """One image, its caption, and the caption's phrases; its pixels have not been read."""
 
     image: Path
     caption: str
     phrases: tuple[Phrase, ...]
-    """In the order in which they stand in the caption; they may overlap."""
+    """Ordered by their span in the caption; they may overlap."""
 
 
 class TrainingCaptions:
-    """The captions of a file, each read when it is asked for."""
+    """The captions of a file, read on access."""
 
     def __init__(self, path: Path, kind: GcgFile, length: int, read: Callable[[int], TrainingCaption]) -> None:
-        """Take what `open_gcg_training` has found."""
+        """Called by `open_gcg_training`.
+
+        Args:
+            path: The file.
+            kind: Which of GranD-f's files it is.
+            length: Number of its captions.
+            read: Reads the caption with an index, from 0.
+        """
         self.name = f"GCG {kind}"
-        """What results call the file."""
+        """The file's name in results."""
         self.files = (path,)
-        """What it is told by, for a digest: not the images."""
+        """Files whose digest identifies the set; the images are not among them."""
         self._length, self._read = length, read
 
     def __len__(self) -> int:
         return self._length
 
     def __iter__(self) -> Iterator[TrainingCaption]:
-        """Go through all. Raises RecordError at the first that is not as published; `read` goes on behind it."""
+        """Iterate over all. Raises RecordError at the first that is not as published; `read` can skip it."""
         return map(self.read, range(len(self)))
 
     def read(self, index: int) -> TrainingCaption:
-        """Give one caption, counted from 0 in the order of the file. Raises RecordError if it is not as published."""
+        """Read one caption, counted from 0 in the order of the file. Raises RecordError if it is not as published."""
         return self._read(index)
 
 
 def open_gcg_training(path: Path, kind: GcgFile, images: Path) -> TrainingCaptions:
-    """Open a file.
+    """Open a training file of GranD-f.
 
     Args:
-        path: The file; FILE_NAMES has their names.
-        kind: Which of them.
-        images: The folder that its file names start from.
+        path: The file; FILE_NAMES lists the published names.
+        kind: Which of GranD-f's files it is.
+        images: The folder that the file's image names are relative to.
 
     Raises:
         ConfigError: If there is no such kind.
         RecordError: If the file is not as published.
     """
     if kind not in get_args(GcgFile):
-        raise ConfigError(f"{kind}: there is no such file of GranD-f\n  fix: choose {', '.join(get_args(GcgFile))}")
+        raise ConfigError(f"{kind}: GranD-f has no such file", fix=f"choose one of {', '.join(get_args(GcgFile))}")
     content = read_json(path, f"give {FILE_NAMES[kind]} of GranD-f")
     if kind == "flickr":
         return _flickr(path, content, images)
     if not isinstance(content, list):
         raise RecordError(path, "", "is not a list of captions", DOWNLOAD_AGAIN)
-    of = _of_refcocog if kind == "refcocog" else _generic
-    return TrainingCaptions(path, kind, len(content), lambda index: of(path, images, f"[{index}]", content[index]))
+    read_entry = _refcocog if kind == "refcocog" else _generic
+    return TrainingCaptions(
+        path, kind, len(content), lambda index: read_entry(path, images, f"[{index}]", content[index])
+    )
 
 
 class _Grounding(Published):
@@ -105,13 +114,17 @@ class _Generic(Published):
 
 
 def _generic(path: Path, images: Path, where: str, value: object) -> TrainingCaption:
-    one = checked(_Generic, value, path, where)
+    entry = checked(_Generic, value, path, where)
     phrases = [
-        Phrase(text=text, span=its.token_positives, mask=union([_mask(mask, path, where) for mask in its.rle_masks]))
-        for text, its in one.groundings.items()
-        if its.rle_masks
+        Phrase(
+            text=text,
+            span=grounding.token_positives,
+            mask=union([_mask(mask, path, where) for mask in grounding.rle_masks]),
+        )
+        for text, grounding in entry.groundings.items()
+        if grounding.rle_masks
     ]
-    return _sorted(path_below(images, one.file_name, path, where), one.caption.strip('"').strip(), phrases)
+    return _sorted(path_below(images, entry.file_name, path, where), entry.caption.strip('"').strip(), phrases)
 
 
 class _Reference(Published):
@@ -119,24 +132,24 @@ class _Reference(Published):
     segmentation: Polygons
 
 
-class _OfRefcocog(Published):
+class _Refcocog(Published):
     img_file_name: str
     caption: str
     refs: tuple[_Reference, ...] = ()
 
 
-def _of_refcocog(path: Path, images: Path, where: str, value: object) -> TrainingCaption:
-    """Each entry is {number: caption}; a sentence that the caption does not hold is no phrase of it."""
+def _refcocog(path: Path, images: Path, where: str, value: object) -> TrainingCaption:
+    """Read an entry {number: caption}; sentences that do not occur in the caption are left out."""
     inner = next(iter(value.values())) if isinstance(value, dict) and len(value) == 1 else value
-    one = checked(_OfRefcocog, inner, path, where)
-    caption = one.caption.strip('"').strip().lower()
-    begins = [(caption.find(its.sentence.lower()), its) for its in one.refs]
+    entry = checked(_Refcocog, inner, path, where)
+    caption = entry.caption.strip('"').strip().lower()
+    begins = [(caption.find(ref.sentence.lower()), ref) for ref in entry.refs]
     phrases = [
-        Phrase(text=its.sentence, span=(begin, begin + len(its.sentence)), mask=its.segmentation)
-        for begin, its in begins
+        Phrase(text=ref.sentence, span=(begin, begin + len(ref.sentence)), mask=ref.segmentation)
+        for begin, ref in begins
         if begin >= 0
     ]
-    return _sorted(path_below(images, one.img_file_name, path, where), caption, phrases)
+    return _sorted(path_below(images, entry.img_file_name, path, where), caption, phrases)
 
 
 class _FlickrImage(Published):
@@ -152,27 +165,27 @@ class _FlickrObject(Published):
 
 
 def _flickr(path: Path, content: object, images: Path) -> TrainingCaptions:
-    parts = [content.get(key) if isinstance(content, dict) else None for key in ("images", "annotations")]
-    if not all(isinstance(part, list) for part in parts):
+    lists = [content.get(key) if isinstance(content, dict) else None for key in ("images", "annotations")]
+    if not all(isinstance(values, list) for values in lists):
         raise RecordError(path, "images, annotations", "are missing", DOWNLOAD_AGAIN)
-    listed, drawn = (part or [] for part in parts)
-    pictures = [checked(_FlickrImage, one, path, f"images[{place}]") for place, one in enumerate(listed)]
+    images_listed, annotations = (values or [] for values in lists)
+    entries = [checked(_FlickrImage, value, path, f"images[{n}]") for n, value in enumerate(images_listed)]
     objects: dict[str, list[Any]] = {}
-    for one in drawn:
-        objects.setdefault(str(one.get("image_id")) if isinstance(one, dict) else "", []).append(one)
+    for value in annotations:
+        objects.setdefault(str(value.get("image_id")) if isinstance(value, dict) else "", []).append(value)
 
     def read(index: int) -> TrainingCaption:
-        picture = pictures[index]
-        where = f"images[id={picture.id}]"
+        entry = entries[index]
+        where = f"images[id={entry.id}]"
         phrases = []
-        for its in (checked(_FlickrObject, value, path, where) for value in objects.get(picture.id, [])):
-            if its.tokens_positive and not its.ignore:
-                begin, end = its.tokens_positive[0]
-                mask = _mask(its.sam_mask, path, where)
-                phrases.append(Phrase(text=picture.caption[begin:end], span=(begin, end), mask=mask))
-        return _sorted(path_below(images, picture.file_name, path, where), picture.caption, phrases)
+        for found in (checked(_FlickrObject, value, path, where) for value in objects.get(entry.id, [])):
+            if found.tokens_positive and not found.ignore:
+                begin, end = found.tokens_positive[0]
+                mask = _mask(found.sam_mask, path, where)
+                phrases.append(Phrase(text=entry.caption[begin:end], span=(begin, end), mask=mask))
+        return _sorted(path_below(images, entry.file_name, path, where), entry.caption, phrases)
 
-    return TrainingCaptions(path, "flickr", len(pictures), read)
+    return TrainingCaptions(path, "flickr", len(entries), read)
 
 
 def _sorted(image: Path, caption: str, phrases: list[Phrase]) -> TrainingCaption:

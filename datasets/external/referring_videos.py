@@ -1,4 +1,4 @@
-"""Referring video sets: videos, what is said of their objects, and where those are. One shape for all of them."""
+"""Referring video object segmentation sets: videos, expressions and true masks, in one form for all sets."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -6,39 +6,39 @@ from pathlib import Path
 from typing import Any
 
 from refsav.datasets.external.checked_json import Published, checked, path_below, read_json
-from refsav.datasets.external.video_masks import FrameMasks, TrueMasks
+from refsav.datasets.external.video_masks import FrameMasks, GroundTruthMasks
 from refsav.errors import RecordError
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class ToldExpression:
-    """An expression as the set's file has it: its masks have not been looked at."""
+class ExpressionEntry:
+    """An expression as listed in the set's file; its masks have not been read."""
 
     exp_id: str
     text: str
     kind: str
     object_ids: tuple[str, ...]
     mask_keys: tuple[str, ...]
-    """What its masks are found by; none: it means nothing, or only a test server knows."""
+    """Keys of its masks; empty if it refers to no object, or if only a test server has the masks."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class ToldVideo:
-    """A video as the set's file has it: neither frames nor masks have been looked at."""
+class VideoEntry:
+    """A video as listed in the set's file; neither frames nor masks have been read."""
 
     video_id: str
     frames: tuple[Path, ...]
-    """Pictures, sorted by name."""
+    """Image files, sorted by name."""
     listed: tuple[str, ...]
-    """Names of the frames in the order of the file, which is that of the masks."""
-    places: tuple[int, ...]
-    """Where each of `frames` stands in `listed`."""
-    expressions: tuple[ToldExpression, ...]
+    """Names of the frames in the order of the file, which is also the order of the masks."""
+    positions: tuple[int, ...]
+    """Index in `listed` of each of `frames`."""
+    expressions: tuple[ExpressionEntry, ...]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ReferringExpression:
-    """Words that mean one or several objects of a video."""
+    """A text that refers to one or several objects of a video, with their masks."""
 
     exp_id: str
     """The set's own number, as text."""
@@ -46,28 +46,29 @@ class ReferringExpression:
     kind: str
     """long or short (Ref-SAV); referring or reasoning (ReVOS); annotator 1 to 4 (Ref-DAVIS17); empty elsewhere."""
     object_ids: tuple[str, ...]
-    """The set's names of the objects; two expressions of a video with the same ones mean the same. May be empty."""
+    """The set's ids of the objects; expressions of a video with equal ids refer to the same objects. May be empty."""
     truth: FrameMasks | None
-    """Pixels of any of the objects, one mask a frame; None for all where only a test server knows them."""
+    """Union of the objects' masks, one per frame in the order of the video's `frames`; None if only a test server has
+    the masks."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ExpressionVideo:
-    """One video of a set; its frames have not been looked at."""
+    """One video of a set with its expressions; its frames have not been read."""
 
     video_id: str
-    """May hold slashes (ReVOS)."""
+    """May contain slashes (ReVOS)."""
     frames: tuple[Path, ...]
-    """Pictures, sorted by name; a submission's masks have the same names."""
+    """Image files, sorted by name; a submission's masks have the same names."""
     size: tuple[int, int] | None
-    """(height, width) of the true masks in pixels; None where there are none."""
+    """(height, width) of the true masks in pixels; None if there are no masks."""
     expressions: tuple[ReferringExpression, ...]
     void: FrameMasks | None = None
-    """Pixels of which no annotator was sure (Ref-DAVIS17), one mask a frame; None where a set has none."""
+    """Void pixels, which the annotators left undecided (Ref-DAVIS17), one mask per frame; None if the set has none."""
 
 
-class PublishedExpression(Published):
-    """One expression as `meta_expressions*.json` has it."""
+class _PublishedExpression(Published):
+    """One expression of `meta_expressions*.json`."""
 
     exp: str
     anno_id: tuple[str, ...] | str = ()
@@ -76,46 +77,46 @@ class PublishedExpression(Published):
 
     @property
     def mask_keys(self) -> tuple[str, ...]:
-        """What its masks are called in a table."""
+        """Keys of its masks in a mask table."""
         return (self.anno_id,) if isinstance(self.anno_id, str) else self.anno_id
 
     @property
     def object_ids(self) -> tuple[str, ...]:
-        """What its objects are called."""
+        """Ids of its objects."""
         return (self.obj_id,) if isinstance(self.obj_id, str) else self.obj_id
 
 
 class _PublishedVideo(Published):
     frames: tuple[str, ...]
-    expressions: dict[str, PublishedExpression]
+    expressions: dict[str, _PublishedExpression]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ExpressionLayout:
-    """Where the parts of a set lie, and what its numbers mean."""
+    """The files of a set, and the meaning of their ids."""
 
     name: str
-    """What results call it."""
+    """The set's name in results."""
     expressions: Path
     """`meta_expressions*.json`."""
     frames: Path
-    """Folder that holds a folder of pictures a video."""
-    masks: TrueMasks | None
-    """None where only a test server knows them."""
+    """Folder with one folder of images per video."""
+    masks: GroundTruthMasks | None
+    """None if only a test server has them."""
     keys: str = "anno_id"
-    """What finds an expression's masks: anno_id; obj_id; or count, its place among all expressions, sorted."""
+    """The key of an expression's masks: anno_id; obj_id; or count, its index among all expressions, sorted."""
     kinds: Mapping[int, str]
-    """What `type_id` means; where it is empty, expressions have no kinds."""
+    """`type_id` to its meaning; empty if the set's expressions have no kinds."""
     void_key: str = ""
-    """What finds the masks of void pixels; empty where there are none."""
+    """The key of the masks of void pixels; empty if there are none."""
     annotators: int = 1
-    """Expressions of one object follow each other, one of each annotator."""
-    without: frozenset[str] = frozenset()
-    """Videos of the file that are not in the set."""
+    """Annotators who each wrote one expression per object; an object's expressions are consecutive."""
+    excluded: frozenset[str] = frozenset()
+    """Videos that are in the file and not in the set."""
 
 
 class ExpressionVideos:
-    """The videos of a set, each read when it is asked for."""
+    """The videos of a set, read on access."""
 
     def __init__(self, layout: ExpressionLayout) -> None:
         """Read the file of expressions. Raises RecordError."""
@@ -125,47 +126,47 @@ class ExpressionVideos:
             problem = "has no videos"
             raise RecordError(layout.expressions, "videos", problem, "give the set's meta_expressions file")
         self._layout = layout
-        self._videos: dict[str, Any] = {key: video for key, video in videos.items() if key not in layout.without}
+        self._videos: dict[str, Any] = {key: video for key, video in videos.items() if key not in layout.excluded}
         self.ids: tuple[str, ...] = tuple(self._videos)
         """Video ids in the order of the file."""
         self._counted = self._count() if layout.keys == "count" else {}
 
     @property
     def name(self) -> str:
-        """What results call the set."""
+        """The set's name in results."""
         return self._layout.name
 
     @property
     def files(self) -> tuple[Path, ...]:
-        """Files that the set is told by, for a digest: expressions and masks, not the frames."""
+        """Files whose digest identifies the set: expressions and masks, not the frames."""
         return (self._layout.expressions, *(self._layout.masks.files if self._layout.masks else ()))
 
     def __len__(self) -> int:
         return len(self.ids)
 
     def __iter__(self) -> Iterator[ExpressionVideo]:
-        """Go through all videos. Raises RecordError at the first that is not as published; `read` goes on behind it."""
+        """Iterate over all videos. Raises RecordError at the first that is not as published; `read` can skip it."""
         return map(self.read, range(len(self)))
 
     def read(self, index: int) -> ExpressionVideo:
-        """Give the video of this place in `ids`, with all its masks.
+        """Read the video `ids[index]` with all its masks.
 
         Raises:
-            RecordError: If it is not as published, or its masks do not fit.
+            RecordError: If it is not as published, or its masks do not match its frames.
         """
-        video = self.told(index)
+        video = self.entry(index)
         rows = range(len(video.frames))
         expressions = tuple(
             ReferringExpression(
-                exp_id=one.exp_id,
-                text=one.text,
-                kind=one.kind,
-                object_ids=one.object_ids,
-                truth=self.truth(video, one.mask_keys, rows),
+                exp_id=entry.exp_id,
+                text=entry.text,
+                kind=entry.kind,
+                object_ids=entry.object_ids,
+                truth=self.truth(video, entry.mask_keys, rows),
             )
-            for one in video.expressions
+            for entry in video.expressions
         )
-        sizes = {mask.size for one in expressions for mask in one.truth or () if mask is not None}
+        sizes = {mask.size for expression in expressions for mask in expression.truth or () if mask is not None}
         if len(sizes) > 1:
             where, problem = f"videos.{video.video_id}", f"has masks of several sizes: {sorted(sizes)}"
             raise RecordError(self._layout.expressions, where, problem, "download the masks again")
@@ -178,68 +179,68 @@ class ExpressionVideos:
             void=void if void and any(void) else None,
         )
 
-    def told(self, index: int) -> ToldVideo:
-        """Give what the file says of the video of this place in `ids`. Raises RecordError if it is not as published."""
+    def entry(self, index: int) -> VideoEntry:
+        """Return the file's entry of the video `ids[index]`. Raises RecordError if it is not as published."""
         video_id, path = self.ids[index], self._layout.expressions
         where = f"videos.{video_id}"
         folder = path_below(self._layout.frames, video_id, path, where)
         video = checked(_PublishedVideo, self._videos[video_id], path, where)
         if not video.frames:
             raise RecordError(path, f"{where}.frames", "lists no frame", "download the file again")
-        places = sorted(range(len(video.frames)), key=video.frames.__getitem__)
-        return ToldVideo(
+        positions = sorted(range(len(video.frames)), key=video.frames.__getitem__)
+        return VideoEntry(
             video_id=video_id,
-            frames=tuple(path_below(folder, f"{video.frames[place]}.jpg", path, f"{where}.frames") for place in places),
+            frames=tuple(path_below(folder, f"{video.frames[at]}.jpg", path, f"{where}.frames") for at in positions),
             listed=video.frames,
-            places=tuple(places),
+            positions=tuple(positions),
             expressions=tuple(
-                ToldExpression(
+                ExpressionEntry(
                     exp_id=exp_id,
-                    text=entry.exp,
-                    kind=self._kind(place, entry),
-                    object_ids=entry.object_ids,
-                    mask_keys=self._keys(video_id, exp_id, entry) if self._layout.masks else (),
+                    text=expression.exp,
+                    kind=self._kind(number, expression),
+                    object_ids=expression.object_ids,
+                    mask_keys=self._keys(video_id, exp_id, expression) if self._layout.masks else (),
                 )
-                for place, (exp_id, entry) in enumerate(video.expressions.items())
+                for number, (exp_id, expression) in enumerate(video.expressions.items())
             ),
         )
 
-    def truth(self, video: ToldVideo, mask_keys: Sequence[str], rows: Sequence[int]) -> FrameMasks | None:
-        """Give the masks of some objects in some of a video's frames, and look at no others.
+    def truth(self, video: VideoEntry, mask_keys: Sequence[str], rows: Sequence[int]) -> FrameMasks | None:
+        """Read the masks of some objects in some frames of a video; no other masks are decoded.
 
         Args:
-            video: What `told` gave.
-            mask_keys: Of an expression.
-            rows: Places in `video.frames`.
+            video: The video's entry.
+            mask_keys: The keys of an expression's masks.
+            rows: Indexes in `video.frames`.
 
         Returns:
-            One mask a row; None for all where only a test server knows them.
+            The union of the objects' masks for each row; None if only a test server has the masks.
 
         Raises:
-            RecordError: If they are not there, or do not fit.
+            RecordError: If masks are missing, or do not match the video.
         """
         if self._layout.masks is None:
             return None
-        return self._layout.masks.of(video.video_id, video.listed, mask_keys, [video.places[row] for row in rows])
+        return self._layout.masks.of(video.video_id, video.listed, mask_keys, [video.positions[row] for row in rows])
 
-    def _kind(self, place: int, entry: PublishedExpression) -> str:
+    def _kind(self, number: int, expression: _PublishedExpression) -> str:
         if self._layout.annotators > 1:
-            return f"annotator {place % self._layout.annotators + 1}"
-        if entry.type_id is None or not self._layout.kinds:
+            return f"annotator {number % self._layout.annotators + 1}"
+        if expression.type_id is None or not self._layout.kinds:
             return ""
-        return self._layout.kinds.get(entry.type_id, f"type {entry.type_id}")
+        return self._layout.kinds.get(expression.type_id, f"type {expression.type_id}")
 
-    def _keys(self, video_id: str, exp_id: str, entry: PublishedExpression) -> tuple[str, ...]:
+    def _keys(self, video_id: str, exp_id: str, expression: _PublishedExpression) -> tuple[str, ...]:
         if self._layout.keys == "count":
             return (self._counted[video_id, exp_id],)
-        keys = entry.mask_keys if self._layout.keys == "anno_id" else entry.object_ids
-        if not keys and self._layout.keys not in entry.model_fields_set:  # a list that is there and empty: no object
+        keys = expression.mask_keys if self._layout.keys == "anno_id" else expression.object_ids
+        if not keys and self._layout.keys not in expression.model_fields_set:  # an empty list means: no object
             where, problem = f"videos.{video_id}.expressions.{exp_id}", f"has no {self._layout.keys}, so it has no mask"
             raise RecordError(self._layout.expressions, where, problem, "take a split whose masks are published")
         return keys
 
     def _count(self) -> dict[tuple[str, str], str]:
-        """Number all expressions as the makers of the table did: videos sorted, in each its expressions as text."""
+        """Number all expressions as the mask table's authors did: sorted by video id, then by expression id (text)."""
         pairs = [
             (video_id, exp_id)
             for video_id, video in sorted(self._videos.items())

@@ -1,4 +1,4 @@
-"""What is said of marked regions: RefCOCOg's captions with masks, and Osprey's instructions about several regions."""
+"""Texts about marked regions: RefCOCOg's region captions with masks, and Osprey's dialogues about several regions."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ from refsav.datasets.external.checked_json import (
     checked,
     path_below,
     read_json,
-    refuse_twice,
+    refuse_duplicates,
 )
 from refsav.datasets.external.coco_segmentation import read_segmentation
 from refsav.datasets.external.refcoco import find_images
@@ -22,12 +22,12 @@ from refsav.errors import RecordError
 
 VALIDATION_FILE = "finetune_refcocog_val_with_mask.json"
 FILE_FOLDERS = ("", "refcocog", "region_caption", "region_caption/refcocog")
-"""Where it is looked for, below the folder that is given."""
+"""Subfolders of the given folder that are searched for it."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class CaptionedRegion:
-    """One region of an image and what people call it; its pixels have not been looked at."""
+    """One region of an image and its caption; the image's pixels have not been read."""
 
     region_id: str
     image: Path
@@ -39,17 +39,17 @@ class CaptionedRegion:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class RegionDialogue:
-    """Regions of one image and what is said of them; its pixels have not been looked at."""
+    """Regions of one image, and a dialogue about them or descriptions; the image's pixels have not been read."""
 
     image: Path
     size: tuple[int, int]
     """(height, width) in pixels."""
     regions: tuple[Rle, ...]
-    """Called <region1>, <region2>, … in the texts."""
+    """The texts refer to them as <region1>, <region2>, …"""
     turns: tuple[tuple[str, str], ...]
-    """Questions and answers; none where there are descriptions."""
+    """(question, answer) pairs; empty if there are descriptions."""
     descriptions: tuple[str, ...]
-    """One a region; none where there are turns."""
+    """One per region; empty if there are turns."""
 
 
 class _Image(Published):
@@ -61,44 +61,46 @@ class _Image(Published):
 
 
 class RegionCaptions:
-    """RefCOCOg's validation regions, each read when it is asked for."""
+    """RefCOCOg's validation regions, read on access."""
 
     name = "RefCOCOg region captions"
 
     def __init__(self, path: Path, images: Path) -> None:
-        """Read the file. Raises RecordError."""
+        """Read the file; image names in it are relative to the folder `images`. Raises RecordError."""
         self.files = (path,)
-        """What the set is told by, for a digest: not the images."""
+        """Files whose digest identifies the set; the images are not among them."""
         self._images = images
         content = read_json(path, f"give the folder that holds {VALIDATION_FILE}")
-        parts = [content.get(key) if isinstance(content, dict) else None for key in ("images", "annotations")]
-        if not all(isinstance(part, list) for part in parts):
+        lists = [content.get(key) if isinstance(content, dict) else None for key in ("images", "annotations")]
+        if not all(isinstance(values, list) for values in lists):
             raise RecordError(path, "images, annotations", "are missing", DOWNLOAD_AGAIN)
-        listed, drawn = (part or [] for part in parts)
-        self._listed = [checked(_Image, one, path, f"images[{place}]") for place, one in enumerate(listed)]
-        self._drawn = {str(one.get("image_id")): one.get("segmentation") for one in drawn if isinstance(one, dict)}
-        self.ids = tuple(one.id for one in self._listed)
-        """Region ids in the order of the file; its "images" are regions, several of one picture."""
-        refuse_twice(self.ids, path, "images")
+        regions, annotations = (values or [] for values in lists)
+        self._entries = [checked(_Image, value, path, f"images[{n}]") for n, value in enumerate(regions)]
+        self._masks = {
+            str(value.get("image_id")): value.get("segmentation") for value in annotations if isinstance(value, dict)
+        }
+        self.ids = tuple(entry.id for entry in self._entries)
+        """Region ids in the order of the file, whose "images" are regions: several may share an image file."""
+        refuse_duplicates(self.ids, path, "images")
 
     def __len__(self) -> int:
         return len(self.ids)
 
     def __iter__(self) -> Iterator[CaptionedRegion]:
-        """Go through all. Raises RecordError at the first that is not as published; `read` goes on behind it."""
+        """Iterate over all. Raises RecordError at the first that is not as published; `read` can skip it."""
         return map(self.read, range(len(self)))
 
     def read(self, index: int) -> CaptionedRegion:
-        """Give the region of this place in `ids`. Raises RecordError if it is not as published."""
-        one, (path,) = self._listed[index], self.files
-        where = f"images[id={one.id}]"
-        size = (one.height, one.width)
+        """Read the region `ids[index]`. Raises RecordError if it is not as published."""
+        entry, (path,) = self._entries[index], self.files
+        where = f"images[id={entry.id}]"
+        size = (entry.height, entry.width)
         return CaptionedRegion(
-            region_id=one.id,
-            image=path_below(self._images, one.file_name, path, where),
+            region_id=entry.id,
+            image=path_below(self._images, entry.file_name, path, where),
             size=size,
-            region=_region(self._drawn.get(one.id), size, path, where),
-            caption=one.caption,
+            region=_region(self._masks.get(entry.id), size, path, where),
+            caption=entry.caption,
         )
 
 
@@ -106,21 +108,21 @@ def open_region_captions(folder: Path, *, images: Path | None = None) -> RegionC
     """Open RefCOCOg's validation regions.
 
     Args:
-        folder: With `finetune_refcocog_val_with_mask.json`, or one above it.
-        images: COCO's train2014; left out: looked for as for RefCOCO.
+        folder: The folder with `finetune_refcocog_val_with_mask.json`, or a folder above it (see FILE_FOLDERS).
+        images: COCO's train2014; None searches the same subfolders as for RefCOCO.
 
     Raises:
-        RecordError: If the folder is not as published; what is missing is named.
+        RecordError: If the folder is not as published; names what is missing.
     """
-    root = next((folder / one for one in FILE_FOLDERS if (folder / one / VALIDATION_FILE).is_file()), folder)
+    root = next((folder / below for below in FILE_FOLDERS if (folder / below / VALIDATION_FILE).is_file()), folder)
     return RegionCaptions(root / VALIDATION_FILE, images or find_images(root))
 
 
-class _Part(Published):
+class _Annotation(Published):
     segmentation: Any
 
 
-class _Said(Published):
+class _Message(Published):
     speaker: str = Field(alias="from")
     value: str
 
@@ -129,20 +131,20 @@ class _Dialogue(Published):
     file_name: str
     height: int
     width: int
-    annotation: tuple[_Part, ...]
-    conversations: tuple[_Said, ...] = ()
+    annotation: tuple[_Annotation, ...]
+    conversations: tuple[_Message, ...] = ()
     description: tuple[str, ...] = Field((), validation_alias=AliasChoices("description", "descriptions"))
 
 
 class RegionDialogues:
-    """One of Osprey's files, such as osprey_conversation.json, each entry read when it is asked for."""
+    """One of Osprey's files, such as osprey_conversation.json; entries are read on access."""
 
     def __init__(self, path: Path, images: Sequence[Path]) -> None:
         """Read the file.
 
         Args:
             path: The file.
-            images: Folders of COCO's images; an image is taken from the first that has it.
+            images: Folders of COCO's images; an image is taken from the first folder that has it.
 
         Raises:
             RecordError: If it cannot be read.
@@ -151,41 +153,41 @@ class RegionDialogues:
         if not isinstance(content, list):
             raise RecordError(path, "", "is not a list of images with regions", DOWNLOAD_AGAIN)
         self.name = path.stem
-        """What results call the file."""
+        """The file's name in results."""
         self.files = (path,)
-        """What it is told by, for a digest: not the images."""
+        """Files whose digest identifies the set; the images are not among them."""
         self._entries, self._images = content, tuple(images)
 
     def __len__(self) -> int:
         return len(self._entries)
 
     def __iter__(self) -> Iterator[RegionDialogue]:
-        """Go through all. Raises RecordError at the first that is not as published; `read` goes on behind it."""
+        """Iterate over all. Raises RecordError at the first that is not as published; `read` can skip it."""
         return map(self.read, range(len(self)))
 
     def read(self, index: int) -> RegionDialogue:
-        """Give one entry, counted from 0 in the order of the file. Raises RecordError if it is not as published."""
+        """Read one entry, counted from 0 in the order of the file. Raises RecordError if it is not as published."""
         (path,), where = self.files, f"[{index}]"
-        one = checked(_Dialogue, self._entries[index], path, where)
-        size = (one.height, one.width)
-        candidates = [path_below(folder, one.file_name, path, where) for folder in self._images]
+        entry = checked(_Dialogue, self._entries[index], path, where)
+        size = (entry.height, entry.width)
+        candidates = [path_below(folder, entry.file_name, path, where) for folder in self._images]
         found = next((image for image in candidates if image.is_file()), None)
         if found is None:
             folders = ", ".join(folder.name for folder in self._images)
-            raise RecordError(path, where, f"{one.file_name} is in none of {folders}", "unpack COCO's images")
+            raise RecordError(path, where, f"{entry.file_name} is in none of {folders}", "unpack COCO's images")
         return RegionDialogue(
             image=found,
             size=size,
-            regions=tuple(_region(part.segmentation, size, path, where) for part in one.annotation),
-            turns=_turns(one.conversations, path, where),
-            descriptions=one.description,
+            regions=tuple(_region(annotation.segmentation, size, path, where) for annotation in entry.annotation),
+            turns=_turns(entry.conversations, path, where),
+            descriptions=entry.description,
         )
 
 
-def _turns(said: Sequence[_Said], path: Path, where: str) -> tuple[tuple[str, str], ...]:
+def _turns(messages: Sequence[_Message], path: Path, where: str) -> tuple[tuple[str, str], ...]:
     """Pair questions and answers; an answer before the first question is left out, as the official loader does."""
-    first = next((place for place, one in enumerate(said) if one.speaker == "human"), len(said))
-    questions, answers = said[first::2], said[first + 1 :: 2]
+    first = next((n for n, message in enumerate(messages) if message.speaker == "human"), len(messages))
+    questions, answers = messages[first::2], messages[first + 1 :: 2]
     if any(one.speaker != "human" for one in questions) or any(one.speaker != "gpt" for one in answers):
         raise RecordError(path, where, "human and gpt do not take turns", DOWNLOAD_AGAIN)
     return tuple((question.value, answer.value) for question, answer in zip(questions, answers, strict=False))

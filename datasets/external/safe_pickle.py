@@ -1,4 +1,4 @@
-"""Pickles of published datasets, read as what they are: plain data. Anything that would run code is refused."""
+"""Reads the pickles of published datasets as plain data; a pickle that would run code is refused."""
 
 import io
 import pickle
@@ -7,22 +7,22 @@ from pathlib import Path
 
 from refsav.errors import RecordError
 
-PLAIN_ONLY = "take the dataset's published file; a pickle that names functions can run anything, and is not read here"
+PLAIN_ONLY = "take the dataset's published file; a pickle that names functions can run any code and is not read"
 
 
 class _ForbiddenGlobalError(pickle.UnpicklingError):
-    """A pickle names something that is not plain data."""
+    """A pickle refers to something that is not plain data."""
 
 
 def read_plain_pickle(path: Path) -> object:
-    """Read a pickle of dicts, lists, tuples, sets, texts, bytes, numbers and None, as RefCOCO and Ref-YouTube-VOS have.
+    """Read a pickle of dicts, lists, tuples, sets, texts, bytes, numbers and None, as in RefCOCO and Ref-YouTube-VOS.
 
-    No global of a pickle is looked up, so nothing in it is imported or called. Two names are let through and stand for
-    functions of ours: `_codecs.encode` and `bytes`, which is how pickles of protocols 0 to 2 write bytes. Texts of
-    Python 2 are read as UTF-8.
+    The reader looks up no global of the pickle, so nothing in it is imported or called. It accepts two names, for which
+    it calls its own functions: `_codecs.encode` and `bytes`, with which protocols 0 to 2 write bytes. Python 2 strings
+    are read as UTF-8.
 
     Raises:
-        RecordError: If it cannot be read, is cut short, or holds anything else; a forbidden global is named.
+        RecordError: If it cannot be read, is truncated, or holds anything else; names a forbidden global.
     """
     try:
         content = path.read_bytes()
@@ -38,7 +38,7 @@ def read_plain_pickle(path: Path) -> object:
     except _DAMAGE as error:
         reason = str(error) or type(error).__name__
         raise RecordError(
-            path, "", f"is not a whole pickle of plain data: {reason}", "download the file again"
+            path, "", f"is not a complete pickle of plain data: {reason}", "download the file again"
         ) from None
 
 
@@ -54,7 +54,7 @@ _DAMAGE = (
     TypeError,
     ValueError,
 )
-"""What Python's reader raises on bytes that are no pickle, or a part of one."""
+"""What Python's unpickler raises on bytes that are not a pickle, or on a truncated one."""
 
 
 class _PlainUnpickler(pickle.Unpickler):
@@ -62,20 +62,20 @@ class _PlainUnpickler(pickle.Unpickler):
         if (module, name) == ("_codecs", "encode"):
             return _latin_bytes
         if (module, name) == ("__builtin__", "bytes"):
-            return _no_bytes
+            return _empty_bytes
         raise _ForbiddenGlobalError(f"holds {module}.{name}, which is not plain data")
 
     def persistent_load(self, pid: object) -> object:
-        raise _ForbiddenGlobalError(f"refers to something outside of itself: {str(pid)[:40]!r}")
+        raise _ForbiddenGlobalError(f"refers to an object outside the pickle: {str(pid)[:40]!r}")
 
 
 def _latin_bytes(text: str, encoding: str) -> bytes:
-    """Bytes as protocols 0 to 2 write them: each as the character of its number."""
+    """Decode bytes as protocols 0 to 2 write them: one Latin-1 character per byte."""
     if encoding not in ("latin1", "latin-1"):
-        raise _ForbiddenGlobalError(f"holds bytes in {encoding[:40]!r}, which no pickle writes")
+        raise _ForbiddenGlobalError(f"holds bytes encoded as {encoding[:40]!r}, which no pickler writes")
     return text.encode("latin-1")
 
 
-def _no_bytes() -> bytes:
-    """Empty bytes, which those protocols write in another way."""
+def _empty_bytes() -> bytes:
+    """Return empty bytes, which those protocols write as a call of `bytes`."""
     return b""

@@ -1,4 +1,4 @@
-"""The referring video sets that there are, each as it is published: what lies where in its folder."""
+"""The supported referring video sets, and where each set's files are in its published folder."""
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -6,7 +6,7 @@ from typing import Literal, get_args
 
 from refsav.datasets.external.checked_json import read_json
 from refsav.datasets.external.referring_videos import ExpressionLayout, ExpressionVideos
-from refsav.datasets.external.video_masks import MaskTable, NumberedPictures, TrueMasks
+from refsav.datasets.external.video_masks import GroundTruthMasks, IndexedPngMasks, MaskTable
 from refsav.datasets.official.evaluation_export import EXPRESSIONS_FILE, FRAMES_FOLDER, LONG, MASKS_FILE, SHORT
 from refsav.errors import ConfigError, RecordError
 
@@ -19,31 +19,31 @@ SPLITS: Mapping[ExpressionSet, tuple[str, ...]] = {
     "ref-youtube-vos": ("train", "valid"),
     "ref-davis17": ("train", "valid"),
 }
-"""Splits by their own names. Of MeViS valid and Ref-YouTube-VOS valid only test servers know the masks."""
+"""Each set's own split names. The masks of MeViS valid and Ref-YouTube-VOS valid are on test servers only."""
 
 VOID = "255"
-"""Number of pixels that DAVIS' annotators left undecided; a table of masks does not have them."""
+"""Object number of void pixels, which DAVIS' annotators left undecided; a table of masks does not include them."""
 
 DAVIS_ANNOTATORS = 4
-"""Two people, each after the first frame alone and after the whole video."""
+"""Two people, who each wrote one expression after the first frame and one after the full video."""
 
 
 def open_expressions(name: ExpressionSet, folder: Path, split: str) -> ExpressionVideos:
-    """Open a set.
+    """Open a referring video set.
 
     Args:
         name: Which set.
-        folder: As published; docs/benchmarking.md shows each.
-        split: One of SPLITS.
+        folder: The set's folder as published; docs/benchmarking.md shows each.
+        split: One of the set's SPLITS.
 
     Raises:
         ConfigError: If there is no such set or split.
-        RecordError: If the folder is not as published; what is missing is named.
+        RecordError: If the folder is not as published; names what is missing.
         MissingExtraError: If masks are PNG files and Pillow is not installed.
     """
     if name not in get_args(ExpressionSet) or split not in SPLITS[name]:
-        known = ", ".join(f"{one} ({', '.join(SPLITS[one])})" for one in get_args(ExpressionSet))
-        raise ConfigError(f"{name} {split}: there is no such set\n  fix: choose one of {known}")
+        known = ", ".join(f"{known_name} ({', '.join(SPLITS[known_name])})" for known_name in get_args(ExpressionSet))
+        raise ConfigError(f"{name} {split}: there is no such set", fix=f"choose one of {known}")
     if not folder.is_dir():
         raise RecordError(folder, "", "there is no such folder", "give the folder that the set was unpacked into")
     return ExpressionVideos(_LAYOUTS[name](folder, split))
@@ -74,20 +74,20 @@ def _mevis(folder: Path, split: str) -> ExpressionLayout:
 def _revos(folder: Path, split: str) -> ExpressionLayout:
     expressions = f"meta_expressions_{split}_.json"
     root = _first_with(expressions, folder, folder / "ReVOS")
-    pictures = root / "JPEGImages"
+    frames = root / "JPEGImages"
     return ExpressionLayout(
         name=f"ReVOS {split}",
         expressions=root / expressions,
-        frames=pictures if pictures.is_dir() else root,  # released in both ways
+        frames=frames if frames.is_dir() else root,  # both layouts have been released
         masks=MaskTable(root / "mask_dict.json"),
         kinds={0: "referring", 1: "reasoning"},
     )
 
 
 def _ref_youtube_vos(folder: Path, split: str) -> ExpressionLayout:
-    expressions, tests = (folder / "meta_expressions" / one / "meta_expressions.json" for one in (split, "test"))
+    expressions, tests = (folder / "meta_expressions" / part / "meta_expressions.json" for part in (split, "test"))
     masks, keys = (None, "count") if split == "valid" else _youtube_masks(folder, split)
-    content = read_json(tests).get("videos", {}) if split == "valid" and tests.is_file() else {}
+    test_videos = read_json(tests).get("videos", {}) if split == "valid" and tests.is_file() else {}
     return ExpressionLayout(
         name=f"Ref-YouTube-VOS {split}",
         expressions=expressions,
@@ -95,7 +95,7 @@ def _ref_youtube_vos(folder: Path, split: str) -> ExpressionLayout:
         masks=masks,
         keys=keys,
         kinds={},
-        without=frozenset(content),  # the file of valid lists the test videos too
+        excluded=frozenset(test_videos),  # the file of valid lists the test videos too
     )
 
 
@@ -113,17 +113,17 @@ def _ref_davis17(folder: Path, split: str) -> ExpressionLayout:
     )
 
 
-def _youtube_masks(folder: Path, split: str) -> tuple[TrueMasks, str]:
-    """Masks in the layout of Ref-YouTube-VOS: a table that others have made of them, or the pictures themselves."""
+def _youtube_masks(folder: Path, split: str) -> tuple[GroundTruthMasks, str]:
+    """Find masks in the layout of Ref-YouTube-VOS: a table that others have derived from them, or the PNG files."""
     tables = [folder / split / "mask_dict.pkl", *([folder / "mask_dict.pkl"] if split == "train" else [])]
     for path in tables:
         if path.is_file():
             return MaskTable(path), "count"
-    pictures = folder / split / "Annotations"
-    if not pictures.is_dir():
-        problem = "is missing, and so is mask_dict.pkl beside it"
-        raise RecordError(pictures, "", problem, "unpack the annotations, or put mask_dict.pkl there")
-    return NumberedPictures(pictures), "obj_id"
+    annotations = folder / split / "Annotations"
+    if not annotations.is_dir():
+        problem = "is missing, and so is mask_dict.pkl next to it"
+        raise RecordError(annotations, "", problem, "unpack the annotations, or put mask_dict.pkl there")
+    return IndexedPngMasks(annotations), "obj_id"
 
 
 def _first_with(name: str, *folders: Path) -> Path:

@@ -1,4 +1,4 @@
-"""Export in the official evaluation layout: expressions, masks, and the frames that they are scored on."""
+"""Export in Sa2VA's official evaluation layout: expressions, masks, and the frames on which they are scored."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -25,12 +25,12 @@ EXPRESSIONS_FILE = "meta_expressions_valid.json"
 MASKS_FILE = "mask_dict.json"
 FRAMES_FOLDER = "videos"
 LONG, SHORT = 0, 1
-"""type_id of the evaluation layout."""
+"""`type_id` of long and of short expressions in the evaluation layout."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Entry:
-    """One expression of the layout, with the object that it means."""
+    """One expression of the layout, with the object that it refers to."""
 
     expression: Expression
     text: str
@@ -40,13 +40,20 @@ class _Entry:
 def export_evaluation(
     run: RunDirectory, splits: Mapping[str, Assignment], videos: Mapping[str, VideoFile]
 ) -> ExportReport:
-    """Write exports/ref_sav_eval/ for the val split, one video in memory, and remove what is not in it any more.
+    """Write exports/ref_sav_eval/ for the val split, one video in memory, and remove videos that have left the split.
 
-    It has the long expressions that people have not rejected, as they have corrected them, and the short ones that
-    they have written. Objects without any of these, and videos without objects, are not in it.
+    The export holds the long expressions that reviewers have not rejected, with their corrections, and the short
+    expressions that they have written. Objects without an expression, and videos without objects, are left out.
+    Existing frames that were made from the same media are kept, also if the source has lost the media. Without a val
+    video, the folder is removed.
 
-    Frames that are there and were made from the same video are left alone, also when the source has lost the video.
-    Without any val video there is no such folder.
+    Args:
+        run: The run to export.
+        splits: The split of each video, by video id.
+        videos: The source video of each video id.
+
+    Returns:
+        What was exported and what was skipped.
 
     Raises:
         DiskError: If a file cannot be written or removed.
@@ -94,7 +101,7 @@ def export_evaluation(
 
 
 def _remove(folder: Path) -> None:
-    """Remove what an earlier split has left, so that nothing of a train video is kept as held out."""
+    """Remove the export of an earlier split, so that no train video stays in the evaluation set."""
     remove_other_videos(folder / FRAMES_FOLDER, kept=())
     try:
         for name in (EXPRESSIONS_FILE, MASKS_FILE):
@@ -125,7 +132,7 @@ def _entries(expressions: Sequence[Expression], decisions: Mapping[ObjectKey, De
 
 
 def _frame_indexes(expressions: Sequence[Expression]) -> list[int]:
-    """Frame number in the video of every annotated row."""
+    """Return the video frame of every annotated row."""
     rows = max(len(expression.track.masks) for expression in expressions)
     return [row * expressions[0].track.frame_step for row in range(rows)]
 
@@ -137,15 +144,15 @@ def _video(entries: Sequence[_Entry], frames: list[str], first_id: int) -> dict[
         "height": height,
         "width": width,
         "expressions": {
-            str(place): {
+            str(number): {
                 "exp": entry.text,
-                "anno_id": [first_id + place],
+                "anno_id": [first_id + number],
                 "obj_id": [entry.expression.track.column],
                 "type_id": entry.type_id,
                 "source": entry.expression.track.source,
                 "masklet_id": entry.expression.track.masklet_id,
             }
-            for place, entry in enumerate(entries)
+            for number, entry in enumerate(entries)
         },
     }
 

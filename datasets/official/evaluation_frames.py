@@ -1,4 +1,8 @@
-"""The frames of the official evaluation set: one folder of JPEG files a video, written once, removed when it leaves."""
+"""The frames of the official evaluation set: one folder of JPEG files per video, written once, removed with the video.
+
+A hidden marker file next to a video's folder records what its frames were made from; it is written last, so a folder
+with a marker is complete.
+"""
 
 import hashlib
 import json
@@ -18,26 +22,31 @@ from refsav.datasets.shards.samples import encode_frame
 from refsav.disk.files import DiskError, write_bytes
 
 FORMAT = 1
-"""Raised when frames are written in another way, so that older ones are written anew."""
+"""Increase this when frames are written in another way, so that existing ones are rewritten."""
 JPEG_QUALITY = 95
-"""High, since masks are scored against what these frames show."""
+"""High, because models that are scored see only these frames."""
 FRAME_NAME = re.compile(r"[0-9]{5,}\.jpg")
 MARKER_NAME = re.compile(rf"\.({VIDEO_ID.pattern})\.json")
 
 
 def frame_names(indexes: Sequence[int]) -> list[str]:
-    """Name frames by their increasing numbers in the video, so that the names sort as the frames follow each other."""
+    """Name frames by their increasing numbers in the video, zero-padded so that the names sort in frame order."""
     digits = max(5, len(str(indexes[-1])))
     return [f"{index:0{digits}d}" for index in indexes]
 
 
 def write_frames(video: VideoFile, indexes: Sequence[int], folder: Path) -> int:
-    """Write some frames of a video below `folder`, unless they are there and were made from the same media.
+    """Write frames of a video below `folder`, unless they exist and were made from the same media.
 
-    Frames of a video that the source has lost are kept.
+    Existing frames of a video whose media is missing are kept.
+
+    Args:
+        video: The source video.
+        indexes: Increasing frame numbers in the video, from 0.
+        folder: The folder that gets one folder per video.
 
     Returns:
-        The size of the video's media now, in bytes; GONE if the source has lost it.
+        The current size of the video's media in bytes; GONE if it is missing.
 
     Raises:
         RecordError: If a frame cannot be decoded.
@@ -46,24 +55,25 @@ def write_frames(video: VideoFile, indexes: Sequence[int], folder: Path) -> int:
     size = media_size(video.media)
     names = frame_names(indexes)
     frames, marker = folder / video.video_id, _marker(folder, video.video_id)
-    made = _Made(inputs=_digest_of_inputs(names), media=size)
-    if _is_there(marker, made, frames, names):
+    made_from = _MadeFrom(inputs=_digest_of_inputs(names), media=size)
+    if _is_complete(marker, made_from, frames, names):
         return size
     try:
-        marker.unlink(missing_ok=True)  # what a kill leaves now is not taken for whole
+        marker.unlink(missing_ok=True)  # if the process is killed now, the folder counts as incomplete
     except OSError as error:
         raise DiskError(marker, error) from error
     for name, (_, image) in zip(names, decode(video.media, indexes), strict=True):
         write_bytes(frames / f"{name}.jpg", encode_frame(image, JPEG_QUALITY))
     _remove_frames(frames, kept=frozenset(names))
-    write_bytes(marker, _MADE.dump_json(made))
+    write_bytes(marker, _MADE_FROM.dump_json(made_from))
     return size
 
 
 def remove_other_videos(folder: Path, kept: Collection[str]) -> None:
-    """Remove the frames of all videos below `folder` but those in `kept`; what has no frame's name stays.
+    """Remove the frames and markers of all videos below `folder` except those in `kept`.
 
-    No link is followed: what is outside is not ours. Raises DiskError.
+    Files that are not named like a frame stay, and links are not followed, because they were not written by RefSAV.
+    Raises DiskError.
     """
     try:
         if folder.is_symlink() or not folder.is_dir():
@@ -98,30 +108,32 @@ def _remove_if_empty(folder: Path) -> None:
 
 
 @dataclass(frozen=True, slots=True)
-class _Made:
-    """What a video's frames were made from; kept beside their folder, which then holds all of them."""
+class _MadeFrom:
+    """What a video's frames were made from; the content of the marker."""
 
     inputs: str
+    """Digest of the frame names and the encoding."""
     media: int
+    """Size of the media, in bytes."""
 
 
-_MADE = TypeAdapter(_Made)
+_MADE_FROM = TypeAdapter(_MadeFrom)
 
 
 def _digest_of_inputs(names: Sequence[str]) -> str:
     return hashlib.sha256(json.dumps([FORMAT, JPEG_QUALITY, *names]).encode()).hexdigest()
 
 
-def _is_there(marker: Path, made: _Made, frames: Path, names: Sequence[str]) -> bool:
+def _is_complete(marker: Path, made_from: _MadeFrom, frames: Path, names: Sequence[str]) -> bool:
     try:
-        there = _MADE.validate_json(marker.read_bytes())
+        recorded = _MADE_FROM.validate_json(marker.read_bytes())
         files = {file.name for file in frames.iterdir()}
     except (OSError, ValidationError):
         return False
-    same = there.inputs == made.inputs and made.media in (GONE, there.media)
+    same = recorded.inputs == made_from.inputs and made_from.media in (GONE, recorded.media)
     return same and files.issuperset(f"{name}.jpg" for name in names)
 
 
 def _marker(folder: Path, video_id: str) -> Path:
-    """Hidden, so that the folder shows videos only."""
+    """Return the marker's path; it is hidden, so that a listing of the folder shows videos only."""
     return folder / f".{video_id}.json"

@@ -1,4 +1,4 @@
-"""Import an existing Ref-SAV.json with the SA-V folder that it speaks of, so that it can be sharded and measured."""
+"""Import of an existing Ref-SAV.json together with its SA-V folder, so that it can be sharded and measured."""
 
 import json
 import re
@@ -29,15 +29,15 @@ from refsav.datasets.sav.train_layout import ANNOTATION_NAME, VIDEO_ID
 from refsav.errors import RecordError
 
 EVERYTHING = SourceConfig(min_area_px=1)
-"""No filter but the one that nobody can do without: an object that is never visible."""
+"""The only filter left drops objects that are never visible, which no later step can handle."""
 
 COLUMN = re.compile(r"0|[1-9][0-9]{0,8}")
-"""A whole number, written in one way only: "1" and "01" would be one object with two texts."""
+"""An integer without leading zeros: "1" and "01" would be one object with two texts."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ImportedVideo:
-    """One video of a Ref-SAV.json, and what became of each object that the file names."""
+    """One video of a Ref-SAV.json, with every object of the file: imported, dropped or failed."""
 
     video: VideoFile
     expressions: tuple[Expression, ...]
@@ -47,7 +47,7 @@ class ImportedVideo:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class _Entry:
-    """One entry of the file, its outer structure and its paths checked."""
+    """One entry of the file; its outer structure and its paths have been validated."""
 
     key: str
     video_id: str
@@ -61,10 +61,14 @@ class _Entry:
 def import_official(path: Path, sav_root: Path) -> Iterator[ImportedVideo | Unreadable]:
     """Read a Ref-SAV.json video by video, sorted by id; masks come from the SA-V files below `sav_root`.
 
-    The file is parsed whole (about 150 MB for the published one); masks are read one video at a time. A bad entry is
-    told as Unreadable or Failed and the others come through. The file holds final expressions only, so captions of
-    earlier stages are empty, the verdict is "consistent", and the provenance says "imported". `short_caps` are not
-    taken: neither the official loader nor the paper's training uses them.
+    The complete file is parsed into memory (the published one has about 150 MB); masks are read one video at a time. An
+    entry that cannot be used is yielded as Unreadable or Failed, and the others are imported. The file holds final
+    expressions only, so captions of earlier stages are empty, the verdict is "consistent", and the provenance is
+    "imported". `short_caps` are ignored: neither the official loader nor the paper's training uses them.
+
+    Args:
+        path: The Ref-SAV.json.
+        sav_root: The folder that the paths in the file are relative to.
 
     Raises:
         RecordError: If the file is not JSON, or not in the layout of Ref-SAV.json.
@@ -109,12 +113,12 @@ def _import_video(entries: list[_Entry], provenance: Provenance) -> ImportedVide
                 )
                 found = Failed(key=found.key, column=column, stage="source", error=error, request_digest="")
             match found:
-                case ObjectTrack() as track:
-                    expressions.append(_expression(track, text, provenance))
-                case Dropped() as one:
-                    dropped.append(one)
-                case Failed() as one:
-                    failed.append(one)
+                case ObjectTrack():
+                    expressions.append(_expression(found, text, provenance))
+                case Dropped():
+                    dropped.append(found)
+                case Failed():
+                    failed.append(found)
     return ImportedVideo(video=video, expressions=tuple(expressions), dropped=tuple(dropped), failed=tuple(failed))
 
 
@@ -128,14 +132,14 @@ def _find(objects: VideoObjects, entry: _Entry, column: int) -> ObjectTrack | Dr
     for failed in objects.failed:
         if (failed.key.source, failed.column) == (entry.source, column):
             return failed
-    broken = [told.error for told in objects.unreadable if told.path.endswith(entry.annotations.name)]
+    errors = [bad.error for bad in objects.unreadable if bad.path.endswith(entry.annotations.name)]
     problem, fix = f"has no column {column}", "use the SA-V files that the expressions were made for"
     if not entry.annotations.exists():
-        broken, problem = [], "there is no such file"
-        fix = "put it there, or give the folder that the paths of the Ref-SAV.json start from"
+        errors, problem = [], "there is no such file"
+        fix = "put it there, or give the folder that the paths of the Ref-SAV.json are relative to"
     missing = RecordError(entry.annotations, "", problem, fix).line_below(objects.video.root)
-    key = ObjectKey(entry.video_id, entry.source, column)  # without the annotations the id is not known
-    return Failed(key=key, column=column, stage="source", error=(broken or [missing])[0], request_digest="")
+    key = ObjectKey(entry.video_id, entry.source, column)  # the id is unknown without the annotations
+    return Failed(key=key, column=column, stage="source", error=(errors or [missing])[0], request_digest="")
 
 
 def _expression(track: ObjectTrack, text: str, provenance: Provenance) -> Expression:
@@ -190,7 +194,7 @@ def _entry(path: Path, key: str, value: object, sav_root: Path) -> _Entry:
 
 
 def _text(path: Path, key: str, column: str, entry: object) -> tuple[int, str]:
-    """Column and text of one object; the text is empty if there is none."""
+    """Return column and text of one object; the text is empty if the entry has none."""
     if not COLUMN.fullmatch(column):
         fix = "correct this entry; the others are not affected"
         raise RecordError(path, f"{key}.objects.{column[:20]}", "the object's key is not a column number", fix)
@@ -211,6 +215,6 @@ def _safe(path: Path, where: str, value: object) -> PurePosixPath:
 
 
 def _below(sav_root: Path, relative: PurePosixPath) -> Path:
-    """The file as the official loader finds it, or as it is written where that does not exist."""
+    """Resolve a path as the official loader does; if no such file exists, as it is written."""
     rewritten = sav_root / official_path(relative)
     return rewritten if rewritten.exists() or not (sav_root / relative).exists() else sav_root / relative

@@ -1,4 +1,4 @@
-"""Export in the official training layout: Ref-SAV.json as the Sa2VA loader reads it."""
+"""Export in Sa2VA's official training layout: Ref-SAV.json, as the official loader reads it."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from itertools import groupby
@@ -15,16 +15,24 @@ from refsav.disk.json_stream import JsonObject
 
 TRAINING_FILE = "Ref-SAV.json"
 LOADER_FRAME_STEP = 4
-"""The loader takes every fourth video frame and wants one row of masks for each."""
+"""The loader takes every fourth video frame and requires one row of masks for each."""
 
 
 def export_training(
     run: RunDirectory, splits: Mapping[str, Assignment], videos: Mapping[str, VideoFile]
 ) -> ExportReport:
-    """Write exports/Ref-SAV.json for the training split; one video's texts in memory.
+    """Write exports/Ref-SAV.json for the training split, one video's texts in memory.
 
-    An entry has one annotation file, so a video with manual and auto objects gets two: the second one's key ends in
-    "_auto" (the loader uses keys only to count). Videos come in the order of the parts.
+    An entry has one annotation file, so a video with manual and auto objects gets two entries; the key of the second
+    ends in "_auto" (the loader uses keys only to count). Videos are in the order of the parts.
+
+    Args:
+        run: The run to export.
+        splits: The split of each video, by video id.
+        videos: The source video of each video id.
+
+    Returns:
+        What was exported and what was skipped.
 
     Raises:
         DiskError: If the file cannot be written.
@@ -40,7 +48,7 @@ def export_training(
             if splits[video_id].split != "train":
                 continue
             texts = list(group)
-            if problem := _no_place_for(videos[video_id], texts[0].frame_step):
+            if problem := _why_skipped(videos[video_id], texts[0].frame_step):
                 skipped.append(SkippedVideo(video_id=video_id, error=problem))
                 continue
             for key, entry in _training_entries(videos[video_id], texts):
@@ -52,16 +60,16 @@ def export_training(
 
 
 def official_path(path: PurePosixPath) -> PurePosixPath:
-    """Write X/sav_train/X/… as sav_train/X/…, as the loader does when it reads."""
-    parts = path.parts
-    place = parts.index("sav_train") if "sav_train" in parts else 0
-    if 0 < place < len(parts) - 1 and parts[place - 1] == parts[place + 1]:
-        return PurePosixPath(*parts[: place - 1], *parts[place:])
+    """Rewrite X/sav_train/X/… to sav_train/X/…, as the official loader does when it reads a path."""
+    names = path.parts
+    at = names.index("sav_train") if "sav_train" in names else 0
+    if 0 < at < len(names) - 1 and names[at - 1] == names[at + 1]:
+        return PurePosixPath(*names[: at - 1], *names[at:])
     return path
 
 
-def _no_place_for(video: VideoFile, frame_step: int) -> str:
-    """Say why the loader could not read a video, in words that fit all such videos; empty when it can."""
+def _why_skipped(video: VideoFile, frame_step: int) -> str:
+    """Return why the loader cannot read a video, in words that are the same for all such videos; "" if it can."""
     if video.media.suffix != ".mp4":
         return f"the source is folders of frames; {TRAINING_FILE} names mp4 files"
     if frame_step != LOADER_FRAME_STEP:

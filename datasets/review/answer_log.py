@@ -1,4 +1,4 @@
-"""The answers of a run on disk: who said what when. Lines are added and never changed."""
+"""The log of a run's review: who answered what and when. Lines are appended and never changed."""
 
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -10,7 +10,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from refsav.datasets.records import ObjectKey
 from refsav.datasets.review.config import read_review_config
-from refsav.datasets.review.decisions import Answer, Decision, Judgement, TaskName, UnusableAnswerError, decide
+from refsav.datasets.review.decisions import Decision, Judgement, ReviewAnswer, TaskName, UnusableAnswerError, decide
 from refsav.datasets.run.parts import read_texts
 from refsav.datasets.run.run_directory import RunDirectory
 from refsav.disk.files import write_bytes
@@ -19,40 +19,40 @@ from refsav.errors import RecordError
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Review:
-    """All that people have said about a run, beside what the run says now."""
+    """All answers about a run, with the current expressions that they are compared with."""
 
-    answers: tuple[Answer, ...]
+    answers: tuple[ReviewAnswer, ...]
     """Oldest first."""
     texts: Mapping[ObjectKey, str]
-    """The long expressions, as they are now, of objects that somebody has said something about."""
+    """The current long expressions of objects that have answers."""
     decisions: Mapping[ObjectKey, Decision]
 
     def gone(self) -> list[ObjectKey]:
-        """Objects that have answers and are no longer in the run."""
+        """List objects that have answers and are no longer in the run."""
         return sorted({answer.task.key for answer in self.answers} - self.texts.keys())
 
     def outdated(self) -> list[ObjectKey]:
-        """Objects whose long expression was judged, and has other words by now."""
+        """List objects whose long expression has changed since it was judged."""
         judged = {answer.task.key for answer in self.answers if answer.judgement != "none"}
         return sorted(key for key in judged & self.texts.keys() if not self.decisions[key].annotators)
 
 
 def read_review(run: RunDirectory) -> Review:
-    """Read all answers of a run and decide. Raises RecordError, ConfigError."""
+    """Read all answers of a run and decide on every object. Raises RecordError, ConfigError."""
     answers = sorted(read_answers(run), key=lambda answer: answer.answered_at)
-    asked = {answer.task.key for answer in answers}
-    texts = {text.key: text.text for text in read_texts(run) if text.key in asked} if asked else {}
+    answered = {answer.task.key for answer in answers}
+    texts = {text.key: text.text for text in read_texts(run) if text.key in answered} if answered else {}
     rule = read_review_config(run).rule
     return Review(answers=tuple(answers), texts=texts, decisions=decide(answers, texts, rule))
 
 
 def read_decisions(run: RunDirectory) -> Mapping[ObjectKey, Decision]:
-    """Give what holds for every object that people have said something about. Raises RecordError, ConfigError."""
+    """Return the decision on every object that has answers. Raises RecordError, ConfigError."""
     return read_review(run).decisions
 
 
-def read_answers(run: RunDirectory) -> Iterator[Answer]:
-    """Read all answers, in the order in which they came in. Raises RecordError."""
+def read_answers(run: RunDirectory) -> Iterator[ReviewAnswer]:
+    """Read all answers in the order in which they were logged. Raises RecordError."""
     path = run.answers
     try:
         lines = path.read_bytes().splitlines() if path.exists() else []
@@ -62,22 +62,22 @@ def read_answers(run: RunDirectory) -> Iterator[Answer]:
         yield _answer(line, path, number)
 
 
-def keep_answers(run: RunDirectory, answers: Iterable[Answer], now: str) -> int:
-    """Add the answers that are not there yet.
+def append_answers(run: RunDirectory, answers: Iterable[ReviewAnswer], now: str) -> int:
+    """Append the answers that are not in the log yet.
 
-    An answer without a time is new if it says something else than the same annotator's last one to the same question.
+    An answer without a time is new if it differs from the same annotator's last answer to the same question.
 
     Args:
         run: The run.
-        answers: From one place, in any order.
-        now: The time of those that tell none, as `Answer.answered_at` has it.
+        answers: The answers of one import or pull, in any order.
+        now: The time for answers that have none, in the form of `ReviewAnswer.answered_at`.
 
     Returns:
-        How many were added.
+        The number of answers appended.
 
     Raises:
-        RecordError: If the answers that are there cannot be read.
-        DiskError: If the file cannot be written.
+        RecordError: If the existing log cannot be read.
+        DiskError: If the log cannot be written.
     """
     known = list(read_answers(run))
     new = list(_new(known, answers, now))
@@ -86,25 +86,27 @@ def keep_answers(run: RunDirectory, answers: Iterable[Answer], now: str) -> int:
     return len(new)
 
 
-def _new(known: Sequence[Answer], answers: Iterable[Answer], now: str) -> Iterator[Answer]:
-    there = set(known)
-    last = {(answer.task, answer.annotator): answer for answer in sorted(known, key=lambda one: one.answered_at)}
-    for answer in sorted(answers, key=lambda one: (one.answered_at or now, str(one.task), one.annotator)):
-        place = (answer.task, answer.annotator)
-        before = last.get(place)
-        if not answer.answered_at and before and replace(before, answered_at="") == answer:
+def _new(known: Sequence[ReviewAnswer], answers: Iterable[ReviewAnswer], now: str) -> Iterator[ReviewAnswer]:
+    logged = set(known)
+    last = {(answer.task, answer.annotator): answer for answer in sorted(known, key=lambda answer: answer.answered_at)}
+    for answer in sorted(answers, key=lambda answer: (answer.answered_at or now, str(answer.task), answer.annotator)):
+        question = (answer.task, answer.annotator)
+        previous = last.get(question)
+        if not answer.answered_at and previous and replace(previous, answered_at="") == answer:
             continue
         dated = replace(answer, answered_at=answer.answered_at or now)
-        if dated in there:
+        if dated in logged:
             continue
-        there.add(dated)
-        last[place] = dated
+        logged.add(dated)
+        last[question] = dated
         yield dated
 
 
-def _line(answer: Answer) -> bytes:
-    told = {"task": str(answer.task)} | {name: getattr(answer, name) for name in Answer.__slots__ if name != "task"}
-    return json.dumps(told, ensure_ascii=False).encode("utf-8", "backslashreplace") + b"\n"
+def _line(answer: ReviewAnswer) -> bytes:
+    others = {name: getattr(answer, name) for name in ReviewAnswer.__slots__ if name != "task"}
+    return (
+        json.dumps({"task": str(answer.task)} | others, ensure_ascii=False).encode("utf-8", "backslashreplace") + b"\n"
+    )
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -121,11 +123,11 @@ class _Line:
 _LINE: TypeAdapter[Any] = TypeAdapter(_Line)
 
 
-def _answer(line: bytes, path: Path, number: int) -> Answer:
+def _answer(line: bytes, path: Path, number: int) -> ReviewAnswer:
     try:
-        told = _LINE.validate_json(line)
-        task = TaskName.parse(told.task)
+        fields = _LINE.validate_json(line)
+        task = TaskName.parse(fields.task)
     except (ValidationError, UnusableAnswerError):
-        fix = "put the line back as it was, or remove it: an answer that Label Studio still has is pulled again"
+        fix = "restore the line, or remove it: an answer that is still in Label Studio is pulled again"
         raise RecordError(path, f"line {number}", "is damaged", fix) from None
-    return Answer(task=task, **{name: getattr(told, name) for name in Answer.__slots__ if name != "task"})
+    return ReviewAnswer(task=task, **{name: getattr(fields, name) for name in ReviewAnswer.__slots__ if name != "task"})

@@ -1,4 +1,4 @@
-"""What people say about the validation set: a question, an answer, and what is decided when several have answered."""
+"""Review of the validation set: a question, an answer, and the decision when several annotators have answered."""
 
 import hashlib
 import re
@@ -13,26 +13,26 @@ from refsav.datasets.sav.train_layout import VIDEO_ID
 from refsav.errors import RefSavError
 
 Judgement = Literal["accept", "fix", "reject", "none"]
-"""Of the long expression; "none" where an annotator has written a short one only."""
+"""An annotator's judgement of the long expression; "none" if the annotator only wrote a short expression."""
 
 Outcome = Literal["candidate", "accepted", "edited", "rejected"]
-"""What holds for a long expression; it is a candidate until somebody has judged it, and while annotators are tied."""
+"""Status of a long expression: a candidate until it is judged, and while annotators are tied."""
 
 Rule = Literal["majority", "latest"]
-"""How several annotators become one decision."""
+"""How the answers of several annotators become one decision."""
 
 REASONS = ("wrong object", "wrong appearance", "wrong place", "wrong action", "ambiguous", "bad mask", "bad language")
-"""Why a long expression is not right as it is; none of them excludes another."""
+"""Reasons why a long expression is wrong; several may apply."""
 
 _TASK = re.compile(rf"({VIDEO_ID.pattern})/(manual|auto)/([0-9]{{1,18}})#([0-9a-f]{{12}})")
 
 
 class UnusableAnswerError(RefSavError):
-    """An answer that says nothing, or two things at once."""
+    """An answer that is empty or contradicts itself."""
 
 
 class TaskName(NamedTuple):
-    """What names a question: the object, and the long expression that is shown. New words are a new question."""
+    """Identifies a question by the object and the long expression shown; a changed expression is a new question."""
 
     key: ObjectKey
     digest: str
@@ -40,16 +40,16 @@ class TaskName(NamedTuple):
 
     @staticmethod
     def of(key: ObjectKey, text: str) -> "TaskName":
-        """Name the question about an object and its long expression."""
+        """Return the name of the question about an object and its long expression."""
         return TaskName(key, hashlib.sha256(text.encode("utf-8", "backslashreplace")).hexdigest()[:12])
 
     @staticmethod
     def parse(name: str) -> "TaskName":
-        """Read what `str` gave. Raises UnusableAnswerError."""
-        parts = _TASK.fullmatch(name)
-        if parts is None:
-            raise UnusableAnswerError(f"{name[:80]!r} names no task of refsav\n  fix: leave the task's key as it was")
-        video_id, source, masklet_id, digest = parts.groups()
+        """Parse the output of `str(task_name)`. Raises UnusableAnswerError."""
+        match = _TASK.fullmatch(name)
+        if match is None:
+            raise UnusableAnswerError(f"{name[:80]!r} is not a task of refsav", fix="restore the task's original key")
+        video_id, source, masklet_id, digest = match.groups()
         return TaskName(ObjectKey(video_id, cast(Source, source), int(masklet_id)), digest)
 
     def __str__(self) -> str:
@@ -57,8 +57,8 @@ class TaskName(NamedTuple):
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Answer:
-    """What one annotator has said about one object; never changed, a later one takes its place."""
+class ReviewAnswer:
+    """One annotator's answer about one object; it is never changed, a later answer replaces it."""
 
     task: TaskName
     judgement: Judgement
@@ -69,141 +69,143 @@ class Answer:
     """A short expression for the same object; empty if none was written."""
     annotator: str
     answered_at: str
-    """UTC, ISO 8601 with microseconds; empty until it is known."""
+    """UTC, ISO 8601 with microseconds; empty if not known yet."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Gathered:
-    """Answers from one place, and what in there was none."""
+class CollectedAnswers:
+    """The answers from one sheet or from Label Studio, and the entries that could not be used."""
 
-    answers: tuple[Answer, ...]
+    answers: tuple[ReviewAnswer, ...]
     problems: tuple[str, ...]
-    """One line each: where, what is wrong, what to do."""
+    """One line each: place, problem, fix."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Decision:
-    """What holds for one object."""
+    """The decision on one object."""
 
     key: ObjectKey
     outcome: Outcome
     contested: bool
-    """Annotators contradict each other, and none of them outweighs the rest."""
+    """Annotators contradict each other, and there is no majority."""
     long: str
     """The corrected long expression; empty unless it was edited."""
     short: str
     """The short expression; empty if nobody has written one."""
     annotators: int
-    """How many have judged the long expression as it is now."""
+    """Number of annotators who have judged the current long expression."""
 
 
 def one_line(text: str) -> str:
-    """Take line breaks and doubled spaces out of what somebody has typed; a dash, or what nobody sees, is nothing."""
+    """Collapse whitespace in typed text to single spaces; text without a letter or digit becomes empty."""
     return " ".join(text.split()) if any(map(str.isalnum, text)) else ""
 
 
 def timestamp(moment: datetime) -> str:
-    """Write a moment as `Answer.answered_at` has it; one without a zone is taken as UTC."""
+    """Format a time like `ReviewAnswer.answered_at`; a time without a zone is taken as UTC."""
     return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).astimezone(UTC).isoformat(timespec="microseconds")
 
 
-def checked_answer(shown: str, answer: Answer) -> Answer:
-    """Make sure that an answer says one thing.
+def checked_answer(shown: str, answer: ReviewAnswer) -> ReviewAnswer:
+    """Validate and normalize an answer.
 
-    Whoever accepts a text and has changed it means the changed one.
+    An annotator who accepts a text after changing it means the changed text, so the judgement becomes "fix".
 
     Args:
         shown: The long expression that the annotator saw.
-        answer: As it was typed.
+        answer: The answer as typed.
 
     Raises:
-        UnusableAnswerError: If it says nothing, or two things at once.
+        UnusableAnswerError: If it is empty or contradicts itself.
     """
     long, short, judgement = one_line(answer.long), one_line(answer.short), answer.judgement
     changed = long not in ("", one_line(shown))
     if judgement == "accept" and changed:
         judgement = "fix"
     if judgement == "fix" and not long:
-        raise UnusableAnswerError("the corrected text is empty\n  fix: write it, or reject the expression")
+        raise UnusableAnswerError("the corrected text is empty", fix="write it, or reject the expression")
     if judgement == "fix" and not changed:
-        raise UnusableAnswerError("says fix and changes nothing\n  fix: correct the text, or accept it")
+        raise UnusableAnswerError("has the verdict fix and an unchanged text", fix="correct the text, or accept it")
     if judgement == "none" and changed:
-        raise UnusableAnswerError("has a corrected text and no verdict\n  fix: say fix")
+        raise UnusableAnswerError("has a corrected text and no verdict", fix="give the verdict fix")
     if judgement == "none" and not short:
-        raise UnusableAnswerError("has neither a verdict nor a short expression\n  fix: give one of them")
+        raise UnusableAnswerError("has neither a verdict nor a short expression", fix="give one of them")
     reasons = tuple(sorted(set(answer.reasons))) if judgement in ("fix", "reject") else ()
     return replace(answer, judgement=judgement, reasons=reasons, long=long if judgement == "fix" else "", short=short)
 
 
-def decide(answers: Iterable[Answer], texts: Mapping[ObjectKey, str], rule: Rule) -> dict[ObjectKey, Decision]:
-    """Settle every object that somebody has said something about.
+def decide(answers: Iterable[ReviewAnswer], texts: Mapping[ObjectKey, str], rule: Rule) -> dict[ObjectKey, Decision]:
+    """Decide on every object that has answers.
 
-    A judgement counts for the words that were judged; a short expression for the object, whatever was shown with it,
-    until the same annotator writes another.
+    A judgement counts only while the judged expression is unchanged. A short expression counts for the object, with any
+    long expression, until the same annotator writes another.
 
     Args:
-        answers: All of them, oldest first.
-        texts: The long expressions as they are now; objects without one are passed over.
-        rule: "majority" takes what most annotators say, each by their last word, and leaves a tie open; "latest" takes
-            the last word of all.
+        answers: All answers, oldest first.
+        texts: The current long expressions; answers about other objects are ignored.
+        rule: "majority" takes each annotator's last judgement and leaves a tie open; "latest" takes the last answer.
+
+    Returns:
+        The decision on each object, sorted by key.
     """
-    by_object: dict[ObjectKey, list[Answer]] = {}
+    by_object: dict[ObjectKey, list[ReviewAnswer]] = {}
     for answer in answers:
         if answer.task.key in texts:
             by_object.setdefault(answer.task.key, []).append(answer)
-    return {key: _settle(key, texts[key], said, rule) for key, said in sorted(by_object.items())}
+    return {key: _decide_object(key, texts[key], given, rule) for key, given in sorted(by_object.items())}
 
 
-def votes(answers: Iterable[Answer], texts: Mapping[ObjectKey, str]) -> dict[ObjectKey, dict[str, Judgement]]:
-    """Give each annotator's last judgement of every long expression as it is now, by object and annotator."""
-    cast_by: dict[ObjectKey, dict[str, Judgement]] = {}
+def votes(answers: Iterable[ReviewAnswer], texts: Mapping[ObjectKey, str]) -> dict[ObjectKey, dict[str, Judgement]]:
+    """Return each annotator's last judgement of every current long expression, by object and annotator."""
+    judgements: dict[ObjectKey, dict[str, Judgement]] = {}
     for answer in answers:
         if _judges(answer, texts.get(answer.task.key)):
-            cast_by.setdefault(answer.task.key, {})[answer.annotator] = answer.judgement
-    return cast_by
+            judgements.setdefault(answer.task.key, {})[answer.annotator] = answer.judgement
+    return judgements
 
 
-def count_reasons(answers: Iterable[Answer], texts: Mapping[ObjectKey, str]) -> dict[str, int]:
-    """Count why long expressions as they are now were not right, by each annotator's last word; most frequent first."""
+def count_reasons(answers: Iterable[ReviewAnswer], texts: Mapping[ObjectKey, str]) -> dict[str, int]:
+    """Count the reasons in each annotator's last judgement of every current long expression, most frequent first."""
     given: dict[tuple[ObjectKey, str], tuple[str, ...]] = {}
     for answer in answers:
         if _judges(answer, texts.get(answer.task.key)):
             given[answer.task.key, answer.annotator] = answer.reasons
     counts = Counter(reason for reasons in given.values() for reason in reasons)
-    return dict(sorted(counts.items(), key=lambda told: (-told[1], told[0])))
+    return dict(sorted(counts.items(), key=lambda item: (-item[1], item[0])))
 
 
-def _judges(answer: Answer, text: str | None) -> bool:
+def _judges(answer: ReviewAnswer, text: str | None) -> bool:
     return text is not None and answer.judgement != "none" and answer.task == TaskName.of(answer.task.key, text)
 
 
-def _settle(key: ObjectKey, text: str, answers: Sequence[Answer], rule: Rule) -> Decision:
-    judging = _last_words(answer for answer in answers if _judges(answer, text))
-    writing = _last_words(answer for answer in answers if answer.short)
-    judgement = _chosen([answer.judgement for answer in judging], rule)
+def _decide_object(key: ObjectKey, text: str, answers: Sequence[ReviewAnswer], rule: Rule) -> Decision:
+    judging = _last_per_annotator(answer for answer in answers if _judges(answer, text))
+    writing = _last_per_annotator(answer for answer in answers if answer.short)
+    judgement = _chosen_judgement([answer.judgement for answer in judging], rule)
     outcomes: Mapping[str, Outcome] = {"accept": "accepted", "fix": "edited", "reject": "rejected"}
     corrections = [answer.long for answer in judging if answer.judgement == "fix"]
     return Decision(
         key=key,
         outcome=outcomes.get(judgement, "candidate"),
         contested=bool(judging) and not judgement,
-        long=_most_written(corrections, rule) if judgement == "fix" else "",
-        short=_most_written([answer.short for answer in writing], rule),
+        long=_chosen_text(corrections, rule) if judgement == "fix" else "",
+        short=_chosen_text([answer.short for answer in writing], rule),
         annotators=len(judging),
     )
 
 
-def _last_words(answers: Iterable[Answer]) -> list[Answer]:
-    """Keep the last answer of every annotator, in the order in which these were given."""
-    by_annotator: dict[str, Answer] = {}
+def _last_per_annotator(answers: Iterable[ReviewAnswer]) -> list[ReviewAnswer]:
+    """Keep the last answer of every annotator, in the order in which those were given."""
+    by_annotator: dict[str, ReviewAnswer] = {}
     for answer in answers:
         by_annotator.pop(answer.annotator, None)
         by_annotator[answer.annotator] = answer
     return list(by_annotator.values())
 
 
-def _chosen(judgements: Sequence[Judgement], rule: Rule) -> str:
-    """The judgement that holds; "" where there is none, or a tie."""
+def _chosen_judgement(judgements: Sequence[Judgement], rule: Rule) -> str:
+    """Return the judgement that the rule chooses; "" if there is no judgement, or a tie."""
     if not judgements:
         return ""
     if rule == "latest":
@@ -212,8 +214,8 @@ def _chosen(judgements: Sequence[Judgement], rule: Rule) -> str:
     return "" if others and others[0][1] == votes else first
 
 
-def _most_written(texts: Sequence[str], rule: Rule) -> str:
-    """The text that most have written, the last of equals; annotators seldom find the same words."""
+def _chosen_text(texts: Sequence[str], rule: Rule) -> str:
+    """Return the most frequent text, the latest if several are equally frequent; annotators rarely agree literally."""
     if not texts:
         return ""
     if rule == "latest":

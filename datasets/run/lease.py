@@ -1,8 +1,8 @@
-"""One builder per stored run, wherever builders run: a claim in the storage, renewed while it is held.
+"""Leases: a lock on a stored run across machines, kept as a claim file in the storage and renewed while it is held.
 
-It asks no more of a storage than that what was written is listed from then on, which S3, Google's and every file
-system promise; writes on condition are not offered by all. Everybody writes a claim of his own name first and looks for
-others then: of two, the later one to look sees the other's, and withdraws.
+The algorithm needs only listings that show every earlier write, which S3, Google Cloud Storage and file systems offer;
+not all of them offer conditional writes. Each process first writes a claim under a unique name and then lists the
+others: of two processes, the one that lists later sees the other's claim and withdraws its own.
 """
 
 import os
@@ -21,47 +21,52 @@ import psutil
 from refsav.datasets.run.storage import Storage, StorageError
 from refsav.disk.lock import LockedError
 
-FOLDER = ".leases/"
+LEASES_FOLDER = ".leases/"
 RENEWED_EVERY_S = 20.0
 ENDS_AFTER_S = 120.0
-"""A claim that was not renewed for so long is taken for dead, by the storage's clock."""
+"""A claim expires if it has not been renewed for this long, by the storage's clock."""
 ENDS_WITHIN_S = 5.0
-"""How long a renewal that is under way is waited for."""
+"""How long to wait at the end for a renewal in progress."""
 TRIED_FOR_S = 3.0
-"""Two that come at the same moment may both withdraw, so they try again for a while."""
+"""How long to try: two processes that start at the same moment may both withdraw, so each tries again."""
 
 
 class Lease:
-    """What is held."""
+    """A lease that this process holds."""
 
     def __init__(self, storage: Storage, claim: str) -> None:
         self._storage = storage
         self._claim = claim
 
-    def require(self) -> None:
-        """Make sure that it is still held; a machine that slept for minutes has lost it. Raises LockedError."""
-        if not self._storage.listed([self._claim]):
+    def require_held(self) -> None:
+        """Check that the lease is still held: a machine that was suspended for minutes has lost it.
+
+        Raises:
+            LockedError: If another process has taken it over.
+        """
+        if not self._storage.list_files([self._claim]):
+            problem = "another build has taken over this run"
             fix = "end one of the two builds, then run the same command again"
-            raise LockedError(f"{self._storage}: another build has taken this run over\n  fix: {fix}")
+            raise LockedError(problem, fix=fix, path=str(self._storage))
 
 
 @contextmanager
-def leased(storage: Storage, what: str, within_s: float = TRIED_FOR_S) -> Iterator[Lease]:
-    """Hold something in a storage for this process alone.
+def hold_lease(storage: Storage, name: str, within_s: float = TRIED_FOR_S) -> Iterator[Lease]:
+    """Hold a lease for this process alone.
 
-    What a process of this machine held that is gone is free at once; what another machine holds, some minutes after
-    its last sign of life.
+    The lease of a process of this machine that has died is free at once; that of another machine expires some minutes
+    after its last renewal.
 
     Args:
-        storage: Where.
-        what: Name of what is held.
-        within_s: How long to try.
+        storage: The storage that all processes share.
+        name: The name of the lease: "run", or a bundle.
+        within_s: How long to try, in seconds.
 
     Raises:
-        LockedError: If another process holds it; the message names it.
+        LockedError: If another process holds it; the message names the process and its machine.
         StorageError: If the storage cannot be used.
     """
-    claim, ended = _claim(storage, f"{FOLDER}{what}/", within_s), threading.Event()
+    claim, ended = _claim(storage, f"{LEASES_FOLDER}{name}/", within_s), threading.Event()
     renewing = threading.Thread(target=_renew, args=(storage, claim, ended), daemon=True)
     renewing.start()
     try:
@@ -69,7 +74,7 @@ def leased(storage: Storage, what: str, within_s: float = TRIED_FOR_S) -> Iterat
     finally:
         ended.set()
         renewing.join(ENDS_WITHIN_S)
-        with suppress(StorageError):  # it ends by itself
+        with suppress(StorageError):  # the claim expires anyway
             storage.remove([claim])
 
 
@@ -77,28 +82,31 @@ def _claim(storage: Storage, folder: str, within_s: float) -> str:
     end = time.monotonic() + within_s
     while True:
         claim = f"{folder}{uuid4().hex}.json"
-        storage.write(claim, _holder())
+        storage.write_json(claim, _holder())
         holder = _other_holder(storage, folder, claim)
         if holder is None:
             return claim
         storage.remove([claim])
         if time.monotonic() >= end:
-            fix = f"wait until it has ended; if that machine is gone, {ENDS_AFTER_S / 60:.0f} minutes are enough"
-            told = f"process {holder['process']} on {holder['host']}"
-            raise LockedError(f"{storage}: {told} is working on this run\n  fix: {fix}")
-        time.sleep(random.uniform(0.2, 1.0))  # noqa: S311 - so that two do not meet again
+            problem = f"process {holder['process']} on {holder['host']} is working on this run"
+            fix = f"wait until it has ended; if that machine has failed, {ENDS_AFTER_S / 60:.0f} minutes are enough"
+            raise LockedError(problem, fix=fix, path=str(storage))
+        time.sleep(random.uniform(0.2, 1.0))  # noqa: S311 - random, so that two processes do not collide again
 
 
 def _other_holder(storage: Storage, folder: str, claim: str) -> dict[str, Any] | None:
-    """Who else lives; claims of the dead are removed: a claim's name is never used again, so none is hit by mistake."""
-    now = storage.written_at(claim)
-    for other in storage.listed([folder]).keys() - {claim}:
+    """Return the process that holds the lease, if there is one, and remove claims that have expired.
+
+    A claim's name is never reused, so removing an expired claim cannot hit a new one.
+    """
+    now = storage.modified_at(claim)
+    for other in storage.list_files([folder]).keys() - {claim}:
         try:
-            holder, renewed = storage.read(other), storage.written_at(other)
+            holder, renewed = storage.read_json(other), storage.modified_at(other)
         except StorageError:
-            if storage.listed([other]):
+            if storage.list_files([other]):
                 raise
-            continue  # given back meanwhile
+            continue  # released in the meantime
         if now - renewed < timedelta(seconds=ENDS_AFTER_S) and not _has_died(holder):
             return dict(holder)
         storage.remove([other])
@@ -107,10 +115,10 @@ def _other_holder(storage: Storage, folder: str, claim: str) -> dict[str, Any] |
 
 def _renew(storage: Storage, claim: str, ended: threading.Event) -> None:
     while not ended.wait(RENEWED_EVERY_S):
-        with suppress(StorageError):  # the next time
-            if not storage.listed([claim]):
-                return  # taken over
-            storage.write(claim, _holder())
+        with suppress(StorageError):  # the next renewal may succeed
+            if not storage.list_files([claim]):
+                return  # another process has taken over
+            storage.write_json(claim, _holder())
 
 
 def _holder() -> dict[str, Any]:
@@ -124,7 +132,7 @@ def _holder() -> dict[str, Any]:
 
 
 def _has_died(holder: dict[str, Any]) -> bool:
-    """True for a process of this machine that runs no more; of other machines nothing is known."""
+    """Return whether the holder is a dead process of this machine; the state of other machines is unknown."""
     if holder["machine"] != _machine():
         return False
     try:
@@ -134,9 +142,9 @@ def _has_died(holder: dict[str, Any]) -> bool:
 
 
 def _machine() -> str:
-    """Where process ids mean the same: a start of a machine and, in a container, its own numbering."""
+    """Identify the scope in which process ids are unique: one boot of a machine, and one PID namespace (container)."""
     try:
         boot = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
-        return f"{boot} {os.readlink('/proc/self/ns/pid')}"  # noqa: PTH115 - no path: "pid:[4026531836]"
+        return f"{boot} {os.readlink('/proc/self/ns/pid')}"  # noqa: PTH115 - not a path: "pid:[4026531836]"
     except OSError:
         return os.uname().nodename

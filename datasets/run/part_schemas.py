@@ -1,4 +1,4 @@
-"""How records lie in Parquet: one flat, explicit schema per type of record, and the way there and back."""
+"""The Parquet form of records: one flat, explicit schema per type of record, and the conversion in both directions."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -26,16 +26,17 @@ Record = TypeVar("Record")
 
 @dataclass(frozen=True, slots=True)
 class PartKind(Generic[Record]):
-    """How one type of record lies in a part."""
+    """How one type of record is stored in a part."""
 
     schema: pa.Schema
     to_row: Callable[[Record], dict[str, object]]
     from_row: Callable[[Mapping[str, Any]], Record]
     sort_by: tuple[str, ...]
+    """Columns by which the rows of a part are sorted."""
 
 
 def schema(*fields: tuple[str, pa.DataType]) -> pa.Schema:
-    """Make a schema in which no column holds nulls; only a list's elements may."""
+    """Make a schema whose columns are not nullable; only the elements of a list may be null."""
     return pa.schema([pa.field(name, kind, nullable=False) for name, kind in fields])
 
 
@@ -53,12 +54,12 @@ _TRACK = (
 
 
 def text(value: str) -> str:
-    """Keep what UTF-8 cannot hold (half a surrogate pair, a file name in another encoding) as an escape."""
+    """Escape what UTF-8 cannot encode: a lone surrogate, or a file name in another encoding."""
     return value.encode("utf-8", "backslashreplace").decode()
 
 
 def object_key(row: Mapping[str, Any]) -> ObjectKey:
-    """Read the columns that name an object."""
+    """Read an object's key from its columns."""
     return ObjectKey(row["video_id"], row["source"], row["masklet_id"])
 
 

@@ -1,4 +1,4 @@
-"""Parquet parts: what one bundle leaves behind, written whole and read back object by object (docs/formats.md)."""
+"""Parquet parts, the output of one bundle: written atomically, read object by object (docs/formats.md)."""
 
 from collections.abc import Collection, Iterable, Iterator
 from pathlib import Path
@@ -19,12 +19,15 @@ ROWS_PER_GROUP = 64
 
 
 class ExpressionText(NamedTuple):
-    """An expression without its masks, for those who only need the words."""
+    """An expression without its masks, for uses that need only the text."""
 
     key: ObjectKey
     column: int
+    """Index in SA-V's masklet[row]."""
     frame_step: int
+    """Video frames from one annotated frame to the next."""
     text: str
+    """The long expression."""
 
 
 def write_parts(
@@ -36,9 +39,20 @@ def write_parts(
     failed: Iterable[Failed],
     unreadable: Iterable[Unreadable],
 ) -> None:
-    """Write the four parts of a bundle, `failed` last: once that file is there the bundle is done.
+    """Write the four parts of a bundle, `failed` last: once that file exists the bundle is done.
 
-    The same records give the same bytes, whatever their order. Raises DiskError.
+    The same records give the same bytes in any order.
+
+    Args:
+        run: The run.
+        bundle: The bundle's name, for example "bundle-000003".
+        expressions: Objects that passed all stages.
+        dropped: Objects that a filter or the judge dropped.
+        failed: Objects that could not be described.
+        unreadable: Files whose objects could not be listed.
+
+    Raises:
+        DiskError: If a part cannot be written.
     """
     name = f"{bundle}.parquet"
     write_part(run.expressions / name, EXPRESSIONS, expressions)
@@ -48,7 +62,7 @@ def write_parts(
 
 
 def is_done(run: RunDirectory, bundle: str) -> bool:
-    """Tell whether a bundle's last part is there."""
+    """Return whether a bundle's last part exists."""
     return (run.failed / f"{bundle}.parquet").is_file()
 
 
@@ -73,27 +87,27 @@ def read_unreadable(run: RunDirectory) -> Iterator[Unreadable]:
 
 
 def expression_parts(run: RunDirectory) -> list[Path]:
-    """List the parts of expressions, sorted by name."""
+    """List the parts that hold expressions, sorted by name."""
     return sorted(run.expressions.glob("*.parquet"))
 
 
 def expressions_of(part: Path, videos: Collection[str]) -> Iterator[Expression]:
-    """Read the expressions of some videos; row groups without any of them are not loaded. Raises RecordError."""
+    """Read the expressions of some videos; row groups without these videos are not loaded. Raises RecordError."""
     return _read_rows(part, EXPRESSIONS, videos)
 
 
 def videos_in(part: Path) -> list[str]:
-    """List the videos of one part of expressions, sorted; no mask is read. Raises RecordError."""
+    """List the video ids of one part of expressions, sorted; reads no masks. Raises RecordError."""
     return sorted(set(_open(part, EXPRESSIONS).read(columns=["video_id"]).column(0).to_pylist()))
 
 
 def keys_in(part: Path, kind: PartKind[Any]) -> list[ObjectKey]:
-    """List the objects of one part of expressions, dropped or failed; no mask is read. Raises RecordError."""
+    """List the objects of one part of expressions, dropped or failed; reads no masks. Raises RecordError."""
     return [object_key(row) for row in _open(part, kind).read(columns=list(ObjectKey._fields)).to_pylist()]
 
 
 def read_texts(run: RunDirectory) -> Iterator[ExpressionText]:
-    """Read the words of every expression, and no masks. Raises RecordError."""
+    """Read the text of every expression; reads no masks. Raises RecordError."""
     columns = ["video_id", "source", "masklet_id", "column", "frame_step", "expression"]
     for part in expression_parts(run):
         for batch in _open(part, EXPRESSIONS).iter_batches(ROWS_PER_GROUP, columns=columns):
@@ -102,7 +116,7 @@ def read_texts(run: RunDirectory) -> Iterator[ExpressionText]:
 
 
 def write_part(path: Path, kind: PartKind[Record], records: Iterable[Record]) -> None:
-    """Write one part by rename, rows sorted. Raises DiskError."""
+    """Write one part atomically, rows sorted. Raises DiskError."""
     rows = sorted(map(kind.to_row, records), key=lambda row: [row[name] for name in kind.sort_by])
     with appearing(path) as temporary, pq.ParquetWriter(temporary, kind.schema, compression="zstd") as writer:
         for start in range(0, len(rows), ROWS_PER_GROUP):
@@ -154,15 +168,15 @@ def _damaged(path: Path, where: str, error: Exception) -> RecordError:
 
 
 def _repair(path: Path) -> str:
-    """Tell what makes the next command write a damaged file anew."""
+    """Return the fix that makes the next command rewrite a damaged file."""
     if path == RunDirectory(path.parent).splits:
-        anew = "all videos stay where they are, but for one marked `only`, which may change if the run has grown"
-        return f"delete it and run the same command again: {anew}"
+        effect = "all videos keep their split, except one marked `only`, which may change if the run has grown"
+        return f"delete it and run the same command again: {effect}"
     if not path.stem.startswith("bundle-"):
-        return "delete it and run the same command again: it is written anew"
+        return "delete it and run the same command again, which rewrites it"
     run = RunDirectory(path.parent.parent)
     marks = [mark for mark in run.failed.glob(f"{path.stem}.*") if mark.suffix in (".parquet", ".retry")]
     deletion = f"delete {' and '.join(map(str, sorted(marks)))}, then " if marks else ""
     if (run.journal / f"{path.stem}.jsonl").is_file():
         return f"{deletion}run the same build again: the bundle's replies are in the journal"
-    return f"{deletion}run the same import again: the bundle is written anew"
+    return f"{deletion}run the same import again, which rewrites the bundle"

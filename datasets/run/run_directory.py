@@ -1,4 +1,4 @@
-"""Where everything of one build lies: the run directory and its layout (docs/formats.md)."""
+"""The layout of a run directory, which holds all files of one build (docs/formats.md)."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -6,63 +6,63 @@ from pathlib import Path
 
 @dataclass(frozen=True, slots=True)
 class RunDirectory:
-    """Paths of one run. Knows names, reads and writes nothing."""
+    """Paths of one run; reads and writes nothing."""
 
     root: Path
 
     @property
     def settings(self) -> Path:
-        """Configuration as used, versions, prompt digests."""
+        """Configuration as used, versions, and digests of the prompts."""
         return self.root / "run.toml"
 
     @property
     def bundles(self) -> Path:
-        """One JSON file per bundle: the videos that it holds."""
+        """One JSON file per bundle: its videos."""
         return self.root / "bundles"
 
     @property
     def state(self) -> Path:
-        """What a build needs to know of the build before, and nobody else; without it more is done again."""
+        """What a build needs to know about the previous build; without it, some work is repeated."""
         return self.root / ".state"
 
     @property
     def seen(self) -> Path:
-        """Digest, size and time of each annotation file that was described."""
+        """Digest, size and modification time of each annotation file whose objects were described."""
         return self.state / "seen.json"
 
     @property
     def seen_media(self) -> Path:
-        """Size in bytes of each video's media when it was described; -1 where there was none."""
+        """Size in bytes of each video's media when it was described; -1 if the media was missing."""
         return self.state / "media.json"
 
     @property
     def part_digests(self) -> Path:
-        """Digest, size and time of the parts that shards and gallery were made from."""
+        """Digest, size and modification time of the parts that shards and gallery were made from."""
         return self.state / "part-digests.json"
 
     @property
     def finished(self) -> Path:
-        """There while nothing of a build is left to do: the digest of its configuration."""
+        """Digest of the configuration; exists only while the build has no work left."""
         return self.state / "finished"
 
     @property
     def stored(self) -> Path:
-        """What this folder and the storage that keeps the run had the same when they were last compared."""
+        """Files that were equal in this folder and in the run's storage when the two were last synchronized."""
         return self.state / "stored.json"
 
     @property
     def journal(self) -> Path:
-        """One JSONL file per bundle: every reply that was paid for."""
+        """One JSONL file per bundle: every model reply, so that no request is paid for twice."""
         return self.root / "journal"
 
     @property
     def logs(self) -> Path:
-        """One JSONL file per bundle: what became of its objects, if the build was told to keep it."""
+        """One JSONL file per bundle: the result of each object, if `runner.json_logs` is on."""
         return self.root / "logs"
 
     @property
     def expressions(self) -> Path:
-        """Parquet parts of objects that came through."""
+        """Parquet parts of objects that passed all stages."""
         return self.root / "expressions"
 
     @property
@@ -77,17 +77,17 @@ class RunDirectory:
 
     @property
     def unreadable(self) -> Path:
-        """Parquet parts of files of which not even the objects could be listed."""
+        """Parquet parts of files whose objects could not be listed."""
         return self.root / "unreadable"
 
     @property
     def measures(self) -> Path:
-        """Parquet parts of what was measured in each video's frames."""
+        """Parquet parts of measurements of each video's frames."""
         return self.root / "measures"
 
     @property
     def splits(self) -> Path:
-        """Video to train or val."""
+        """The split of each video: train or val."""
         return self.root / "splits.parquet"
 
     @property
@@ -102,32 +102,32 @@ class RunDirectory:
 
     @property
     def review(self) -> Path:
-        """What people are asked about the validation set, and what they answer."""
+        """Questions to reviewers about the validation set, and their answers."""
         return self.root / "review"
 
     @property
     def review_settings(self) -> Path:
-        """What the review was told."""
+        """The configuration of the review."""
         return self.review / "review.toml"
 
     @property
     def queue(self) -> Path:
-        """What people are asked."""
+        """The questions to reviewers."""
         return self.review / "queue.jsonl"
 
     @property
     def review_project(self) -> Path:
-        """Where in Label Studio the queue is."""
+        """The Label Studio project that holds the queue."""
         return self.review / "label-studio.json"
 
     @property
     def answers(self) -> Path:
-        """Every answer, oldest first: who said what when. Nothing is ever taken out."""
+        """Every answer, oldest first: who answered what and when. Append-only."""
         return self.review / "answers.jsonl"
 
     @property
     def review_summary(self) -> Path:
-        """What came of the answers, and how far annotators agree."""
+        """Results of the review, and the agreement of annotators."""
         return self.review / "summary.json"
 
     @property
@@ -137,7 +137,7 @@ class RunDirectory:
 
     @property
     def problems(self) -> Path:
-        """Every problem of the run, one line each; not there if there was none."""
+        """Every problem of the run, one line each; missing if there was no problem."""
         return self.root / "problems.txt"
 
     @property

@@ -1,4 +1,4 @@
-"""Files that are kept elsewhere, through fsspec: in a bucket (s3://, gs://) or in a folder of another disk."""
+"""Remote files through fsspec: in a bucket (s3://, gs://), or in another folder."""
 
 import errno
 import json
@@ -19,21 +19,21 @@ from refsav.errors import ConfigError, RefSavError
 from refsav.extras import require
 
 AT_ONCE = 16
-"""Files on their way at a time."""
+"""Concurrent transfers."""
 TRIES = 4
-"""How often a request is made that gets no answer, beside what client libraries try by themselves: for a minute."""
+"""Attempts of a request that gets no answer, about a minute in total; client libraries retry on top of that."""
 EXTRAS = {"s3": ("s3", "s3fs"), "s3a": ("s3", "s3fs"), "gs": ("gcs", "gcsfs"), "gcs": ("gcs", "gcsfs")}
-"""Extra and package that a kind of address needs."""
-OURS = frozenset((errno.ENOSPC, errno.EDQUOT, errno.EFBIG))
-"""Errors of the disk here, not of the storage."""
+"""URL scheme to the extra and the package that it needs."""
+LOCAL_DISK = frozenset((errno.ENOSPC, errno.EDQUOT, errno.EFBIG))
+"""Error numbers of the local disk, not of the storage."""
 
 
 class StorageError(RefSavError):
-    """The storage does not have, take or give something."""
+    """A file cannot be listed, read, written or removed in the storage."""
 
 
 class UnreachableError(StorageError):
-    """The storage did not answer; it may the next time."""
+    """The storage did not answer; a later attempt may succeed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,21 +43,21 @@ class StoredFile:
     size: int
     """In bytes."""
     token: str
-    """Changes with the content: an ETag, or the time of the last change where there is none."""
+    """Changes with the content: an ETag, or the modification time if the storage has no ETags."""
 
 
 class Storage:
-    """Files below one address, by their names relative to it. A file is there whole or not at all."""
+    """Files below one URL, by their names relative to it. Files appear atomically: complete or not at all."""
 
     def __init__(self, url: str) -> None:
-        """Prepare for an address; asks nothing of it yet.
+        """Prepare for a URL; sends no request yet.
 
         Args:
-            url: Anything that fsspec knows and that can be listed: s3://bucket/folder, gs://bucket/folder, a path.
+            url: Any URL that fsspec knows and can list: s3://bucket/folder, gs://bucket/folder, a path.
 
         Raises:
-            MissingExtraError: If a package for this kind of address is missing.
-            ConfigError: If fsspec does not know it.
+            MissingExtraError: If the package for this kind of URL is missing.
+            ConfigError: If fsspec does not know this kind of URL.
         """
         self.url = url.rstrip("/")
         if extra := EXTRAS.get(url.partition("://")[0]):
@@ -66,62 +66,65 @@ class Storage:
             self._files, self._root = fsspec.core.url_to_fs(self.url, use_listings_cache=False)
         except (ValueError, ImportError) as error:
             fix = "give s3://BUCKET/FOLDER, gs://BUCKET/FOLDER or a path"
-            raise ConfigError(f"runner.storage = {url!r}: {error}\n  fix: {fix}") from None
+            raise ConfigError(str(error), fix=fix, path=f"runner.storage = {url!r}") from None
         if isinstance(self._files, LocalFileSystem):
-            self.url = self._root  # a relative path means another place elsewhere
+            self.url = self._root  # absolute, because a relative path changes its meaning with the working directory
 
     def __str__(self) -> str:
         return self.url
 
-    def require(self, place: str) -> None:
-        """Make sure that it answers: list a folder, which may be missing, without trying again. Raises StorageError."""
-        with self._told(""):
-            self._files.find(self._place(place))
+    def check_access(self, prefix: str) -> None:
+        """Check that the storage answers: list a folder, which may be missing, in one attempt. Raises StorageError."""
+        with self._as_storage_errors(""):
+            self._files.find(self._key(prefix))
 
-    def listed(self, places: Iterable[str]) -> dict[str, StoredFile]:
-        """List files by name: those below each folder (its name ends with /, "" is everything), and single files.
+    def list_files(self, prefixes: Iterable[str]) -> dict[str, StoredFile]:
+        """List files by name.
+
+        Args:
+            prefixes: Names of folders, which end with /, and of single files; "" lists all files.
 
         Raises:
-            StorageError: If it cannot be listed.
+            StorageError: If the storage cannot be listed.
         """
         found: dict[str, StoredFile] = {}
-        for listed in self._each(self._list, places):
+        for listed in self._each(self._list, prefixes):
             found |= listed
         return found
 
-    def fetch(self, names: Iterable[str], folder: Path) -> None:
-        """Bring files below a folder, each by rename. Raises StorageError, DiskError."""
-        self._each(lambda name: self._fetch(name, folder), names)
+    def download(self, names: Iterable[str], folder: Path) -> None:
+        """Download files into a folder, each atomically. Raises StorageError, DiskError."""
+        self._each(lambda name: self._download(name, folder), names)
 
-    def leave(self, names: Iterable[str], folder: Path) -> dict[str, StoredFile]:
-        """Put files from below a folder here, and tell how they are listed. Raises StorageError."""
+    def upload(self, names: Iterable[str], folder: Path) -> dict[str, StoredFile]:
+        """Upload files from a folder, and return how the storage lists them. Raises StorageError."""
         files = list(names)
-        return dict(zip(files, self._each(lambda name: self._leave(name, folder), files), strict=True))
+        return dict(zip(files, self._each(lambda name: self._upload(name, folder), files), strict=True))
 
     def remove(self, names: Iterable[str]) -> None:
-        """Remove files; one that is not there is no error. Raises StorageError."""
+        """Remove files; a missing file is not an error. Raises StorageError."""
         self._each(self._remove, names)
 
-    def write(self, name: str, content: object) -> datetime:
-        """Put a small JSON file here; give the time of it as the storage has it. Raises StorageError."""
-        self._asked(lambda: self._write(name, json.dumps(content).encode()), name)
-        return self.written_at(name)
+    def write_json(self, name: str, content: object) -> datetime:
+        """Write a small JSON file, and return its modification time by the storage's clock. Raises StorageError."""
+        self._with_retries(lambda: self._write(name, json.dumps(content).encode()), name)
+        return self.modified_at(name)
 
-    def read(self, name: str) -> Any:  # noqa: ANN401 - JSON holds anything
+    def read_json(self, name: str) -> Any:  # noqa: ANN401 - any JSON value
         """Read a small JSON file. Raises StorageError."""
-        return json.loads(self._asked(lambda: self._files.cat_file(self._place(name)), name))
+        return json.loads(self._with_retries(lambda: self._files.cat_file(self._key(name)), name))
 
-    def written_at(self, name: str) -> datetime:
-        """When a file was written, by the storage's clock. Raises StorageError."""
-        written: datetime = self._asked(lambda: self._files.modified(self._place(name)), name)
-        return written
+    def modified_at(self, name: str) -> datetime:
+        """Return when a file was last modified, by the storage's clock. Raises StorageError."""
+        modified: datetime = self._with_retries(lambda: self._files.modified(self._key(name)), name)
+        return modified
 
     def _each(self, work: Callable[[str], Any], names: Iterable[str]) -> list[Any]:
         with ThreadPoolExecutor(AT_ONCE) as pool:
-            return [*pool.map(lambda name: self._asked(lambda: work(name), name), names)]
+            return [*pool.map(lambda name: self._with_retries(lambda: work(name), name), names)]
 
-    def _asked(self, work: Callable[[], Any], name: str) -> Any:  # noqa: ANN401 - what the work gives
-        """Do something that asks the storage, some times if it does not answer."""
+    def _with_retries(self, work: Callable[[], Any], name: str) -> Any:  # noqa: ANN401 - the result of the work
+        """Run a request to the storage; repeat it if the storage does not answer."""
         tries = Retrying(
             stop=stop_after_attempt(TRIES),
             wait=wait_random_exponential(multiplier=2, max=20),
@@ -129,80 +132,81 @@ class Storage:
             reraise=True,
         )
         for attempt in tries:
-            with attempt, self._told(name):
+            with attempt, self._as_storage_errors(name):
                 return work()
         raise AssertionError("tenacity ends with a result or an exception")
 
-    def _list(self, place: str) -> dict[str, StoredFile]:
-        with self._told(place):
-            if place and not place.endswith("/"):
+    def _list(self, prefix: str) -> dict[str, StoredFile]:
+        with self._as_storage_errors(prefix):
+            if prefix and not prefix.endswith("/"):
                 try:
-                    listed = {self._place(place): self._files.info(self._place(place))}
+                    listed = {self._key(prefix): self._files.info(self._key(prefix))}
                 except FileNotFoundError:
                     listed = {}
             else:
-                listed = self._files.find(self._place(place), detail=True)
+                listed = self._files.find(self._key(prefix), detail=True)
         files = {key: info for key, info in listed.items() if info["type"] == "file"}
-        return {self._name(key): _as_listed(info) for key, info in files.items()}
+        return {self._name(key): _stored_file(info) for key, info in files.items()}
 
     def _name(self, key: str) -> str:
-        """A file's name below the address. A bucket takes any key: one may point out of the folder it is fetched to."""
+        """Return a file's name relative to the URL; refuse one that leads out of a folder that it is downloaded to."""
         name = key[len(self._root) :].lstrip("/")
-        if ".." in name.split("/"):
-            fix = "remove it, and see who else writes there"
-            raise StorageError(f"{self.url}: holds a file whose name points elsewhere: {name!r}\n  fix: {fix}")
+        if ".." in name.split("/"):  # a bucket accepts any key
+            problem = f"has a file whose name leads out of the folder: {name!r}"
+            raise StorageError(problem, fix="remove it, and find out who else writes there", path=self.url)
         return name
 
-    def _fetch(self, name: str, folder: Path) -> None:
-        with appearing(folder / name) as temporary, self._told(name):
-            self._files.get_file(self._place(name), str(temporary))
+    def _download(self, name: str, folder: Path) -> None:
+        with appearing(folder / name) as temporary, self._as_storage_errors(name):
+            self._files.get_file(self._key(name), str(temporary))
 
-    def _leave(self, name: str, folder: Path) -> StoredFile:
+    def _upload(self, name: str, folder: Path) -> StoredFile:
         if isinstance(self._files, LocalFileSystem):
-            with appearing(Path(self._place(name))) as temporary:
+            with appearing(Path(self._key(name))) as temporary:
                 self._files.put_file(str(folder / name), str(temporary))
         else:
-            self._files.put_file(str(folder / name), self._place(name))
-        return _as_listed(self._files.info(self._place(name)))
+            self._files.put_file(str(folder / name), self._key(name))
+        return _stored_file(self._files.info(self._key(name)))
 
     def _write(self, name: str, content: bytes) -> None:
         if isinstance(self._files, LocalFileSystem):
-            with appearing(Path(self._place(name))) as temporary:
+            with appearing(Path(self._key(name))) as temporary:
                 temporary.write_bytes(content)
         else:
-            self._files.pipe_file(self._place(name), content)
+            self._files.pipe_file(self._key(name), content)
 
     def _remove(self, name: str) -> None:
         try:
-            self._files.rm_file(self._place(name))
+            self._files.rm_file(self._key(name))
         except FileNotFoundError:
             return
 
-    def _place(self, name: str) -> str:
+    def _key(self, name: str) -> str:
         return f"{self._root}/{name}".rstrip("/")
 
     @contextmanager
-    def _told(self, name: str) -> Iterator[None]:
-        """Turn what client libraries raise, each of its own kind, into one error that tells what to do."""
-        place = f"{self.url}/{name}".rstrip("/")
+    def _as_storage_errors(self, name: str) -> Iterator[None]:
+        """Convert the various exceptions of client libraries to StorageError with a fix."""
+        url = f"{self.url}/{name}".rstrip("/")
         try:
             yield
         except RefSavError:
             raise
         except FileNotFoundError as error:
-            fix = "make the bucket, or correct runner.storage"
-            raise StorageError(f"{place}: is not there: {error}\n  fix: {fix}") from error
+            fix = "create the bucket, or correct runner.storage"
+            raise StorageError(f"does not exist: {error}", fix=fix, path=url) from error
         except PermissionError as error:
-            fix = "put credentials that may list, read, write and delete there into the environment (docs/ray.md)"
-            raise StorageError(f"{place}: access is refused: {error}\n  fix: {fix}") from error
+            fix = "set credentials in the environment that may list, read, write and delete there (docs/ray.md)"
+            raise StorageError(f"access is denied: {error}", fix=fix, path=url) from error
         except Exception as error:
-            if isinstance(error, OSError) and error.errno in OURS:
+            if isinstance(error, OSError) and error.errno in LOCAL_DISK:
                 raise
-            told = f"{type(error).__name__}: {error}".splitlines()[0]
-            fix = "see that the storage runs, and that its address and credentials are in the environment (docs/ray.md)"
-            raise UnreachableError(f"{place}: cannot be reached: {told}\n  fix: {fix}, then run it again") from error
+            reason = f"{type(error).__name__}: {error}".splitlines()[0]
+            fix = "check that the storage is running and that its address and credentials are set in the environment "
+            fix += "(docs/ray.md), then run it again"
+            raise UnreachableError(f"cannot be reached: {reason}", fix=fix, path=url) from error
 
 
-def _as_listed(info: dict[str, Any]) -> StoredFile:
+def _stored_file(info: dict[str, Any]) -> StoredFile:
     token = next((info[key] for key in ("ETag", "md5Hash", "etag", "mtime") if info.get(key)), "")
     return StoredFile(size=info["size"], token=str(token).strip('"'))

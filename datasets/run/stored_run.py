@@ -1,7 +1,8 @@
-"""A run's folder and the storage that keeps it: what either has new since they were last alike goes to the other.
+"""Two-way synchronization of a run's folder with the storage that keeps it.
 
-What was done on purpose on one side, a deletion too, is done on the other. Where both have changed, the storage's is
-taken: somebody has gone on from there. But of a journal the longer one is kept: both begin alike, and it was paid for.
+Changes and deletions on one side since the last synchronization are applied to the other. If a file has changed on both
+sides, the storage's version wins, because another machine has resumed from there. Of a journal the longer version wins:
+both start with the same replies, and every reply was paid for.
 """
 
 import json
@@ -12,7 +13,7 @@ from pathlib import Path
 
 from pydantic import TypeAdapter, ValidationError
 
-from refsav.datasets.run.lease import FOLDER
+from refsav.datasets.run.lease import LEASES_FOLDER
 from refsav.datasets.run.run_directory import RunDirectory
 from refsav.datasets.run.storage import Storage, StoredFile
 from refsav.disk.files import DiskError, write_text
@@ -20,153 +21,170 @@ from refsav.errors import ConfigError
 
 ALL = ("",)
 SETTINGS = "run.toml"
-"""Left last: a storage without it holds no run."""
+"""Uploaded last: a storage without it does not hold a run."""
 ANSWERS = "review/answers.jsonl"
 
 
 @dataclass(frozen=True, slots=True)
-class Alike:
-    """A file as it was when folder and storage last had the same."""
+class SyncedFile:
+    """A file's state when it was last equal in folder and storage."""
 
     size: int
+    """In bytes."""
     changed_ns: int
+    """Modification time in the folder, in nanoseconds."""
     token: str
+    """The storage's token of the content (`StoredFile.token`)."""
 
 
-UNLIKE = Alike(-1, 0, "")
+NEVER_SYNCED = SyncedFile(-1, 0, "")
 
 
 class StoredRun:
-    """A folder of a run that is kept in a storage. Used from several threads."""
+    """A run's folder that is kept in a storage. Thread-safe."""
 
     def __init__(self, storage: Storage, root: Path) -> None:
+        """Read the record of the last synchronization.
+
+        Args:
+            storage: The storage that keeps the run.
+            root: The run's folder.
+        """
         self._storage = storage
         self._root = root
         self._record = RunDirectory(root).stored
-        self._changing = threading.Lock()
-        kept = _read(self._record)
-        self._is_tied = kept is not None and kept.storage == storage.url
-        self._alike = {name: Alike(*one) for name, one in kept.files.items()} if kept and self._is_tied else {}
+        self._lock = threading.Lock()
+        record = _read_record(self._record)
+        self._is_tied = record is not None and record.storage == storage.url
+        recorded = record.files if record and self._is_tied else {}
+        self._synced = {name: SyncedFile(*file) for name, file in recorded.items()}
 
-    def take_up(self, places: Sequence[str] = ALL) -> int:
-        """Bring what the storage has other than the folder.
+    def pull(self, prefixes: Sequence[str] = ALL) -> int:
+        """Apply the storage's changes to the folder.
 
         Args:
-            places: Names of folders, ending with /, and of files, below the run; "" is the whole run.
+            prefixes: Names of folders, which end with /, and of files, relative to the run; "" is the complete run.
 
         Returns:
-            How many files were fetched.
+            The number of files downloaded.
 
         Raises:
-            ConfigError: If folder and storage hold two runs that never were one.
-            StorageError: If a file cannot be fetched.
-            DiskError: If it cannot be written.
+            ConfigError: If folder and storage hold two different runs, or both have new review answers.
+            StorageError: If a file cannot be downloaded.
+            DiskError: If a file cannot be written.
         """
-        there, here = self._listed(places), self._sizes(places)
-        if places == ALL:
-            self._refuse_strangers(there.keys(), here.keys())
-            if SETTINGS not in there:  # new, emptied, or filled half: all that is here is new to it
-                self._alike = dict.fromkeys(there, UNLIKE)
+        remote, local = self._remote_files(prefixes), self._local_files(prefixes)
+        if prefixes == ALL:
+            self._refuse_other_run(remote.keys(), local.keys())
+            if SETTINGS not in remote:  # new, emptied or incomplete: everything in the folder counts as changed
+                self._synced = dict.fromkeys(remote, NEVER_SYNCED)
                 return 0
-        known = self._known(places)
-        wanted = [
+        known = self._known(prefixes)
+        changed = [
             name
-            for name, stored in there.items()
+            for name, stored in remote.items()
             if (name not in known or known[name].token != stored.token)
-            and not (_grows(name) and here.get(name, (0, 0))[0] > stored.size)
+            and not (_is_journal(name) and local.get(name, (0, 0))[0] > stored.size)
         ]
-        if ANSWERS in wanted and ANSWERS in here:
-            self._refuse_to_lose_answers(there[ANSWERS], here[ANSWERS], known.get(ANSWERS))
-        gone = [
+        if ANSWERS in changed and ANSWERS in local:
+            self._refuse_to_lose_answers(remote[ANSWERS], local[ANSWERS], known.get(ANSWERS))
+        removed = [
             name
-            for name, alike in known.items()
-            if name not in there and not (_grows(name) and _differs(here.get(name), alike))
+            for name, synced in known.items()
+            if name not in remote and not (_is_journal(name) and _differs(local.get(name), synced))
         ]
-        for leaving, names in _in_order(wanted, gone):
-            if leaving:
-                self._remove_here(names)
+        for is_removal, names in _in_safe_order(changed, removed):
+            if is_removal:
+                self._remove_local(names)
             else:
-                self._storage.fetch(names, self._root)
-                self._note({name: there[name] for name in names})
-        self._forget(known.keys() - there.keys())
-        return len(wanted)
+                self._storage.download(names, self._root)
+                self._note_synced({name: remote[name] for name in names})
+        self._forget(known.keys() - remote.keys())
+        return len(changed)
 
-    def leave(self, places: Sequence[str] = ALL) -> None:
-        """Put what has changed in the folder into the storage, and remove there what was removed here.
+    def push(self, prefixes: Sequence[str] = ALL) -> None:
+        """Apply the folder's changes to the storage.
+
+        Args:
+            prefixes: Names of folders, which end with /, and of files, relative to the run; "" is the complete run.
 
         Raises:
-            StorageError: If a file cannot be put there.
+            StorageError: If a file cannot be uploaded or removed.
         """
-        here, known = self._sizes(places), self._known(places)
-        changed = [name for name, state in here.items() if name not in known or _differs(state, known[name])]
-        for leaving, names in _in_order(changed, known.keys() - here.keys()):
-            if leaving:
+        local, known = self._local_files(prefixes), self._known(prefixes)
+        changed = [name for name, state in local.items() if name not in known or _differs(state, known[name])]
+        for is_removal, names in _in_safe_order(changed, known.keys() - local.keys()):
+            if is_removal:
                 self._storage.remove(names)
                 self._forget(names)
             else:
-                self._note(self._storage.leave(names, self._root), here)
+                self._note_synced(self._storage.upload(names, self._root), local)
 
-    def keep(self) -> None:
-        """Keep in the folder what is alike; without it more is fetched the next time. Raises DiskError."""
-        with self._changing:
-            files = {name: [one.size, one.changed_ns, one.token] for name, one in sorted(self._alike.items())}
+    def save_record(self) -> None:
+        """Record which files are synchronized; without the record, the next pull downloads more. Raises DiskError."""
+        with self._lock:
+            files = {name: [file.size, file.changed_ns, file.token] for name, file in sorted(self._synced.items())}
         write_text(self._record, json.dumps({"storage": self._storage.url, "files": files}, indent=0) + "\n")
 
-    def _refuse_strangers(self, there: Collection[str], here: Collection[str]) -> None:
-        if SETTINGS in there and SETTINGS in here and not self._is_tied:
-            raise ConfigError(
-                f"{self._root}: this folder holds a run, and {self._storage} another, or a copy of it\n"
-                "  fix: build into an empty folder, which is filled from the storage, or name another storage"
-            )
-        strange = [] if SETTINGS in there else sorted(set(there) - set(here))
+    def _refuse_other_run(self, remote: Collection[str], local: Collection[str]) -> None:
+        if SETTINGS in remote and SETTINGS in local and not self._is_tied:
+            problem = f"this folder holds a run, and {self._storage} holds another run or a copy of it"
+            fix = "build into an empty folder, which is filled from the storage, or choose another storage"
+            raise ConfigError(problem, fix=fix, path=self._root)
+        strange = [] if SETTINGS in remote else sorted(set(remote) - set(local))
         if strange:
-            raise ConfigError(
-                f"{self._storage}: holds no run, but other files, {strange[0]} for example\n"
-                "  fix: name a folder of the storage that is empty"
-            )
+            problem = f"holds no run, but other files, for example {strange[0]}"
+            raise ConfigError(problem, fix="choose an empty folder of the storage", path=str(self._storage))
 
-    def _refuse_to_lose_answers(self, stored: StoredFile, here: tuple[int, int], alike: Alike | None) -> None:
-        """What people have said cannot be made again, so the storage's is not taken in its place."""
-        if _differs(here, alike) if alike else here[0] != stored.size:
-            raise ConfigError(
-                f"{self._root / ANSWERS}: has changed here, and in {self._storage} too\n"
-                "  fix: move the file away, build, and bring its answers in again (refsav review pull or import)"
-            )
+    def _refuse_to_lose_answers(self, stored: StoredFile, local: tuple[int, int], synced: SyncedFile | None) -> None:
+        """Refuse to overwrite reviewers' answers, which cannot be regenerated, with the storage's version."""
+        if _differs(local, synced) if synced else local[0] != stored.size:
+            problem = f"has changed both here and in {self._storage}"
+            fix = "move the file away, build, and add its answers again (refsav review pull or import)"
+            raise ConfigError(problem, fix=fix, path=self._root / ANSWERS)
 
-    def _known(self, places: Sequence[str]) -> dict[str, Alike]:
-        """What is known of these folders and files."""
-        folders = tuple(place for place in places if not place or place.endswith("/"))
-        with self._changing:
-            found = {name: alike for name, alike in self._alike.items() if name.startswith(folders)} if folders else {}
-            return found | {name: self._alike[name] for name in places if name in self._alike}
+    def _known(self, prefixes: Sequence[str]) -> dict[str, SyncedFile]:
+        """Return the recorded state of these folders and files."""
+        folders = tuple(prefix for prefix in prefixes if not prefix or prefix.endswith("/"))
+        with self._lock:
+            below = {name: file for name, file in self._synced.items() if name.startswith(folders)} if folders else {}
+            return below | {name: self._synced[name] for name in prefixes if name in self._synced}
 
-    def _listed(self, places: Iterable[str]) -> dict[str, StoredFile]:
-        return {name: stored for name, stored in self._storage.listed(places).items() if _is_kept(Path(name))}
+    def _remote_files(self, prefixes: Iterable[str]) -> dict[str, StoredFile]:
+        return {name: stored for name, stored in self._storage.list_files(prefixes).items() if _is_synced(Path(name))}
 
-    def _sizes(self, places: Iterable[str]) -> dict[str, tuple[int, int]]:
-        """Size and time of change of the files here."""
+    def _local_files(self, prefixes: Iterable[str]) -> dict[str, tuple[int, int]]:
+        """Return size (bytes) and modification time (nanoseconds) of the files in the folder."""
         found: dict[str, tuple[int, int]] = {}
-        for place in places:
-            path = self._root / place
+        for prefix in prefixes:
+            path = self._root / prefix
             for file in path.rglob("*") if path.is_dir() else [path]:
                 name = file.relative_to(self._root)
-                if file.is_file() and _is_kept(name):
+                if file.is_file() and _is_synced(name):
                     stat = file.stat()
                     found[name.as_posix()] = (stat.st_size, stat.st_mtime_ns)
         return found
 
-    def _note(self, stored: Mapping[str, StoredFile], here: Mapping[str, tuple[int, int]] | None = None) -> None:
-        """Remember that these files are alike; what grows while it is sent has changed again."""
-        here = self._sizes(stored) if here is None else here
-        with self._changing:
-            self._alike |= {name: Alike(*here[name], one.token) for name, one in stored.items()}
+    def _note_synced(
+        self, stored: Mapping[str, StoredFile], local: Mapping[str, tuple[int, int]] | None = None
+    ) -> None:
+        """Remember that these files are equal on both sides.
+
+        Args:
+            stored: The files as the storage lists them.
+            local: Their state before they were uploaded, so that a file that grew during the upload counts as changed;
+                None for their state now.
+        """
+        local = self._local_files(stored) if local is None else local
+        with self._lock:
+            self._synced |= {name: SyncedFile(*local[name], file.token) for name, file in stored.items()}
 
     def _forget(self, names: Iterable[str]) -> None:
-        with self._changing:
+        with self._lock:
             for name in names:
-                self._alike.pop(name, None)
+                self._synced.pop(name, None)
 
-    def _remove_here(self, names: Iterable[str]) -> None:
+    def _remove_local(self, names: Iterable[str]) -> None:
         for name in names:
             try:
                 (self._root / name).unlink(missing_ok=True)
@@ -174,23 +192,25 @@ class StoredRun:
                 raise DiskError(self._root / name, error) from error
 
 
-def _in_order(changed: Iterable[str], gone: Iterable[str]) -> Iterator[tuple[bool, list[str]]]:
-    """Yield (whether they go, names): whatever stops it, what is there by then is a run that a build goes on with.
+def _in_safe_order(changed: Iterable[str], removed: Iterable[str]) -> Iterator[tuple[bool, list[str]]]:
+    """Yield (is_removal, names) in an order in which an interruption at any point leaves a run that a build can resume.
 
-    A bundle is done when its failed part is there, which therefore comes last and goes first; but before it goes, what
-    is called retry tells what it held. Likewise a hidden file says that what it is named after is whole.
+    A bundle is done when its failed part exists, so that part is written last and removed first; the bundle's retry
+    file, which lists what the part held, is written before that removal. A hidden file marks the file or folder that it
+    is named after as complete, so it is treated in the same way.
     """
     ranks: list[list[str]] = [[], [], [], [], []]
     for name in changed:
         ranks[_rank(name)].append(name)
-    going = sorted(gone)
-    marks = [name for name in going if _rank(name) in (2, 3)]
+    removals = sorted(removed)
+    marks = [name for name in removals if _rank(name) in (2, 3)]
     steps = [(False, ranks[0]), (True, marks), *((False, rank) for rank in ranks[1:4])]
-    steps += [(True, [name for name in going if name not in set(marks)]), (False, ranks[4])]
-    return ((goes, sorted(names)) for goes, names in steps if names)
+    steps += [(True, [name for name in removals if name not in set(marks)]), (False, ranks[4])]
+    return ((is_removal, sorted(names)) for is_removal, names in steps if names)
 
 
 def _rank(name: str) -> int:
+    """Return the step at which a changed file is transferred: retry files, other files, marks, failed parts, state."""
     path = Path(name)
     if path.parent.name == "failed" and path.suffix in (".retry", ".parquet"):
         return 0 if path.suffix == ".retry" else 3
@@ -199,32 +219,32 @@ def _rank(name: str) -> int:
     return 2 if path.name.startswith(".") or name.startswith("report/data/") else 1
 
 
-def _grows(name: str) -> bool:
+def _is_journal(name: str) -> bool:
     return name.startswith("journal/")
 
 
-def _differs(state: tuple[int, int] | None, alike: Alike) -> bool:
-    return state is not None and state != (alike.size, alike.changed_ns)
+def _differs(state: tuple[int, int] | None, synced: SyncedFile) -> bool:
+    return state is not None and state != (synced.size, synced.changed_ns)
 
 
-def _is_kept(name: Path) -> bool:
-    """True for all of a run but what belongs to this folder or to a moment."""
+def _is_synced(name: Path) -> bool:
+    """Return whether a file is synchronized: all of a run except the folder's own files and temporary files."""
     run = RunDirectory(Path())
-    own = name.name == ".lock" or name in (run.stored, run.part_digests) or f"{name.parts[0]}/" == FOLDER
+    own = name.name == ".lock" or name in (run.stored, run.part_digests) or f"{name.parts[0]}/" == LEASES_FOLDER
     return not own and not (name.suffix == ".part" and any(part.startswith(".") for part in name.parts))
 
 
 @dataclass(frozen=True, slots=True)
-class _Kept:
+class _Record:
     storage: str
     files: dict[str, tuple[int, int, str]]
 
 
-_KEPT = TypeAdapter(_Kept)
+_RECORD = TypeAdapter(_Record)
 
 
-def _read(path: Path) -> _Kept | None:
+def _read_record(path: Path) -> _Record | None:
     try:
-        return _KEPT.validate_json(path.read_bytes())
+        return _RECORD.validate_json(path.read_bytes())
     except (OSError, ValidationError):
         return None

@@ -1,4 +1,4 @@
-"""Where videos and masklets come from: SA-V's two layouts behind one door, and the filters on what is taken."""
+"""The source of videos and masklets: one interface to SA-V's two layouts, and the filters on objects."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -15,27 +15,27 @@ from refsav.errors import RecordError
 
 
 class SourceConfig(Config):
-    """What to take from a folder of videos."""
+    """Which videos and objects to take from a source."""
 
     annotations: Literal["manual", "auto", "both"] = Field(
-        "both", description="Which masklets: drawn by people (manual), by SAM-2 (auto), or both."
+        "both", description="Which masklets to read: drawn by people (manual), by SAM-2 (auto), or both."
     )
-    videos: str = Field("", description="Text file with one video id a line: only these are read. Empty: all.")
+    videos: str = Field("", description="Text file with one video id per line: only these are read. Empty: all.")
     min_area_px: int = Field(
-        25, ge=1, description="Objects whose largest mask has fewer pixels are dropped: nothing can be said of them."
+        25, ge=1, description="Drop objects whose largest mask has fewer pixels: they are too small to describe."
     )
     min_visible_frames: int = Field(
-        1, ge=1, description="Objects seen in fewer annotated frames (SA-V: 6 a second) are dropped."
+        1, ge=1, description="Drop objects that are visible in fewer annotated frames (SA-V: 6 per second)."
     )
     min_stability: float = Field(
-        0.0, ge=0, le=1, description="Auto masklets whose mean stability score (0-1) is lower are dropped."
+        0.0, ge=0, le=1, description="Drop auto masklets whose mean stability score (0-1) is lower."
     )
     max_objects: int = Field(0, ge=0, description="Objects kept per video, the largest first; 0 keeps all.")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class VideoObjects:
-    """One video with all of its objects, sorted into those to describe and those that cannot or shall not be."""
+    """One video with all of its objects: those to describe, those that a filter dropped, and those that failed."""
 
     video: VideoFile
     tracks: tuple[ObjectTrack, ...]
@@ -45,17 +45,18 @@ class VideoObjects:
 
     @property
     def object_count(self) -> int:
-        """Objects read from the annotations, whatever became of them."""
+        """Number of objects in the annotations that could be listed: described, dropped and failed ones."""
         return len(self.tracks) + len(self.dropped) + len(self.failed)
 
 
 def discover(source: Path, config: SourceConfig) -> Iterator[VideoFile | Unreadable]:
-    """List the videos of a source in a fixed order, lazily; a video that cannot be used is told, not skipped.
+    """List the videos of a source lazily, in a fixed order.
 
-    Ids of the configured list that no video has are told at the end.
+    A video that cannot be used is reported as Unreadable, not skipped; so is, at the end, every id of the configured
+    list that no video has.
 
     Raises:
-        RecordError: If `source` is no folder that can be listed, or the list of ids cannot be read.
+        RecordError: If `source` is not a folder that can be listed, or the list of ids cannot be read.
     """
     if not source.is_dir():
         if source.is_file():
@@ -63,28 +64,31 @@ def discover(source: Path, config: SourceConfig) -> Iterator[VideoFile | Unreada
         raise RecordError(source, "", "there is no such folder", "give the folder that holds the videos")
     wanted = read_ids(Path(config.videos)) if config.videos else None
     folder_of: dict[str, str] = {}
-    told: set[str] = set()
+    reported: set[str] = set()
     for entry in _listing(source, config):
         if isinstance(entry, Unreadable):
-            told.add(PurePosixPath(entry.path).stem)
+            reported.add(PurePosixPath(entry.path).stem)
             yield entry
         elif wanted is not None and entry.video_id not in wanted:
             continue
         elif entry.video_id in folder_of:
             where = entry.media.relative_to(source).as_posix()
-            problem = f"{where}: video id {entry.video_id} stands in folder {folder_of[entry.video_id] or '.'} already"
+            problem = f"{where}: folder {folder_of[entry.video_id] or '.'} already has a video with id {entry.video_id}"
             yield Unreadable(path=where, error=f"{problem}; fix: rename or remove one of the two")
         else:
             folder_of[entry.video_id] = entry.folder
             yield entry
-    for video_id in sorted((wanted or frozenset()) - folder_of.keys() - told):
+    for video_id in sorted((wanted or frozenset()) - folder_of.keys() - reported):
         where = Path(config.videos).name
-        problem = f"{where}: {video_id}: the source has no video of this id"
+        problem = f"{where}: {video_id}: the source has no video with this id"
         yield Unreadable(path=where, error=f"{problem}; fix: correct the line, or remove it")
 
 
 def read_video(video: VideoFile, config: SourceConfig) -> VideoObjects:
-    """Read the objects of one video and apply the filters. Bad data raises nothing: it is told in the result."""
+    """Read the objects of one video and apply the filters.
+
+    Bad data raises no error: the result lists it under `failed` and `unreadable`.
+    """
     tracks: list[ObjectTrack] = []
     dropped: list[Dropped] = []
     failed: list[Failed] = []
@@ -94,7 +98,7 @@ def read_video(video: VideoFile, config: SourceConfig) -> VideoObjects:
             failed.append(entry)
         elif isinstance(entry, Unreadable):
             unreadable.append(entry)
-        elif reason := why_dropped(entry[0], entry[1], config):
+        elif reason := drop_reason(entry[0], entry[1], config):
             dropped.append(Dropped(track=entry[0], stage="filter", reason=reason))
         else:
             tracks.append(entry[0])
@@ -108,8 +112,14 @@ def read_video(video: VideoFile, config: SourceConfig) -> VideoObjects:
     )
 
 
-def why_dropped(track: ObjectTrack, stability: float, config: SourceConfig) -> str:
-    """Name the filter that drops a track, or give "" for one that stays."""
+def drop_reason(track: ObjectTrack, stability: float, config: SourceConfig) -> str:
+    """Return why a filter drops a track, or "" if it is kept.
+
+    Args:
+        track: The object.
+        stability: Its mean stability score, fraction 0-1.
+        config: The filters.
+    """
     largest = max(track.areas_px, default=0)
     if largest == 0:
         return "never visible: every mask is empty"
@@ -123,7 +133,7 @@ def why_dropped(track: ObjectTrack, stability: float, config: SourceConfig) -> s
 
 
 def read_ids(path: Path) -> frozenset[str]:
-    """Read a text file with one video id a line; empty lines and lines that begin with # are left out.
+    """Read a text file with one video id per line; empty lines and lines that start with # are ignored.
 
     Raises:
         RecordError: If it cannot be read.
@@ -131,7 +141,7 @@ def read_ids(path: Path) -> frozenset[str]:
     try:
         lines = path.read_text(encoding="utf-8").splitlines()
     except (OSError, UnicodeDecodeError) as error:
-        raise RecordError(path, "", f"cannot be read: {error}", "give a text file with one video id a line") from None
+        raise RecordError(path, "", f"cannot be read: {error}", "give a text file with one video id per line") from None
     return frozenset(line.strip() for line in lines if line.strip() and not line.startswith("#"))
 
 
@@ -148,5 +158,5 @@ def _largest(tracks: list[ObjectTrack], limit: int) -> tuple[tuple[ObjectTrack, 
     by_size = sorted(tracks, key=lambda track: (-max(track.areas_px), track.key))
     kept = {track.key for track in by_size[:limit]}
     reason = f"not among the {limit} largest objects of its video"
-    left_out = tuple(Dropped(track=track, stage="filter", reason=reason) for track in by_size[limit:])
-    return tuple(track for track in tracks if track.key in kept), left_out
+    dropped = tuple(Dropped(track=track, stage="filter", reason=reason) for track in by_size[limit:])
+    return tuple(track for track in tracks if track.key in kept), dropped

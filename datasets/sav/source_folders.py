@@ -1,4 +1,4 @@
-"""The folders of a source: linked ones too, none of them twice, and no run that lies among the videos."""
+"""The folders of a source: links are followed, each folder is listed once, run directories are left out."""
 
 import os
 from collections.abc import Iterator
@@ -10,57 +10,59 @@ from refsav.errors import RecordError
 
 
 def folders_below(source: Path) -> Iterator[tuple[Path, list[str]] | Unreadable]:
-    """Yield every folder with the names of its files, itself first, then what is below it, sorted.
+    """Yield `source` and every folder below it, sorted, each with the names of its files.
 
-    Links to folders are followed, for data that lies on several disks. One that leads to what is listed anyway, or to
-    nothing, is told. Run directories are left out: their pictures and films are no videos to describe.
+    Links to folders are followed, for data that is spread over several disks. Dangling links, and links to a folder
+    that is listed anyway, are reported as Unreadable. Run directories are left out: their images and previews are not
+    source videos.
 
     Raises:
         RecordError: If a folder cannot be listed.
     """
     listed = {_identity(source): "."}
     root = source.resolve()
-    films = RunDirectory(source).report if is_run(source) else None  # the run may be the source itself
+    previews = RunDirectory(source).report if is_run(source) else None  # the source itself may be a run
     for parent, folders, names in os.walk(source, onerror=_raise_listing_error, followlinks=True):
         here = Path(parent)
         yield here, names
         for name in sorted(names):
             if not name.endswith((".mp4", ".json")) and (here / name).is_symlink() and not (here / name).exists():
-                yield _told(here / name, source, "leads to nothing", "mount the disk that it leads to, or remove it")
+                fix = "mount the disk that it points to, or remove it"
+                yield _unreadable(here / name, source, "is a dangling link", fix)
         entered = []
         for name in sorted(folders):
             path = here / name
-            if is_run(path) or path == films:
+            if is_run(path) or path == previews:
                 continue
-            if problem := _listed_anyway(path, root, listed):
-                yield _told(path, source, problem, "remove the link: what it leads to is taken once")
+            if problem := _why_not_entered(path, root, listed):
+                yield _unreadable(path, source, problem, "remove the link: its target is read once")
                 continue
             listed[_identity(path)] = path.relative_to(source).as_posix()
             entered.append(name)
-        folders[:] = entered  # os.walk goes on with these
+        folders[:] = entered  # os.walk enters only these
 
 
 def is_run(folder: Path) -> bool:
-    """Tell whether a folder is a run directory."""
+    """Return whether a folder is a run directory."""
     return RunDirectory(folder).settings.is_file()
 
 
-def _listed_anyway(path: Path, root: Path, listed: dict[tuple[int, int], str]) -> str:
-    """Why a folder is not entered; "" for one that is."""
+def _why_not_entered(path: Path, root: Path, listed: dict[tuple[int, int], str]) -> str:
+    """Return why a folder is not entered, or "" if it is."""
     if (before := listed.get(_identity(path))) is not None:
-        return f"leads to folder {before} of the source, which is listed already"
+        return f"points to folder {before} of the source, which is already listed"
     if not path.is_symlink():
         return ""
     target = path.resolve()
     if root.is_relative_to(target) or path.parent.resolve().is_relative_to(target):
-        return "leads back to a folder that holds it"
+        return "points to a folder that contains the link"
     if target.is_relative_to(root):
-        return f"leads to folder {target.relative_to(root).as_posix()} of the source, which is listed by its own name"
+        return f"points to folder {target.relative_to(root).as_posix()} of the source, which is listed by its own name"
     return ""
 
 
 def _identity(folder: Path) -> tuple[int, int]:
-    """What two names of one folder have in common: device and inode."""
+    """Device and inode: equal for two names of the same folder."""
     try:
         status = folder.stat()
     except OSError as error:
@@ -68,7 +70,7 @@ def _identity(folder: Path) -> tuple[int, int]:
     return status.st_dev, status.st_ino
 
 
-def _told(path: Path, source: Path, problem: str, fix: str) -> Unreadable:
+def _unreadable(path: Path, source: Path, problem: str, fix: str) -> Unreadable:
     where = path.relative_to(source).as_posix()
     return Unreadable(path=where, error=f"{where}: {problem}; fix: {fix}")
 

@@ -1,4 +1,4 @@
-"""SA-V's training layout: `<id>.mp4` beside `<id>_manual.json` and `<id>_auto.json`, in nested folders."""
+"""SA-V's training layout: `<id>.mp4` next to `<id>_manual.json` and `<id>_auto.json`, in nested folders."""
 
 import json
 import re
@@ -14,7 +14,7 @@ from refsav.datasets.sav.source_folders import folders_below
 from refsav.errors import RecordError
 
 FRAME_STEP = 4
-"""Every 4th frame is annotated: 6 a second of SA-V's 24."""
+"""SA-V annotates every 4th video frame: 6 of 24 per second."""
 
 LONGEST_SIDE_PX = 65536
 
@@ -24,7 +24,11 @@ DOWNLOAD_AGAIN = "download the file again; the other videos are not affected"
 
 
 def discover(source: Path, sources: frozenset[Source]) -> Iterator[VideoFile | Unreadable]:
-    """List the videos below `source`, folder by folder, sorted; only one folder's names are held at a time.
+    """List the videos below `source`, folder by folder, sorted; memory holds the names of one folder at a time.
+
+    Args:
+        source: The folder of videos.
+        sources: Which annotation files to take: manual, auto, or both.
 
     Raises:
         RecordError: If a folder cannot be listed.
@@ -40,8 +44,8 @@ def discover(source: Path, sources: frozenset[Source]) -> Iterator[VideoFile | U
 def read(video: VideoFile) -> Iterator[tuple[ObjectTrack, float] | Failed | Unreadable]:
     """Read every object of a video with its mean stability score (1 for manual masklets).
 
-    Bad data raises nothing: an object with a bad mask, or whose video does not fit, is Failed; a file of which not
-    even the objects can be listed is Unreadable.
+    Bad data raises no error: an object with a damaged mask, or whose video does not match, is yielded as Failed; a file
+    whose objects cannot be listed is yielded as Unreadable.
     """
     for path in video.annotations:
         try:
@@ -79,11 +83,11 @@ class _Masklets:
         source: Source = "auto" if match and match["source"] == "auto" else "manual"
         content = _read_json(path)
 
-        def need(key: str, kind: type | tuple[type, ...]) -> Any:  # noqa: ANN401 - whatever the JSON holds
+        def need(key: str, kind: type | tuple[type, ...]) -> Any:  # noqa: ANN401 - any JSON value
             if key not in content:
                 raise RecordError(path, key, "the key is missing", "write it as SA-V does, or " + DOWNLOAD_AGAIN)
             if not isinstance(content[key], kind) or isinstance(content[key], bool):
-                problem = f"is {type(content[key]).__name__} {str(content[key])[:40]!r}, which is not its type"
+                problem = f"has the wrong type: {type(content[key]).__name__} {str(content[key])[:40]!r}"
                 raise RecordError(path, key, problem, "write it as SA-V does, or " + DOWNLOAD_AGAIN)
             return content[key]
 
@@ -92,28 +96,28 @@ class _Masklets:
             raise RecordError(path, "video_id", problem, "give the file the name of its video")
         sides = [need(key, (int, float)) for key in ("video_height", "video_width")]
         if not all(0 < side < LONGEST_SIDE_PX for side in sides):
-            raise RecordError(path, "video_height, video_width", f"are {sides}, no size of a video", DOWNLOAD_AGAIN)
+            raise RecordError(path, "video_height, video_width", f"are {sides}, not a video's size", DOWNLOAD_AGAIN)
         size = (int(sides[0]), int(sides[1]))
         ids = need("masklet_id", list)
         if not all(isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 2**31 for value in ids):
-            raise RecordError(path, "masklet_id", "holds something that is no id", DOWNLOAD_AGAIN)
+            raise RecordError(path, "masklet_id", "contains a value that is not a valid id", DOWNLOAD_AGAIN)
         rows = need("masklet", list)
         for number, row in enumerate(rows):
             if not isinstance(row, list) or len(row) != len(ids):
-                count = len(row) if isinstance(row, list) else "no list of"
-                raise RecordError(path, f"masklet[{number}]", f"has {count} masks for {len(ids)} ids", DOWNLOAD_AGAIN)
+                problem = f"has {len(row)} masks for {len(ids)} ids" if isinstance(row, list) else "is not a list"
+                raise RecordError(path, f"masklet[{number}]", problem, DOWNLOAD_AGAIN)
         if not rows:
             raise RecordError(path, "masklet", "has no rows", DOWNLOAD_AGAIN)
         scores = content.get("masklet_stability_score")
         return cls(path, source, size, tuple(ids), rows, scores if isinstance(scores, list) else [])
 
     def track(self, column: int, rate_hz: float) -> ObjectTrack:
-        """Read one object's masks, of which there are `rate_hz` a second. Raises RecordError for this object alone."""
+        """Read the masks of one object, `rate_hz` per second. A RecordError concerns this object only."""
         masklet_id = self.ids[column]
         first = self.ids.index(masklet_id)
         if first != column:
-            problem = f"id {masklet_id} stands in column {first} already"
-            raise RecordError(self.path, f"masklet_id[{column}]", problem, "give every object an id of its own")
+            problem = f"id {masklet_id} is already used in column {first}"
+            raise RecordError(self.path, f"masklet_id[{column}]", problem, "give every object its own id")
         masks: list[Rle | None] = []
         areas: list[int] = []
         for number, row in enumerate(self.rows):
@@ -137,7 +141,7 @@ class _Masklets:
         )
 
     def stability(self, column: int) -> float:
-        """Mean stability score of an auto masklet, fraction 0-1; 1 where none is given."""
+        """Mean stability score of an auto masklet, fraction 0-1; 1 if the file has no score for it."""
         scores = [row[column] for row in self.scores if isinstance(row, list) and len(row) > column]
         numbers = [float(score) for score in scores if isinstance(score, int | float)]
         return sum(numbers) / len(numbers) if numbers else 1.0
@@ -154,7 +158,7 @@ def _as_rle(value: object, size: tuple[int, int]) -> Rle:
 
 
 def _media(video: VideoFile, masklets: _Masklets) -> MediaInfo | RecordError:
-    """What the video is, or what makes all objects of an annotation file unusable."""
+    """Probe the video, or return the error that makes all objects of an annotation file unusable."""
     try:
         info = probe(video.media)
     except RecordError as error:
@@ -166,7 +170,7 @@ def _media(video: VideoFile, masklets: _Masklets) -> MediaInfo | RecordError:
     expected = -(-info.frame_count // FRAME_STEP)
     if len(masklets.rows) != expected:
         problem = f"has {len(masklets.rows)} rows, {info.frame_count} video frames need {expected} (every 4th)"
-        fix = f"one of the two is cut short: download this file and {video.media.name} again"
+        fix = f"one of the two is truncated: download this file and {video.media.name} again"
         return RecordError(masklets.path, "masklet", problem, fix)
     return info
 
@@ -187,11 +191,11 @@ def _videos_in(
         where = (folder / f"{video_id}.mp4").relative_to(source).as_posix()
         if not VIDEO_ID.fullmatch(video_id):
             fix = "name it with letters, digits, _ and - only; the id is used in file names and shard keys"
-            yield Unreadable(path=where, error=f"{where}: {video_id!r} is no video id; fix: {fix}")
+            yield Unreadable(path=where, error=f"{where}: {video_id!r} is not a valid video id; fix: {fix}")
         elif not annotations.get(video_id):
             kinds = " or ".join(f"{video_id}_{kind}.json" for kind in sorted(sources, reverse=True))
             fix = "add the annotations, or leave the video out"
-            yield Unreadable(path=where, error=f"{where}: has no {kinds} beside it; fix: {fix}")
+            yield Unreadable(path=where, error=f"{where}: has no {kinds} next to it; fix: {fix}")
         else:
             yield VideoFile(
                 video_id=video_id,
@@ -206,9 +210,9 @@ def _read_json(path: Path) -> dict[str, Any]:
         content = json.loads(path.read_bytes())
     except json.JSONDecodeError as error:
         where = f"line {error.lineno} column {error.colno}"
-        raise RecordError(path, where, f"is not whole JSON: {error.msg}", DOWNLOAD_AGAIN) from None
-    except (OSError, ValueError, RecursionError) as error:  # ValueError: no UTF-8, or a number of 5,000 digits
-        reason = error.strerror if isinstance(error, OSError) else error  # an OSError's own text has the whole path
+        raise RecordError(path, where, f"is not valid JSON: {error.msg}", DOWNLOAD_AGAIN) from None
+    except (OSError, ValueError, RecursionError) as error:  # ValueError: not UTF-8, or a number of 5,000 digits
+        reason = error.strerror if isinstance(error, OSError) else error  # the text of an OSError repeats the path
         raise RecordError(path, "", f"cannot be read: {reason}", DOWNLOAD_AGAIN) from None
     if not isinstance(content, dict):
         raise RecordError(path, "", "is not a JSON object", DOWNLOAD_AGAIN)

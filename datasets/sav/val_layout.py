@@ -19,19 +19,19 @@ OBJECT_NUMBER = re.compile(r"[0-9]{1,9}")
 
 
 def discover(source: Path) -> Iterator[VideoFile | Unreadable]:
-    """List the videos that have frames or masks, sorted by name; links are followed, run directories left out."""
+    """List the videos that have frames or masks, sorted by name; links are followed, run directories are left out."""
     frames, masks = source / FRAMES_FOLDER, source / MASKS_FOLDER
     entries = [path for root in (frames, masks) if root.is_dir() for path in root.iterdir()]
-    gone = {path.name for path in entries if path.is_symlink() and not path.exists()}
-    for video_id in sorted({path.name for path in entries if path.is_dir() and not is_run(path)} | gone):
+    dangling = {path.name for path in entries if path.is_symlink() and not path.exists()}
+    for video_id in sorted({path.name for path in entries if path.is_dir() and not is_run(path)} | dangling):
         where = f"{FRAMES_FOLDER}/{video_id}"
-        if video_id in gone:
-            fix = "mount the disk that it leads to, or remove it"
-            yield Unreadable(path=where, error=f"{where}: the link to its frames or masks leads to nothing; fix: {fix}")
+        if video_id in dangling:
+            fix = "mount the disk that it points to, or remove it"
+            yield Unreadable(path=where, error=f"{where}: the link to its frames or masks is dangling; fix: {fix}")
             continue
         if not VIDEO_ID.fullmatch(video_id):
             fix = "name it with letters, digits, _ and - only"
-            yield Unreadable(path=where, error=f"{where}: {video_id!r} is no video id; fix: {fix}")
+            yield Unreadable(path=where, error=f"{where}: {video_id!r} is not a valid video id; fix: {fix}")
         elif not (masks / video_id).is_dir():
             problem = f"{where}: has no masks in {MASKS_FOLDER}/{video_id}"
             yield Unreadable(path=where, error=f"{problem}; fix: unpack its masks, or leave the video out")
@@ -42,9 +42,10 @@ def discover(source: Path) -> Iterator[VideoFile | Unreadable]:
 
 
 def read(video: VideoFile) -> Iterator[tuple[ObjectTrack, float] | Failed | Unreadable]:
-    """Read every object of a video, with 1 for its stability (people drew it); bad data raises nothing.
+    """Read every object of a video, with a stability score of 1 because people drew it.
 
-    An object's column is its place among the sorted object folders, its id the folder's number.
+    An object's column is its index among the sorted object folders; its id is the folder's number. Bad data raises no
+    error: it is yielded as Failed or Unreadable.
     """
     (root,) = video.annotations
     media = _media(video.media)
@@ -53,7 +54,7 @@ def read(video: VideoFile) -> Iterator[tuple[ObjectTrack, float] | Failed | Unre
     for column, folder in enumerate(folders):
         if not OBJECT_NUMBER.fullmatch(folder.name):
             where = f"{MASKS_FOLDER}/{video.video_id}/{folder.name}"
-            problem = f"{where}: the folder's name is no object number"
+            problem = f"{where}: the folder's name is not an object number"
             yield Unreadable(path=where, error=f"{problem}; fix: name it 000, 001, …")
             continue
         number = int(folder.name)
@@ -70,18 +71,19 @@ def read(video: VideoFile) -> Iterator[tuple[ObjectTrack, float] | Failed | Unre
 
 
 def _same_number(folder: Path, number: int, first: str) -> RecordError:
-    return RecordError(folder, "", f"is object {number}, as folder {first} is", "give every object its own number")
+    problem = f"is object {number}, and so is folder {first}"
+    return RecordError(folder, "", problem, "give every object its own number")
 
 
 def _media(folder: Path) -> MediaInfo | RecordError:
-    """What the frames are, or what makes all objects of the video unusable: a missing frame moves all after it."""
+    """Probe the frames, or return the error that makes all objects unusable: a missing frame shifts all later ones."""
     try:
         info = probe(folder)
     except RecordError as error:
         return error
     for index in range(info.frame_count):
         if not (folder / f"{index:05d}.jpg").is_file():
-            problem = f"is missing, although the folder holds {info.frame_count} frames"
+            problem = f"is missing, although the folder has {info.frame_count} frames"
             return RecordError(folder / f"{index:05d}.jpg", "", problem, DOWNLOAD_AGAIN)
     return info
 
@@ -90,7 +92,7 @@ def _read_track(video: VideoFile, folder: Path, column: int, media: MediaInfo) -
     size = (media.height, media.width)
     last = max((int(path.stem) for path in folder.glob("*.png") if OBJECT_NUMBER.fullmatch(path.stem)), default=0)
     if last >= media.frame_count:
-        problem = f"holds a mask of frame {last}, the video ends after {media.frame_count} frames"
+        problem = f"has a mask of frame {last}, but the video ends after {media.frame_count} frames"
         raise RecordError(folder, "", problem, DOWNLOAD_AGAIN)
     masks: list[Rle | None] = []
     areas: list[int] = []
@@ -100,16 +102,16 @@ def _read_track(video: VideoFile, folder: Path, column: int, media: MediaInfo) -
             masks.append(None)
             areas.append(0)
             continue
-        picture = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
-        if picture is None:
+        pixels = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
+        if pixels is None:
             raise RecordError(path, "", "is not a readable PNG", DOWNLOAD_AGAIN)
-        if picture.shape[:2] != size:
-            found = f"{picture.shape[0]}x{picture.shape[1]}"
+        if pixels.shape[:2] != size:
+            found = f"{pixels.shape[0]}x{pixels.shape[1]}"
             raise RecordError(
                 path, "", f"mask is {found}, the frames {size[0]}x{size[1]} (height x width)", DOWNLOAD_AGAIN
             )
-        # A fourth channel is opacity: it says nothing about the object.
-        mask = (picture if picture.ndim == 2 else picture[..., :3].max(axis=2)) > 0
+        # A fourth channel is opacity, which does not mark the object.
+        mask = (pixels if pixels.ndim == 2 else pixels[..., :3].max(axis=2)) > 0
         area = int(mask.sum())
         masks.append(encode(mask) if area else None)
         areas.append(area)

@@ -9,7 +9,7 @@ from typing import Literal
 
 from pydantic import TypeAdapter, ValidationError
 
-from refsav.datasets.media import still_made_from
+from refsav.datasets.media import media_unchanged
 from refsav.datasets.run.run_directory import RunDirectory
 from refsav.disk.files import write_text
 from refsav.errors import RecordError
@@ -70,7 +70,7 @@ def finished_entry(shard: Path, inputs: str, media: Mapping[str, int]) -> ShardE
         entry = _ENTRY.validate_json(_entry_path(shard).read_bytes())
     except (OSError, ValidationError):
         return None
-    if entry.inputs != inputs or not still_made_from(entry.media, media):
+    if entry.inputs != inputs or not media_unchanged(entry.media, media):
         return None
     complete = not entry.samples or (shard.is_file() and shard.stat().st_size == entry.size_bytes)
     return entry if complete else None

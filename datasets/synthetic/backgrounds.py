@@ -1,6 +1,6 @@
-"""The grounds of synthetic scenes: concrete, wood, grass, carpet, sand and tiles in muted tones.
+"""The backgrounds of synthetic scenes: concrete, wood, grass, carpet, sand and tiles in muted tones.
 
-No tone comes near an object's colour, and no detail is so fine that it would cost the video's encoder much.
+No tone is close to an object's colour, and no detail is so fine that the encoded video becomes large.
 """
 
 import cv2
@@ -24,7 +24,17 @@ TONES: dict[Ground, tuple[tuple[int, int, int], ...]] = {
 
 
 def paint_ground(random: np.random.Generator, ground: Ground, size: tuple[int, int], unit_px: float) -> Image:
-    """Paint a ground of `size` (height, width); `unit_px` is the length that its grain is measured by."""
+    """Paint a background.
+
+    Args:
+        random: The random generator.
+        ground: The kind of background.
+        size: (height, width), in pixels.
+        unit_px: The scale of its texture, in pixels.
+
+    Returns:
+        uint8 RGB [H, W, 3].
+    """
     light = _PAINTERS[ground](random, size, unit_px) + _lamp(random, size)
     tone = np.array(TONES[ground][random.integers(len(TONES[ground]))], dtype=np.float32)
     warmth = _noise(random, size, 3 * unit_px, 2)[..., None] * np.array([0.02, 0.0, -0.025], dtype=np.float32)
@@ -34,7 +44,7 @@ def paint_ground(random: np.random.Generator, ground: Ground, size: tuple[int, i
 def _noise(
     random: np.random.Generator, size: tuple[int, int], cell_px: float, octaves: int, stretch: float = 1.0
 ) -> Field:
-    """Cloudy noise of about unit range; `stretch` draws it out along x."""
+    """Smooth noise, about -1 to 1; `stretch` elongates it along x."""
     total = np.zeros(size, dtype=np.float32)
     for octave in range(octaves):
         cell = max(2.0, cell_px / 2**octave)
@@ -45,7 +55,7 @@ def _noise(
 
 
 def _lamp(random: np.random.Generator, size: tuple[int, int]) -> Field:
-    """Light that falls off gently from one side."""
+    """Light that decreases gradually from one side."""
     y, x = np.mgrid[-1 : 1 : size[0] * 1j, -1 : 1 : size[1] * 1j].astype(np.float32)
     angle = random.uniform(0, 2 * np.pi)
     slope = np.float32(np.cos(angle)) * x + np.float32(np.sin(angle)) * y
@@ -104,7 +114,7 @@ def _tiles(random: np.random.Generator, size: tuple[int, int], unit_px: float) -
     tones = random.uniform(-0.07, 0.07, (y[-1] // tile + 1, x[-1] // tile + 1)).astype(np.float32)
     light = tones[(y // tile)[:, None], (x // tile)[None, :]]
     width = max(1.0, unit_px / 26)
-    edge_y, edge_x = (np.minimum(place % tile, tile - place % tile) / width for place in (y, x))
+    edge_y, edge_x = (np.minimum(position % tile, tile - position % tile) / width for position in (y, x))
     edge = np.minimum(edge_y[:, None], edge_x[None, :])
     grout = (0.24 * np.exp(-edge * edge)).astype(np.float32)
     return np.asarray(light - grout + 0.05 * _noise(random, size, unit_px, 4), dtype=np.float32)

@@ -1,4 +1,4 @@
-"""Measuring a synthetic scene on its masks, and the short expressions that fit one of its objects alone."""
+"""The ground truth of a synthetic scene, measured on its masks, with short expressions that fit exactly one object."""
 
 from collections.abc import Iterator, Mapping, Sequence
 
@@ -14,14 +14,14 @@ from refsav.datasets.synthetic.truth import (
     Across,
     Direction,
     Down,
+    FramePosition,
     Motion,
     ObjectTruth,
     Occlusion,
-    Place,
     SceneTruth,
     ShortExpression,
     direction_of,
-    place_of,
+    thirds_of,
 )
 
 Third = tuple[Across, Down]
@@ -37,7 +37,7 @@ REGIONS: Mapping[str, frozenset[Third]] = {
     "at the top": frozenset({("left", "top"), ("centre", "top"), ("right", "top")}),
     "at the bottom": frozenset({("left", "bottom"), ("centre", "bottom"), ("right", "bottom")}),
 }
-"""Words of place and the thirds of the frame that they mean, the narrow ones first."""
+"""Phrases for positions and the thirds of the frame that they cover, the narrowest first."""
 
 MOTION_WORDS: Mapping[Direction, str] = {
     "still": "that stays still",
@@ -53,11 +53,16 @@ MOTION_WORDS: Mapping[Direction, str] = {
 
 
 def measure(scene: Scene, rows: Sequence[Layers]) -> SceneTruth:
-    """Measure a scene on the masks of its annotated rows."""
+    """Measure the ground truth of a scene.
+
+    Args:
+        scene: The scene.
+        rows: The masks of each annotated frame, in order.
+    """
     camera = scene.camera.at(scene.row_shares())
     ids = masklet_ids(scene)
     objects = [_measure_object(scene, rows, camera, number, ids[number]) for number in range(len(scene.objects))]
-    bare = SceneTruth(
+    unnamed = SceneTruth(
         video_id=scene.video_id,
         seed=scene.seed,
         height=scene.size[0],
@@ -69,12 +74,12 @@ def measure(scene: Scene, rows: Sequence[Layers]) -> SceneTruth:
         camera_motion=_motion(camera, 0, scene.row_count - 1, scene.diagonal_px),
         objects=objects,
     )
-    spoken = [thing.model_copy(update={"expressions": list(_expressions(thing, bare))}) for thing in objects]
-    return bare.model_copy(update={"objects": spoken})
+    named = [thing.model_copy(update={"expressions": list(_expressions(thing, unnamed))}) for thing in objects]
+    return unnamed.model_copy(update={"objects": named})
 
 
 def masklet_ids(scene: Scene) -> list[int]:
-    """Id and column of each object in its annotation file: both files count from 0."""
+    """Return each object's id in its annotation file, which equals its column; both files count from 0."""
     return [
         sum(other.source == thing.source for other in scene.objects[:number])
         for number, thing in enumerate(scene.objects)
@@ -83,7 +88,7 @@ def masklet_ids(scene: Scene) -> list[int]:
 
 def _measure_object(scene: Scene, rows: Sequence[Layers], camera: Floats, number: int, masklet_id: int) -> ObjectTruth:
     thing = scene.objects[number]
-    world = thing.course.at(scene.row_shares())
+    world = thing.trajectory.at(scene.row_shares())
     centres = world - camera
     areas = [int(np.count_nonzero(layers.visible[number])) for layers in rows]
     framed = [layers.framed_px[number] for layers in rows]
@@ -91,7 +96,7 @@ def _measure_object(scene: Scene, rows: Sequence[Layers], camera: Floats, number
     covered = [1 - area / inside if inside else 0.0 for area, inside in zip(areas, framed, strict=True)]
     largest = max(range(len(areas)), key=areas.__getitem__)
     clear = [row for row, fraction in enumerate(fractions) if fraction >= CLEAR] or [largest]
-    across, down, margin = place_of(tuple(centres[largest]), *scene.size)
+    across, down, margin = thirds_of(tuple(centres[largest]), *scene.size)
     return ObjectTruth(
         source=thing.source,
         masklet_id=masklet_id,
@@ -105,7 +110,7 @@ def _measure_object(scene: Scene, rows: Sequence[Layers], camera: Floats, number
         areas_px=areas,
         visible_fraction=[round(fraction, 4) for fraction in fractions],
         covered_fraction=[round(fraction, 4) for fraction in covered],
-        place=Place(row=largest, across=across, down=down, margin=round(margin, 4)),
+        place=FramePosition(row=largest, across=across, down=down, margin=round(margin, 4)),
         motion=_motion(centres, clear[0], clear[-1], scene.diagonal_px),
         world_motion=_motion(world, clear[0], clear[-1], scene.diagonal_px),
         occlusion=Occlusion(
@@ -146,19 +151,21 @@ def _centroid(mask: Mask) -> tuple[float, float]:
 
 def _expressions(thing: ObjectTruth, scene: SceneTruth) -> Iterator[ShortExpression]:
     others = [other for other in scene.objects if other is not thing]
-    alike = [other for other in others if other.colour == thing.colour]
-    if not alike:
+    same_colour = [other for other in others if other.colour == thing.colour]
+    if not same_colour:
         yield ShortExpression(kind="colour", text=f"the {thing.colour} object")
     if all(other.shape != thing.shape for other in others):
         yield ShortExpression(kind="shape", text=f"the {thing.shape}")
     yield ShortExpression(kind="colour and shape", text=f"the {thing.colour} {thing.shape}")
     if all(other.size != thing.size for other in others):
         yield ShortExpression(kind="size", text=f"the {thing.size} object")
-    elif alike and all(other.size != thing.size for other in alike):
+    elif same_colour and all(other.size != thing.size for other in same_colour):
         yield ShortExpression(kind="size", text=f"the {thing.size} {thing.colour} object")
-    thirds, elsewhere = _thirds(thing, scene), [_thirds(other, scene) for other in others]
+    thirds, other_thirds = _thirds(thing, scene), [_thirds(other, scene) for other in others]
     fitting = [
-        words for words, region in REGIONS.items() if thirds <= region and not any(map(region.intersection, elsewhere))
+        phrase
+        for phrase, region in REGIONS.items()
+        if thirds <= region and not any(map(region.intersection, other_thirds))
     ]
     if fitting:
         yield ShortExpression(kind="place", text=f"the object {fitting[0]}")
@@ -167,11 +174,11 @@ def _expressions(thing: ObjectTruth, scene: SceneTruth) -> Iterator[ShortExpress
         direction = thing.motion.direction
         if all(other.motion.direction != direction for other in others):
             yield ShortExpression(kind="motion", text=f"the object {MOTION_WORDS[direction]}")
-        elif alike and all(other.motion.direction != direction for other in alike):
+        elif same_colour and all(other.motion.direction != direction for other in same_colour):
             yield ShortExpression(kind="motion", text=f"the {thing.colour} object {MOTION_WORDS[direction]}")
 
 
 def _thirds(thing: ObjectTruth, scene: SceneTruth) -> set[Third]:
-    """Every third of the frame in which the object is in some row."""
+    """Return the thirds of the frame that contain the object's centre in at least one row."""
     centres = [centre for centre, area in zip(thing.seen_centres_px, thing.areas_px, strict=True) if area]
-    return {place_of(centre, scene.height, scene.width)[:2] for centre in centres}
+    return {thirds_of(centre, scene.height, scene.width)[:2] for centre in centres}

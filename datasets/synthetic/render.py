@@ -1,4 +1,4 @@
-"""Pictures and masks of a synthetic scene: softly lit things with smooth edges and shadows, over a textured ground."""
+"""Renders the frames and masks of a synthetic scene: lit objects with smooth edges and shadows on a textured ground."""
 
 from functools import cached_property
 from typing import NamedTuple
@@ -15,45 +15,44 @@ from refsav.datasets.synthetic.scene import COLOURS, Finish, Pose, Scene, SceneO
 Plane = npt.NDArray[np.float32]
 """float32 [H, W]."""
 
-FINENESS = 4
-"""Shapes are drawn this many times larger and averaged down: that makes their edges smooth."""
+SUPERSAMPLING = 4
+"""Shapes are drawn at this multiple of their size and averaged down, which makes their edges smooth."""
 
 SHADOW = 0.42
-"""Opacity of a thing's shadow where it is darkest, fraction 0-1."""
+"""Maximum opacity of an object's shadow, fraction 0-1."""
 
 
 class Sprite(NamedTuple):
-    """One thing at scale 1, unturned, in a square with room for its shadow."""
+    """One object at scale 1, without rotation, in a square with room for its shadow."""
 
     paint: npt.NDArray[np.uint8]
-    """uint8 [S, S, 4]: RGB that it adds to a picture, then how much it takes away of what lies under it, 255 for all.
-
-    Its shadow takes away and adds nothing.
+    """uint8 [S, S, 4]: premultiplied RGB that is added to the image, and the opacity with which it covers the image
+    below, 255 for opaque. A shadow has opacity and no colour.
     """
     cover: npt.NDArray[np.uint8]
-    """uint8 [S, S]: share of each pixel that it covers, 255 for all."""
+    """uint8 [S, S]: the fraction of each pixel that the object covers, 255 for all."""
 
 
 class Layers(NamedTuple):
-    """Masks of one frame."""
+    """Areas and masks of all objects in one frame."""
 
     whole_px: tuple[int, ...]
-    """Area of each object if nothing hid it and the frame had no end, in pixels."""
+    """Area of each object without occlusion and without the frame's border, in pixels."""
     framed_px: tuple[int, ...]
-    """The part of that inside the frame."""
+    """Area of its part inside the frame, without occlusion, in pixels."""
     visible: tuple[Mask, ...]
-    """What can be seen of each object, bool [H, W]; no two of them overlap."""
+    """Visible part of each object, bool [H, W]; the masks do not overlap."""
 
 
-class Painter:
-    """Makes a scene's frames and masks; sprites and ground are painted once, on first use."""
+class SceneRenderer:
+    """Renders a scene's frames and masks; sprites and ground are painted once, on first use."""
 
     def __init__(self, scene: Scene) -> None:
         self.scene = scene
 
     @cached_property
     def sprites(self) -> tuple[Sprite, ...]:
-        """One for each object of the scene."""
+        """One sprite per object of the scene."""
         return tuple(
             _paint_sprite(np.random.default_rng((*self.scene.seed, 1, number)), thing)
             for number, thing in enumerate(self.scene.objects)
@@ -61,7 +60,7 @@ class Painter:
 
     @cached_property
     def _ground(self) -> tuple[Image, npt.NDArray[np.float64]]:
-        """The ground as far as the camera goes, and the world position of its corner (x, y)."""
+        """The ground that the camera passes over, and the world position of its corner (x, y)."""
         scene = self.scene
         path = scene.camera.at(np.linspace(0, 1, scene.frame_count))
         corner = np.floor(path.min(axis=0)) - 2
@@ -70,42 +69,42 @@ class Painter:
         random = np.random.default_rng((*scene.seed, 2))
         return paint_ground(random, scene.ground, size, min(scene.size) / 7), corner
 
-    def picture(self, frame: int) -> Image:
-        """Paint one frame, uint8 RGB [H, W, 3]."""
+    def render(self, frame: int) -> Image:
+        """Render the frame with this index, uint8 RGB [H, W, 3]."""
         ground, corner = self._ground
         height, width = self.scene.size
         at = self.scene.camera.at(np.array([self.scene.share(frame)]))[0] - corner
         if np.array_equal(at, np.round(at)):
-            left, top = (int(place) for place in at)
-            picture = ground[top : top + height, left : left + width].copy()
+            left, top = (int(coordinate) for coordinate in at)
+            image = ground[top : top + height, left : left + width].copy()
         else:
             middle = (float(at[0]) + (width - 1) / 2, float(at[1]) + (height - 1) / 2)
-            picture = np.asarray(cv2.getRectSubPix(ground, (width, height), middle), dtype=np.uint8)
+            image = np.asarray(cv2.getRectSubPix(ground, (width, height), middle), dtype=np.uint8)
         for number in self._far_to_near():
             sprite, pose = self.sprites[number], self.scene.pose(number, frame)
-            patch, into, part = _placed(sprite.paint, pose, self.scene.size)
-            if part is not None:
-                light = cv2.cvtColor(patch[part], cv2.COLOR_RGBA2RGB)
-                kept = cv2.cvtColor(255 - patch[part][..., 3], cv2.COLOR_GRAY2RGB)
-                picture[into] = cv2.add(cv2.multiply(picture[into], kept, scale=1 / 255), light)
-        return picture
+            patch, in_frame, in_patch = _placed(sprite.paint, pose, self.scene.size)
+            if in_patch is not None:
+                colour = cv2.cvtColor(patch[in_patch], cv2.COLOR_RGBA2RGB)
+                transparency = cv2.cvtColor(255 - patch[in_patch][..., 3], cv2.COLOR_GRAY2RGB)
+                image[in_frame] = cv2.add(cv2.multiply(image[in_frame], transparency, scale=1 / 255), colour)
+        return image
 
     def layers(self, frame: int) -> Layers:
-        """Masks of one frame; a pixel belongs to the nearest object that covers at least half of it."""
+        """Return the masks of a frame; a pixel belongs to the nearest object that covers at least half of it."""
         objects = self.scene.objects
         free = np.ones(self.scene.size, dtype=np.bool_)
         whole, framed = [0] * len(objects), [0] * len(objects)
         visible = [np.zeros(self.scene.size, dtype=np.bool_) for _ in objects]
         for number in reversed(self._far_to_near()):
             pose = self.scene.pose(number, frame)
-            cover, into, part = _placed(self.sprites[number].cover, pose, self.scene.size)
+            cover, in_frame, in_patch = _placed(self.sprites[number].cover, pose, self.scene.size)
             solid = cover > 127
             whole[number] = int(np.count_nonzero(solid))
-            if part is not None:
-                inside = solid[part]
+            if in_patch is not None:
+                inside = solid[in_patch]
                 framed[number] = int(np.count_nonzero(inside))
-                visible[number][into] = inside & free[into]
-                free[into] &= ~inside
+                visible[number][in_frame] = inside & free[in_frame]
+                free[in_frame] &= ~inside
         return Layers(tuple(whole), tuple(framed), tuple(visible))
 
     def _far_to_near(self) -> list[int]:
@@ -118,10 +117,16 @@ Window = tuple[slice, slice]
 def _placed(
     sprite: npt.NDArray[np.uint8], pose: Pose, size: tuple[int, int]
 ) -> tuple[npt.NDArray[np.uint8], Window, Window | None]:
-    """Turn, scale and shift a sprite to its place.
+    """Rotate, scale and shift a sprite to its pose.
+
+    Args:
+        sprite: uint8 [S, S] or [S, S, C].
+        pose: Its pose in the frame.
+        size: (height, width) of the frame, in pixels.
 
     Returns:
-        The whole patch; the window of the frame that it falls into; the part of it in that window, or None if outside.
+        The transformed patch; the window of the frame that it overlaps; the same window in the patch, or None if the
+        patch is outside the frame.
     """
     side = int(np.ceil(sprite.shape[0] * pose.scale * 1.05)) + 2
     left, top = int(np.floor(pose.x_px - side / 2)), int(np.floor(pose.y_px - side / 2))
@@ -131,15 +136,18 @@ def _placed(
     patch = cv2.warpAffine(sprite, move, (side, side), flags=cv2.INTER_LINEAR)
     x0, y0 = max(left, 0), max(top, 0)
     x1, y1 = min(left + side, size[1]), min(top + side, size[0])
-    into = (slice(y0, y1), slice(x0, x1))
-    part = (slice(y0 - top, y1 - top), slice(x0 - left, x1 - left)) if x0 < x1 and y0 < y1 else None
-    return np.asarray(patch, dtype=np.uint8), into, part
+    in_frame = (slice(y0, y1), slice(x0, x1))
+    in_patch = (slice(y0 - top, y1 - top), slice(x0 - left, x1 - left)) if x0 < x1 and y0 < y1 else None
+    return np.asarray(patch, dtype=np.uint8), in_frame, in_patch
 
 
 def outline(shape: str) -> list[npt.NDArray[np.float64]]:
-    """Contours of a shape around the origin, each [N, 2], whose enclosed area is about 1; a second one is a hole."""
-    around = np.linspace(0, 2 * np.pi, 96, endpoint=False)
-    circle = np.stack([np.cos(around), np.sin(around)], axis=1)
+    """Return the contours of a shape around the origin, each float64 [N, 2], with an enclosed area of about 1.
+
+    A second contour is a hole.
+    """
+    turn = np.linspace(0, 2 * np.pi, 96, endpoint=False)
+    circle = np.stack([np.cos(turn), np.sin(turn)], axis=1)
     if shape == "circle":
         return [circle / np.sqrt(np.pi)]
     if shape == "ring":
@@ -159,7 +167,7 @@ def outline(shape: str) -> list[npt.NDArray[np.float64]]:
         radii = np.where(np.arange(10) % 2 == 0, 1, 0.45)
         points = np.stack([np.cos(angles) * radii, np.sin(angles) * radii], axis=1)
         return [points / np.sqrt(5 * 0.45 * np.sin(np.pi / 5))]
-    arm = 0.36 / 2  # a cross: two bars of length 1, before it is brought to area 1
+    arm = 0.36 / 2  # a cross: two bars of length 1, scaled to area 1 below
     corners = [(-arm, -0.5), (arm, -0.5), (arm, -arm), (0.5, -arm), (0.5, arm), (arm, arm)]
     cross = np.array(corners + [(-x, -y) for x, y in corners])
     return [cross / np.sqrt(1 - (1 - 2 * arm) ** 2)]
@@ -170,8 +178,8 @@ def _paint_sprite(random: np.random.Generator, thing: SceneObject) -> Sprite:
     reach = max(float(np.abs(contour).max()) for contour in contours) * thing.extent_px
     softness = 0.09 * thing.extent_px
     side = 2 * int(np.ceil(reach + 3 * softness)) + 2
-    fine = np.zeros((side * FINENESS, side * FINENESS), dtype=np.uint8)
-    scale, middle = thing.extent_px * FINENESS * 16, side * FINENESS * 8
+    fine = np.zeros((side * SUPERSAMPLING, side * SUPERSAMPLING), dtype=np.uint8)
+    scale, middle = thing.extent_px * SUPERSAMPLING * 16, side * SUPERSAMPLING * 8
     points = [np.round(contour * scale + middle - 8).astype(np.int32) for contour in contours]
     cv2.fillPoly(fine, points, 255, shift=4)
     cover = cv2.resize(fine, (side, side), interpolation=cv2.INTER_AREA)
@@ -184,7 +192,7 @@ def _paint_sprite(random: np.random.Generator, thing: SceneObject) -> Sprite:
 
 
 def _lit(random: np.random.Generator, thing: SceneObject, cover: npt.NDArray[np.uint8]) -> Plane:
-    """Colour of every pixel, float32 [S, S, 3] in 0-255: rounded edges, light from the upper left, a soft gleam."""
+    """Colour of every pixel, float32 [S, S, 3] in 0-255: rounded edges, light from the upper left, a soft highlight."""
     bevel = 0.3 * thing.extent_px
     depth = np.minimum(cv2.distanceTransform((cover > 127).astype(np.uint8), cv2.DIST_L2, 5) / bevel, 1)
     dome = np.sqrt(depth * (2 - depth)) * bevel
@@ -199,7 +207,7 @@ def _lit(random: np.random.Generator, thing: SceneObject, cover: npt.NDArray[np.
 
 
 def _texture(random: np.random.Generator, finish: Finish, side: int, extent_px: float) -> Plane:
-    """Light and dark of a surface, float32 [S, S] in about -1 to 1."""
+    """Brightness variation of a surface, float32 [S, S], about -1 to 1."""
     if finish == "plain":
         return np.zeros((side, side), dtype=np.float32)
     y, x = np.mgrid[0:side, 0:side].astype(np.float32) / np.float32(extent_px)

@@ -1,4 +1,4 @@
-"""Drawing a scene from a seed: what is in it, where everything goes, and who crosses whom."""
+"""Samples a scene from a seed: its objects, their trajectories, and which of them cross each other."""
 
 from typing import Literal
 
@@ -13,27 +13,33 @@ from refsav.datasets.synthetic.scene import (
     SHAPES,
     Camera,
     CameraKind,
-    Course,
     Floats,
     Scene,
     SceneObject,
     SynthConfig,
+    Trajectory,
 )
 
-Manner = Literal["rests", "moves", "comes", "leaves", "crosses"]
+MotionKind = Literal["rests", "moves", "comes", "leaves", "crosses"]
 
 CANDIDATES = 60
-"""Courses tried for each object; the one that fits best is taken."""
+"""Trajectories sampled for each object; the best one is taken."""
 
 STILL, MOVING = 0.03, 0.11
-"""A course goes less than the first or more than the second share of the frame's diagonal: never in between."""
+"""The length of a trajectory is below the first or above the second fraction of the frame's diagonal."""
 
 TILT_DEG = 13.0
-"""Courses lie within this angle of one of the eight compass directions, whose sectors end at 22.5."""
+"""Trajectories stay within this angle of one of the eight compass directions, whose sectors end at 22.5 degrees."""
 
 
-def draw_scene(config: SynthConfig, index: int, draw: int) -> Scene:
-    """Draw video `index`; another `draw` is another scene. No two of its objects share both colour and shape."""
+def sample_scene(config: SynthConfig, index: int, draw: int) -> Scene:
+    """Sample the scene of a video; no two of its objects share both colour and shape.
+
+    Args:
+        config: The settings of all scenes.
+        index: The video's number.
+        draw: The attempt: a different `draw` gives a different scene.
+    """
     seed = (config.seed, index, draw)
     random = np.random.default_rng(seed)
     scene = Scene(
@@ -70,10 +76,10 @@ def _draw_object(random: np.random.Generator, config: SynthConfig, scene: Scene,
     colour, shape = _draw_looks(random, config, scene)
     size = tuple(EXTENTS)[random.choice(3, p=(0.3, 0.45, 0.25))]
     extent = float(random.uniform(*EXTENTS[size]) * min(scene.size))
-    manner = _draw_manner(random, config, bool(scene.objects))
-    offers = [_offer_course(random, scene, extent, manner) for _ in range(CANDIDATES)]
-    best = min(offers, key=lambda course: _misfit(course, scene, extent, manner))
-    turn = 0.0 if manner == "rests" else float(random.uniform(-25, 25))
+    motion = _draw_motion(random, config, bool(scene.objects))
+    candidates = [_sample_trajectory(random, scene, extent, motion) for _ in range(CANDIDATES)]
+    best = min(candidates, key=lambda trajectory: _misfit(trajectory, scene, extent, motion))
+    turn = 0.0 if motion == "rests" else float(random.uniform(-25, 25))
     angle = float(random.uniform(-12, 12))
     growth = float(random.uniform(-0.09, 0.09))
     listed_in_auto = bool(scene.objects) and random.random() < config.auto_share
@@ -83,7 +89,7 @@ def _draw_object(random: np.random.Generator, config: SynthConfig, scene: Scene,
         size=size,
         finish=FINISHES[random.integers(len(FINISHES))],
         extent_px=extent,
-        course=Course(
+        trajectory=Trajectory(
             start_px=best.start_px,
             end_px=best.end_px,
             bow_px=best.bow_px,
@@ -97,7 +103,7 @@ def _draw_object(random: np.random.Generator, config: SynthConfig, scene: Scene,
 
 
 def _draw_looks(random: np.random.Generator, config: SynthConfig, scene: Scene) -> tuple[str, str]:
-    """Colour and shape: new ones, or for a distractor one of them taken from an object that is there."""
+    """Sample colour and shape: both new, or for a distractor one of them from an existing object."""
     taken = {(thing.colour, thing.shape) for thing in scene.objects}
     colours, shapes = list(COLOURS), list(SHAPES)
     if scene.objects and random.random() < config.distractor_share:
@@ -113,8 +119,8 @@ def _draw_looks(random: np.random.Generator, config: SynthConfig, scene: Scene) 
     return free[random.integers(len(free))]
 
 
-def _draw_manner(random: np.random.Generator, config: SynthConfig, has_company: bool) -> Manner:
-    if has_company and random.random() < config.occlusion_share:
+def _draw_motion(random: np.random.Generator, config: SynthConfig, has_others: bool) -> MotionKind:
+    if has_others and random.random() < config.occlusion_share:
         return "crosses"
     chance = random.random()
     if chance < config.late_share:
@@ -125,68 +131,69 @@ def _draw_manner(random: np.random.Generator, config: SynthConfig, has_company: 
 
 
 def _step(random: np.random.Generator, length_px: float, sideways: float = 0.5) -> Floats:
-    """A way of the given length near one of the eight compass directions; `sideways` of them left or right."""
+    """Sample a displacement near one of the eight compass directions; a share of `sideways` is left or right."""
     eighth = random.choice((0, 4)) if random.random() < sideways else random.integers(8)
     angle = np.radians(45 * eighth + random.uniform(-TILT_DEG, TILT_DEG) * 0.8)
     return np.array([length_px * np.cos(angle), length_px * np.sin(angle)])
 
 
-def _offer_course(random: np.random.Generator, scene: Scene, extent_px: float, manner: Manner) -> Course:
-    """A course of the wished manner that may or may not fit; start and end are chosen on the screen."""
+def _sample_trajectory(random: np.random.Generator, scene: Scene, extent_px: float, motion: MotionKind) -> Trajectory:
+    """Sample a trajectory with the given motion, which may not fit yet; start and end are chosen on the screen."""
     frame = np.array(scene.size[::-1], dtype=float)
     inner = np.minimum(0.7 * extent_px, frame * 0.4)
-    place = random.uniform(inner, frame - inner)
+    position = random.uniform(inner, frame - inner)
     drift = scene.camera.at(np.array([1.0]))[0]
-    if manner == "rests":
-        at = place + scene.camera.at(random.uniform(0, 1, 1))[0]
-        return Course(start_px=(at[0], at[1]), end_px=(at[0], at[1]), bow_px=0.0, ease=0.0)
+    if motion == "rests":
+        at = position + scene.camera.at(random.uniform(0, 1, 1))[0]
+        return Trajectory(start_px=(at[0], at[1]), end_px=(at[0], at[1]), bow_px=0.0, ease=0.0)
     step = _step(random, random.uniform(0.14, 0.5) * scene.diagonal_px, sideways=0.35)
-    if manner == "crosses":
-        met = scene.objects[random.integers(len(scene.objects))].course
+    if motion == "crosses":
+        met = scene.objects[random.integers(len(scene.objects))].trajectory
         when = random.uniform(0.35, 0.65, 1)
         start = (met.at(when) - scene.camera.at(when))[0] - when[0] * step
         end = start + step
-    elif manner == "comes":
-        start, end = place - step * random.uniform(1, 1.8), place
-    elif manner == "leaves":
-        start, end = place, place + step * random.uniform(1, 1.8)
+    elif motion == "comes":
+        start, end = position - step * random.uniform(1, 1.8), position
+    elif motion == "leaves":
+        start, end = position, position + step * random.uniform(1, 1.8)
     else:
-        start, end = place, place + step
+        start, end = position, position + step
     end = end + drift
     bow = float(random.uniform(-0.06, 0.06) * np.hypot(*(end - start)))
-    return Course(start_px=(start[0], start[1]), end_px=(end[0], end[1]), bow_px=bow, ease=random.uniform(0, 0.8))
+    return Trajectory(start_px=(start[0], start[1]), end_px=(end[0], end[1]), bow_px=bow, ease=random.uniform(0, 0.8))
 
 
-def _misfit(course: Course, scene: Scene, extent_px: float, manner: Manner) -> float:
-    """0 for a course that does what it should; whole points for what would leave its truth ill-defined."""
+def _misfit(trajectory: Trajectory, scene: Scene, extent_px: float, motion: MotionKind) -> float:
+    """Return how badly a trajectory fits: 0 if it moves as intended, with penalties for ill-defined ground truth."""
     shares = scene.row_shares()
     camera = scene.camera.at(shares)
-    way = course.at(shares) - camera
+    path = trajectory.at(shares) - camera
     frame = np.array(scene.size[::-1], dtype=float)
     radius = 0.62 * extent_px
-    inside = np.all((way >= 0.8 * radius) & (way <= frame - 0.8 * radius), axis=1)
-    outside = np.any((way < -radius) | (way > frame + radius), axis=1)
+    inside = np.all((path >= 0.8 * radius) & (path <= frame - 0.8 * radius), axis=1)
+    outside = np.any((path < -radius) | (path > frame + radius), axis=1)
     rows = np.flatnonzero(inside)
     if len(rows) < max(2, 0.35 * len(shares)):
         return 100.0
-    misfit = _indecision(way[rows[-1]] - way[rows[0]], scene.diagonal_px)
-    if manner == "comes":
+    misfit = _ambiguous_motion(path[rows[-1]] - path[rows[0]], scene.diagonal_px)
+    if motion == "comes":
         misfit += 3.0 * float(not outside[0]) + 3.0 * float(not inside[-1])
-    elif manner == "leaves":
+    elif motion == "leaves":
         misfit += 3.0 * float(not outside[-1]) + 3.0 * float(not inside[0])
-    elif manner != "rests":
+    elif motion != "rests":
         misfit += 4.0 * float(1 - inside.mean())
     nearest = np.full(len(shares), np.inf)
     for other in scene.objects:
-        apart = way - (other.course.at(shares) - camera)
-        nearest = np.minimum(nearest, np.hypot(apart[:, 0], apart[:, 1]) / (radius + 0.62 * other.extent_px))
+        distance = path - (other.trajectory.at(shares) - camera)
+        nearest = np.minimum(nearest, np.hypot(distance[:, 0], distance[:, 1]) / (radius + 0.62 * other.extent_px))
     misfit += 4.0 * float(nearest[0] < 1) + 4.0 * float(nearest[-1] < 1) + 3.0 * float(np.mean(nearest < 1))
-    if manner == "crosses":
+    if motion == "crosses":
         misfit += 3.0 * float(nearest.min() > 0.4)
     return misfit
 
 
-def _indecision(displacement: Floats, diagonal_px: float) -> float:
+def _ambiguous_motion(displacement: Floats, diagonal_px: float) -> float:
+    """Return a penalty for a displacement that is neither still nor clearly in one of eight directions; else 0."""
     length = float(np.hypot(*displacement)) / diagonal_px
     if length < STILL:
         return 0.0

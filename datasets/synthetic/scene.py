@@ -1,8 +1,8 @@
-"""Scenes that never were: coloured things that move over a textured ground, all drawn from one seed.
+"""Synthetic scenes: coloured objects that move over a textured ground.
 
-Pure: numbers in, frozen records out. `synthetic_paint` makes pictures and masks of them, `synthetic_truth` measures
-what the pictures show, `synthetic` writes them as SA-V. Positions are pixels of the first frame (x right, y down): the
-world and the screen agree at frame 0, and later differ by where the camera has gone.
+These are pure, frozen records. `sample_scene` samples them from a seed, `render` makes frames and masks, `measure`
+measures the ground truth, `write_scenes` writes SA-V files. Positions are pixels of the first frame (x right, y down):
+world and screen coordinates are equal at frame 0, and later differ by the camera's motion.
 """
 
 from dataclasses import dataclass, replace
@@ -27,12 +27,12 @@ COLOURS: dict[str, tuple[int, int, int]] = {
     "white": (240, 240, 236),
     "black": (34, 34, 38),
 }
-"""Name to RGB before light and texture. None is like the grounds, and yellow keeps off the outline's (255, 255, 0)."""
+"""Name to RGB before light and texture. None is like the grounds; yellow differs from the outline's (255, 255, 0)."""
 
 SHAPES = ("circle", "square", "triangle", "star", "ring", "cross", "ellipse", "bar")
 
 EXTENTS: dict[str, tuple[float, float]] = {"small": (0.105, 0.13), "medium": (0.17, 0.205), "large": (0.265, 0.31)}
-"""Size class to the range of sqrt(whole area) over the frame's shorter side, halfway through the video."""
+"""Size class to the range of sqrt(full area) / (the frame's shorter side), halfway through the video."""
 
 RATE_HZ = 24
 FRAME_STEP = 4
@@ -47,22 +47,32 @@ Floats = npt.NDArray[np.float64]
 
 
 class SynthConfig(Config):
-    """What synthetic scenes are made of. Shares are probabilities, 0-1."""
+    """The settings of synthetic scenes. Shares are probabilities, 0-1."""
 
-    videos: int = Field(20, ge=1, le=1_000_000, description="Videos in the folder; raise it later to add more.")
-    seed: int = Field(0, ge=0, description="Same seed and settings: same bytes.")
+    videos: int = Field(20, ge=1, le=1_000_000, description="Videos in the folder; increase it later to add more.")
+    seed: int = Field(0, ge=0, description="The same seed and settings give the same bytes.")
     height: int = Field(480, ge=64, le=2160, multiple_of=2, description="Height of the videos, in pixels.")
     width: int = Field(640, ge=64, le=3840, multiple_of=2, description="Width of the videos, in pixels.")
-    frames: int = Field(96, ge=16, le=2400, description="Frames of each video, at 24 a second.")
-    min_objects: int = Field(2, ge=1, le=8, description="Fewest objects in a video.")
-    max_objects: int = Field(5, ge=1, le=8, description="Most objects in a video.")
-    distractor_share: float = Field(0.5, ge=0, le=1, description="Objects that share colour or shape with another.")
-    moving_share: float = Field(0.7, ge=0, le=1, description="Objects that move by themselves.")
-    late_share: float = Field(0.12, ge=0, le=1, description="Objects that come into the frame after it has begun.")
-    leaving_share: float = Field(0.1, ge=0, le=1, description="Objects that leave the frame.")
-    occlusion_share: float = Field(0.3, ge=0, le=1, description="Objects led across another, before or behind it.")
-    camera_share: float = Field(0.4, ge=0, le=1, description="Videos with a moving camera: a pan, a shake, or both.")
-    auto_share: float = Field(0.2, ge=0, le=1, description="Objects annotated in _auto.json instead of _manual.json.")
+    frames: int = Field(96, ge=16, le=2400, description="Frames in each video, at 24 per second.")
+    min_objects: int = Field(2, ge=1, le=8, description="Smallest number of objects in a video.")
+    max_objects: int = Field(5, ge=1, le=8, description="Largest number of objects in a video.")
+    distractor_share: float = Field(
+        0.5, ge=0, le=1, description="Share of objects that have the colour or the shape of another."
+    )
+    moving_share: float = Field(0.7, ge=0, le=1, description="Share of objects that move on their own.")
+    late_share: float = Field(
+        0.12, ge=0, le=1, description="Share of objects that enter the frame after the video has started."
+    )
+    leaving_share: float = Field(0.1, ge=0, le=1, description="Share of objects that leave the frame.")
+    occlusion_share: float = Field(
+        0.3, ge=0, le=1, description="Share of objects that cross another one, in front of it or behind it."
+    )
+    camera_share: float = Field(
+        0.4, ge=0, le=1, description="Share of videos with a moving camera: a pan, a shake, or both."
+    )
+    auto_share: float = Field(
+        0.2, ge=0, le=1, description="Share of objects annotated in _auto.json instead of _manual.json."
+    )
 
     @model_validator(mode="after")
     def _ordered(self) -> Self:
@@ -75,19 +85,19 @@ class SynthConfig(Config):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Camera:
-    """Where the frame's corner is in the world; (0, 0) at the first frame."""
+    """The camera's motion: the position of the frame's corner in the world; (0, 0) at the first frame."""
 
     kind: CameraKind
     pan_px: tuple[float, float]
-    """How far it goes from the first to the last frame."""
+    """Displacement (x, y) from the first to the last frame."""
     shake_px: float
-    """Amplitude of a hand's tremble."""
+    """Amplitude of the shake of a hand-held camera."""
     phases: tuple[float, ...]
-    """Start of each tremble, in radians."""
+    """Phase of each oscillation of the shake, in radians."""
     duration_s: float
 
     def at(self, share: Floats) -> Floats:
-        """Positions [N, 2] in pixels at shares of the video, 0 at its first frame and 1 at its last."""
+        """Return positions, float64 [N, 2] in pixels, at shares [N] of the video: 0 is its first frame, 1 its last."""
         position: Floats = _eased(share, 0.6)[:, None] * np.array(self.pan_px)
         for number, phase in enumerate(self.phases):
             angle = 2 * np.pi * (0.55 + 0.6 * (number // 2)) * self.duration_s * share + phase
@@ -96,48 +106,48 @@ class Camera:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Course:
-    """How an object goes through the world: almost straight, softly bent, slowly growing and turning."""
+class Trajectory:
+    """An object's motion in the world: almost straight, slightly bent, slowly growing and rotating."""
 
     start_px: tuple[float, float]
     end_px: tuple[float, float]
     bow_px: float
-    """How far the middle of the way lies off the straight line."""
+    """Distance of the trajectory's midpoint from the straight line."""
     ease: float
-    """0 for steady speed, 1 for a start and an end at rest."""
+    """0 for constant speed, 1 for a start and an end at rest."""
     scale: tuple[float, float] = (1.0, 1.0)
     """Size at the first and the last frame, relative to the middle."""
     angle_deg: tuple[float, float] = (0.0, 0.0)
 
     def at(self, share: Floats) -> Floats:
-        """Centres [N, 2] in world pixels at shares of the video, 0-1."""
+        """Return centres, float64 [N, 2] in world pixels, at shares [N] of the video, 0-1."""
         start, end = np.array(self.start_px), np.array(self.end_px)
-        way = end - start
-        length = float(np.hypot(*way)) or 1.0
-        aside = np.array([-way[1], way[0]]) / length * self.bow_px
-        centres: Floats = start + _eased(share, self.ease)[:, None] * way + np.sin(np.pi * share)[:, None] * aside
+        line = end - start
+        length = float(np.hypot(*line)) or 1.0
+        bow = np.array([-line[1], line[0]]) / length * self.bow_px
+        centres: Floats = start + _eased(share, self.ease)[:, None] * line + np.sin(np.pi * share)[:, None] * bow
         return centres
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class SceneObject:
-    """One thing of a scene."""
+    """One object of a scene."""
 
     colour: str
     shape: str
     size: str
     finish: Finish
     extent_px: float
-    """sqrt of its whole area at scale 1: equal for all shapes of one area."""
-    course: Course
+    """sqrt of its full area at scale 1, so shapes of equal extent have equal areas."""
+    trajectory: Trajectory
     depth: int
-    """0 is nearest to the camera; nearer things hide farther ones."""
+    """0 is nearest to the camera; nearer objects occlude farther ones."""
     source: Source
     """The annotation file that it is listed in."""
 
 
 class Pose(NamedTuple):
-    """Where an object is on the screen in one frame."""
+    """An object's centre, scale and rotation on the screen in one frame."""
 
     x_px: float
     y_px: float
@@ -147,11 +157,11 @@ class Pose(NamedTuple):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Scene:
-    """All that a video is made of."""
+    """The complete description of a video."""
 
     video_id: str
     seed: tuple[int, int, int]
-    """Configured seed, number of the video, draw: drawn again until its truth is well defined."""
+    """Configured seed, the video's number, and the draw, which increases until the ground truth is well defined."""
     size: tuple[int, int]
     """(height, width) in pixels."""
     frame_count: int
@@ -170,24 +180,24 @@ class Scene:
         return float(np.hypot(*self.size))
 
     def share(self, frame: int) -> float:
-        """How far through the video a frame is, 0-1."""
+        """Return a frame's position in the video, from 0 (first frame) to 1 (last)."""
         return frame / (self.frame_count - 1)
 
     def row_shares(self) -> Floats:
-        """Share of the video at each annotated frame, [rows]."""
+        """Return the position in the video of each annotated frame, float64 [rows], 0-1."""
         return np.arange(self.row_count, dtype=np.float64) * (FRAME_STEP / (self.frame_count - 1))
 
     def pose(self, number: int, frame: int) -> Pose:
-        """Where object `number` stands on the screen in a frame."""
+        """Return the pose of object `number` on the screen in a frame."""
         share = self.share(frame)
-        course, at = self.objects[number].course, np.array([share])
-        x, y = (course.at(at) - self.camera.at(at))[0]
-        scale = course.scale[0] + (course.scale[1] - course.scale[0]) * share
-        angle = course.angle_deg[0] + (course.angle_deg[1] - course.angle_deg[0]) * share
+        trajectory, at = self.objects[number].trajectory, np.array([share])
+        x, y = (trajectory.at(at) - self.camera.at(at))[0]
+        scale = trajectory.scale[0] + (trajectory.scale[1] - trajectory.scale[0]) * share
+        angle = trajectory.angle_deg[0] + (trajectory.angle_deg[1] - trajectory.angle_deg[0]) * share
         return Pose(float(x), float(y), scale, angle)
 
     def with_objects(self, *more: SceneObject) -> "Scene":
-        """The same scene with more things in it."""
+        """Return the same scene with more objects."""
         return replace(self, objects=(*self.objects, *more))
 
 

@@ -1,17 +1,17 @@
-"""What is true of a synthetic scene: the format of `<video_id>_truth.json`, which holds one SceneTruth.
+"""The ground truth of a synthetic scene: the format of `<video_id>_truth.json`, which holds one SceneTruth.
 
-Definitions, for every object (an annotated row t is video frame 4t):
+Definitions, for every object (annotated row t is video frame 4t):
 
-- place: the third of the frame, across and down, that holds the object's centre in the row with its largest mask.
-- a row is clear for an object if at least CLEAR of its whole area can be seen.
-- motion: displacement of its centre from its first to its last clear row, on the screen. Below STILL of the frame's
-  diagonal the direction is "still"; else it is the nearest of eight, sectors of 45 degrees around the axes and the
-  diagonals. World motion is the same with the camera's own way added.
-- occlusion: what nearer objects cover of the part that lies within the frame.
-- visible_enough: for people and programs alike, judged from the masks alone: the largest mask covers at least
-  LARGE_ENOUGH of the frame and CLEAR of the object, and at least a quarter of the rows are clear.
+- place: the third of the frame, across and down, that contains the object's centre in the row with its largest mask.
+- a row is clear for an object if at least CLEAR of its full area is visible.
+- motion: displacement of its centre on the screen from its first to its last clear row. Below STILL of the frame's
+  diagonal the direction is "still"; otherwise it is the nearest of eight, in sectors of 45 degrees around the axes and
+  the diagonals. World motion is the same with the camera's displacement added.
+- occlusion: the share of the object's part within the frame that nearer objects cover.
+- visible_enough: computed from the masks alone: the largest mask covers at least LARGE_ENOUGH of the frame and CLEAR of
+  the object, and at least a quarter of the rows are clear.
 
-A scene is used only if these words fit its visible objects whichever way one measures (`ambiguity` below).
+A scene is used only if these values are the same for every way to measure its visible objects (see `ambiguity`).
 """
 
 from pathlib import Path
@@ -31,7 +31,7 @@ DIRECTIONS: tuple[Direction, ...] = (
 """In steps of 45 degrees from the x axis; y points down."""
 Across = Literal["left", "centre", "right"]
 Down = Literal["top", "middle", "bottom"]
-Kind = Literal["colour", "shape", "colour and shape", "size", "place", "motion"]
+ExpressionKind = Literal["colour", "shape", "colour and shape", "size", "place", "motion"]
 
 CLEAR = 0.6
 LARGE_ENOUGH = 0.003
@@ -42,8 +42,8 @@ class _Truth(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
-class Place(_Truth):
-    """Where the object is in the row in which its mask is largest (the first of equals)."""
+class FramePosition(_Truth):
+    """The object's position in the row in which its mask is largest (the first if several are equal)."""
 
     row: int
     across: Across
@@ -57,51 +57,51 @@ class Motion(_Truth):
     first_row: int
     last_row: int
     displacement_px: tuple[float, float] = Field(description="(x, y), x right and y down.")
-    distance: float = Field(description="Its length, as share of the frame's diagonal.")
+    distance: float = Field(description="Length of the displacement, as share of the frame's diagonal.")
     direction: Direction
 
 
 class Occlusion(_Truth):
     """How much of the object is hidden, and when."""
 
-    hidden_share: float = Field(description="Share of the rows in which nothing of it can be seen.")
+    hidden_share: float = Field(description="Share of the rows in which no part of the object is visible.")
     max_covered: float = Field(description="Largest share of its part within the frame that nearer objects cover.")
     comes_late: bool = Field(description="Not visible in row 0.")
     leaves: bool = Field(description="Not visible in the last row.")
 
 
 class ShortExpression(_Truth):
-    """A phrase that fits this object of the video and no other."""
+    """A phrase that fits exactly this object of the video."""
 
-    kind: Kind
+    kind: ExpressionKind
     text: str
 
 
 class ObjectTruth(_Truth):
     """One object. Lists hold one entry per annotated row."""
 
-    source: Source = Field(description="manual or auto: the annotation file that it is in.")
-    masklet_id: int = Field(description="Its id there, which equals its column.")
+    source: Source = Field(description="manual or auto: the annotation file that lists it.")
+    masklet_id: int = Field(description="Its id in that file, which equals its column.")
     colour: str
-    rgb: tuple[int, int, int] = Field(description="Before light and texture.")
+    rgb: tuple[int, int, int] = Field(description="Colour before light and texture.")
     shape: str
-    size: str = Field(description="small, medium or large, from sqrt(whole area) over the frame's shorter side.")
+    size: str = Field(description="small, medium or large, by sqrt(full area) / (the frame's shorter side).")
     depth: int = Field(description="0 is nearest to the camera.")
-    centres_px: list[tuple[float, float]] = Field(description="Centre (x, y) of the whole object, seen or not.")
+    centres_px: list[tuple[float, float]] = Field(description="Centre (x, y) of the full object, visible or not.")
     seen_centres_px: list[tuple[float, float]] = Field(description="Centroid of the mask; (-1, -1) where hidden.")
-    areas_px: list[int] = Field(description="Area of the mask.")
-    visible_fraction: list[float] = Field(description="Mask over the whole object, also outside of the frame, 0-1.")
+    areas_px: list[int] = Field(description="Area of the mask, in pixels.")
+    visible_fraction: list[float] = Field(description="Mask area / full area, which includes parts off screen, 0-1.")
     covered_fraction: list[float] = Field(description="Share of its part in the frame covered by nearer objects, 0-1.")
-    place: Place
+    place: FramePosition
     motion: Motion
     world_motion: Motion
     occlusion: Occlusion
     visible_enough: bool
-    expressions: list[ShortExpression] = Field(description="All that are unambiguous; colour and shape always is.")
+    expressions: list[ShortExpression] = Field(description="All unambiguous phrases; colour and shape is always one.")
 
 
 class SceneTruth(_Truth):
-    """One video; the file `<video_id>_truth.json`."""
+    """The ground truth of one video; the content of `<video_id>_truth.json`."""
 
     version: Literal[1] = 1
     video_id: str
@@ -112,16 +112,16 @@ class SceneTruth(_Truth):
     frame_step: int = FRAME_STEP
     ground: Ground
     camera: CameraKind
-    camera_px: list[tuple[float, float]] = Field(description="Way (x, y) of the frame through the world, per row.")
+    camera_px: list[tuple[float, float]] = Field(description="Position (x, y) of the frame in the world, per row.")
     camera_motion: Motion
     objects: list[ObjectTruth]
 
 
 def read_truth(path: Path) -> SceneTruth:
-    """Read a truth file.
+    """Read a `<video_id>_truth.json`.
 
     Raises:
-        RecordError: If it is missing or not one.
+        RecordError: If it is missing, cannot be read, or has another format.
     """
     try:
         return SceneTruth.model_validate_json(path.read_bytes())
@@ -134,15 +134,24 @@ def read_truth(path: Path) -> SceneTruth:
 
 
 def direction_of(displacement_px: tuple[float, float], diagonal_px: float) -> Direction:
-    """Name a displacement (x right, y down)."""
+    """Return the direction of a displacement (x right, y down); "still" if it is short compared with the diagonal."""
     x, y = displacement_px
     if np.hypot(x, y) < STILL * diagonal_px:
         return "still"
     return DIRECTIONS[round(float(np.degrees(np.arctan2(y, x))) / 45) % 8]
 
 
-def place_of(centre_px: tuple[float, float], height: int, width: int) -> tuple[Across, Down, float]:
-    """Thirds that hold a point, across and down, and its distance to the nearest border between thirds (share)."""
+def thirds_of(centre_px: tuple[float, float], height: int, width: int) -> tuple[Across, Down, float]:
+    """Return the thirds of the frame that contain a point, and its distance to the nearest border between thirds.
+
+    Args:
+        centre_px: The point (x, y).
+        height: Of the frame, in pixels.
+        width: Of the frame, in pixels.
+
+    Returns:
+        The third across, the third down, and the distance as share of the frame's side.
+    """
     across: tuple[Across, ...] = ("left", "centre", "right")
     down: tuple[Down, ...] = ("top", "middle", "bottom")
     x, y = (min(max(share, 0.0), 0.999999) for share in ((centre_px[0] + 0.5) / width, (centre_px[1] + 0.5) / height))
@@ -151,33 +160,34 @@ def place_of(centre_px: tuple[float, float], height: int, width: int) -> tuple[A
 
 
 def ambiguity(truth: SceneTruth) -> str:
-    """Say what is not well defined about the objects that are visible enough; empty for a scene that can be used.
+    """Return what is ambiguous about the objects that are visible enough; "" for a scene that can be used.
 
-    Whether one follows whole centres or masks, over clear rows or over all rows with a fair part of the mask, the
-    direction must be the same, and not near a border of its sector or of "still"; the place likewise.
+    Direction and place must not depend on how they are measured: from the centres of full objects or of masks, over
+    clear rows or over all rows with a fair part of the mask. They must also not be close to a border: of a direction's
+    sector, of "still", or of a third of the frame.
     """
     diagonal = float(np.hypot(truth.height, truth.width))
     for thing in truth.objects:
         if max(thing.areas_px) == 0:
-            return f"the {thing.colour} {thing.shape} is never seen"
+            return f"the {thing.colour} {thing.shape} is never visible"
         if thing.source == "auto" and thing.occlusion.comes_late:
-            return f"the {thing.colour} {thing.shape} comes late, and SA-V's automatic masklets start in the first row"
+            return f"the {thing.colour} {thing.shape} enters late, but SA-V's automatic masklets start in the first row"
         if not thing.visible_enough:
             continue
         fair = [row for row, area in enumerate(thing.areas_px) if area > 0.1 * max(thing.areas_px)]
         ends = {(thing.motion.first_row, thing.motion.last_row), (fair[0], fair[-1])}
         for centres in (np.array(thing.centres_px), np.array(thing.seen_centres_px)):
             for first, last in ends:
-                if not _decided(centres[last] - centres[first], thing.motion.direction, diagonal):
+                if not _is_clear(centres[last] - centres[first], thing.motion.direction, diagonal):
                     return f"the {thing.colour} {thing.shape} moves in no clear direction"
             row = thing.place.row
-            across, down, margin = place_of(tuple(centres[row]), truth.height, truth.width)
+            across, down, margin = thirds_of(tuple(centres[row]), truth.height, truth.width)
             if (across, down) != (thing.place.across, thing.place.down) or margin < 0.015:
                 return f"the {thing.colour} {thing.shape} lies between two thirds of the frame"
     return ""
 
 
-def _decided(displacement: Floats, direction: Direction, diagonal_px: float) -> bool:
+def _is_clear(displacement: Floats, direction: Direction, diagonal_px: float) -> bool:
     length = float(np.hypot(*displacement)) / diagonal_px
     if direction == "still":
         return length < 0.04

@@ -1,12 +1,12 @@
-"""Synthetic scenes written as SA-V's training layout, with their truth beside them.
+"""Writes synthetic scenes in SA-V's training layout, with their ground truth next to them.
 
-    OUT/synth.json                          the settings: a folder never mixes two kinds of scenes
-    OUT/sav_000/synth_000000.mp4            H.264, yuv420p, 24 frames a second
-    OUT/sav_000/synth_000000_manual.json    SA-V annotations, every fourth frame
-    OUT/sav_000/synth_000000_auto.json      the same for the objects listed there; missing where there are none
-    OUT/sav_000/synth_000000_truth.json     what is true of it (truth.py); written last: the video is done
+    OUT/synth.json                          the settings: a folder holds scenes of one configuration only
+    OUT/sav_000/synth_000000.mp4            H.264, yuv420p, 24 frames per second
+    OUT/sav_000/synth_000000_manual.json    SA-V annotations of every fourth frame
+    OUT/sav_000/synth_000000_auto.json      the same for objects of the source auto; missing if there are none
+    OUT/sav_000/synth_000000_truth.json     the ground truth (truth.py); written last: the video is complete
 
-Same settings and seed: same bytes. A folder that a kill left half-written is completed by the next run.
+The same settings and seed give the same bytes. If a run is killed, the next one completes the folder.
 """
 
 import json
@@ -20,8 +20,8 @@ import numpy as np
 from refsav.datasets.masks import encode
 from refsav.datasets.records import Rle, Source
 from refsav.datasets.synthetic.measure import masklet_ids, measure
-from refsav.datasets.synthetic.render import Layers, Painter
-from refsav.datasets.synthetic.sample_scene import draw_scene
+from refsav.datasets.synthetic.render import Layers, SceneRenderer
+from refsav.datasets.synthetic.sample_scene import sample_scene
 from refsav.datasets.synthetic.scene import FRAME_STEP, RATE_HZ, Scene, SynthConfig
 from refsav.datasets.synthetic.truth import SceneTruth, ambiguity
 from refsav.datasets.video_writer import H264, encode_mp4
@@ -30,24 +30,24 @@ from refsav.errors import ConfigError, RecordError
 
 SETTINGS = "synth.json"
 SCENES_VERSION = 1
-"""Raised when the same settings come to mean other scenes."""
+"""Increase this when the same settings give different scenes."""
 VIDEOS_PER_FOLDER = 1000
-MOST_DRAWS = 300
+MAX_DRAWS = 300
 LARGE_PX, MEDIUM_PX = 96**2, 32**2
-"""Borders of SA-V's size buckets, as in its files."""
+"""Lower limits of the mean mask area in SA-V's size buckets."""
 
-ENCODING = H264(preset="superfast", crf=27, x264_params="threads=1:sliced-threads=0", names_its_colours=False)
+ENCODING = H264(preset="superfast", crf=27, x264_params="threads=1:sliced-threads=0", tags_colours=False)
 """One thread and fixed settings: the bytes do not depend on the machine's load or number of cores."""
 
 
 def write_scenes(out: Path, config: SynthConfig) -> Iterator[str]:
-    """Write the videos of `config` that `out` does not hold yet; yield the id of each as it is complete.
+    """Write the videos of `config` that `out` does not have yet; yield the id of each when it is complete.
 
-    Videos that are there are yielded too, at once, so that the ids always number `config.videos`.
+    Existing videos are yielded immediately, so that the number of ids is always `config.videos`.
 
     Raises:
-        RecordError: If `out` holds other things, or scenes of other settings.
-        DiskError: If it cannot be written.
+        RecordError: If `out` holds other files, or scenes of other settings.
+        DiskError: If a file cannot be written.
     """
     _claim(out, config)
     for index in range(config.videos):
@@ -58,32 +58,40 @@ def write_scenes(out: Path, config: SynthConfig) -> Iterator[str]:
         yield video_id
 
 
-def compose(config: SynthConfig, index: int) -> tuple[Painter, tuple[Layers, ...], SceneTruth]:
-    """Draw video `index` until its truth is well defined: its painter, the masks of each annotated row, its truth.
+def compose(config: SynthConfig, index: int) -> tuple[SceneRenderer, tuple[Layers, ...], SceneTruth]:
+    """Sample the scene of video `index` until its ground truth is well defined.
+
+    Returns:
+        The scene's renderer, the masks of each annotated row, and the ground truth.
 
     Raises:
         ConfigError: If the settings leave no room for such a scene.
     """
     problem = ""
-    for draw in range(MOST_DRAWS):
-        scene = draw_scene(config, index, draw)
-        painter = Painter(scene)
-        rows = tuple(painter.layers(FRAME_STEP * row) for row in range(scene.row_count))
+    for draw in range(MAX_DRAWS):
+        scene = sample_scene(config, index, draw)
+        renderer = SceneRenderer(scene)
+        rows = tuple(renderer.layers(FRAME_STEP * row) for row in range(scene.row_count))
         truth = measure(scene, rows)
         problem = ambiguity(truth)
         if not problem:
-            return painter, rows, truth
+            return renderer, rows, truth
     raise ConfigError(
-        f"no scene with a clear truth came out of {MOST_DRAWS} draws for video {index}; in the last one {problem}\n"
-        "  fix: set fewer objects (max_objects), or more frames"
+        f"none of {MAX_DRAWS} scenes sampled for video {index} has a well-defined truth; in the last one {problem}",
+        fix="set fewer objects (max_objects), or more frames",
     )
 
 
 def sav_annotations(scene: Scene, rows: Sequence[Layers], source: Source) -> dict[str, Any]:
-    """SA-V's annotation file for the objects of one source, key by key, with the types that SA-V uses.
+    """Return the content of SA-V's annotation file for the objects of one source, with SA-V's keys and types.
 
-    `auto` differs from `manual` as it does there: whole numbers in masklet_first_appeared_frame, a stability score for
-    every mask, no edited frames.
+    `auto` differs from `manual` as in SA-V: masklet_first_appeared_frame holds integers, every mask has a stability
+    score, and no frames are edited.
+
+    Args:
+        scene: The scene.
+        rows: The masks of each annotated frame.
+        source: manual or auto.
     """
     numbers = [number for number, thing in enumerate(scene.objects) if thing.source == source]
     manual = source == "manual"
@@ -117,23 +125,23 @@ def sav_annotations(scene: Scene, rows: Sequence[Layers], source: Source) -> dic
     }
 
 
-def encode_video(painter: Painter) -> bytes:
-    """All frames of a scene as an mp4 file."""
-    frames = (painter.picture(index) for index in range(painter.scene.frame_count))
-    return encode_mp4(frames, painter.scene.size, RATE_HZ, ENCODING)
+def encode_video(renderer: SceneRenderer) -> bytes:
+    """Render all frames of a scene as an mp4 file."""
+    frames = (renderer.render(index) for index in range(renderer.scene.frame_count))
+    return encode_mp4(frames, renderer.scene.size, RATE_HZ, ENCODING)
 
 
-def _write_video(folder: Path, painter: Painter, rows: Sequence[Layers], truth: SceneTruth) -> None:
-    video_id = painter.scene.video_id
+def _write_video(folder: Path, renderer: SceneRenderer, rows: Sequence[Layers], truth: SceneTruth) -> None:
+    video_id = renderer.scene.video_id
     try:
         for leftover in folder.glob(f".{video_id}*.part"):
             leftover.unlink()
     except OSError as error:
         raise DiskError(folder, error) from error
-    write_bytes(folder / f"{video_id}.mp4", encode_video(painter))
+    write_bytes(folder / f"{video_id}.mp4", encode_video(renderer))
     sources: tuple[Source, ...] = ("auto", "manual")
     for source in sources:
-        annotations = sav_annotations(painter.scene, rows, source)
+        annotations = sav_annotations(renderer.scene, rows, source)
         if annotations["masklet_num"]:
             write_text(folder / f"{video_id}_{source}.json", json.dumps(annotations))
     write_text(folder / f"{video_id}_truth.json", truth.model_dump_json() + "\n")
@@ -144,7 +152,7 @@ def _is_complete(folder: Path, video_id: str) -> bool:
 
 
 def _claim(out: Path, config: SynthConfig) -> None:
-    """Make `out` a folder of these settings, or check that it is one."""
+    """Mark `out` as a folder of these settings, or check that it is one."""
     values = {"scenes": SCENES_VERSION, **config.model_dump(exclude={"videos"})}
     settings = json.dumps(values, indent=1, sort_keys=True) + "\n"
     marker = out / SETTINGS
@@ -154,11 +162,11 @@ def _claim(out: Path, config: SynthConfig) -> None:
         if marker.is_file():
             if marker.read_text(encoding="utf-8") != settings:
                 fix = "use the settings in it, or give another folder"
-                raise RecordError(marker, "", "this folder holds scenes of other settings", fix)
+                raise RecordError(marker, "", "this folder has scenes of other settings", fix)
             return
         if out.is_dir() and any(not item.name.startswith(f".{SETTINGS}.") for item in out.iterdir()):
             fix = "give an empty or a new folder for the scenes"
-            raise RecordError(out, "", "the folder holds other things", fix)
+            raise RecordError(out, "", "the folder holds other files", fix)
     except OSError as error:
         raise DiskError(out, error) from error
     write_text(marker, settings)

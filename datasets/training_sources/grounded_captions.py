@@ -9,7 +9,7 @@ from pydantic import Field
 
 from refsav.datasets.external.coco_segmentation import read_segmentation
 from refsav.datasets.external.gcg_training import GcgFile, Phrase, TrainingCaption, open_gcg_training
-from refsav.datasets.image_files import read_picture
+from refsav.datasets.image_files import read_image
 from refsav.datasets.masks import Mask, decode, decode_checked
 from refsav.datasets.records import Rle
 from refsav.datasets.training_examples.example import SEG, TrainingExample, Turn, estimate_tokens, located_errors
@@ -61,7 +61,7 @@ class GcgSource:
         marked = dict(_separate_phrases(caption))
         if not marked:
             raise RecordError(path, caption.image.name, "no phrase of the caption has a mask", "leave the caption out")
-        image = read_picture(caption.image)
+        image = read_image(caption.image)
         choose = at_random(random, self.config.usual_wording)
         with located_errors(path, caption.image.name):
             return TrainingExample(

@@ -7,7 +7,7 @@ import numpy as np
 from pydantic import Field
 
 from refsav.datasets.external.checked_json import Published, checked, path_below
-from refsav.datasets.image_files import read_picture
+from refsav.datasets.image_files import read_image
 from refsav.datasets.training_examples.conversation import Message, turns_of
 from refsav.datasets.training_examples.example import TrainingExample, estimate_tokens, located_errors
 from refsav.datasets.training_examples.json_list import JsonItems
@@ -63,7 +63,7 @@ class ImageQa:
     def read(self, index: int, random: np.random.Generator) -> TrainingExample:  # noqa: ARG002 - nothing is drawn
         path, where = self._items.path, self._items.place(index)
         item = checked(_Item, self._items[index], path, where)
-        image = read_picture(path_below(self._images, item.image, path, f"{where}.image"))
+        image = read_image(path_below(self._images, item.image, path, f"{where}.image"))
         with located_errors(path, where):
             return TrainingExample(
                 name=f"{self.name} {item.image}",

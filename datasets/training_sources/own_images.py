@@ -10,7 +10,7 @@ from pydantic import Field
 from refsav.datasets.external.checked_json import Published, checked, path_below
 from refsav.datasets.external.coco_segmentation import read_segmentation
 from refsav.datasets.frames import Image
-from refsav.datasets.image_files import read_picture
+from refsav.datasets.image_files import read_image
 from refsav.datasets.masks import Mask, decode
 from refsav.datasets.training_examples.example import TrainingExample, estimate_tokens, located_errors
 from refsav.datasets.training_examples.json_list import JsonItems
@@ -66,7 +66,7 @@ class OwnImages:
     def read(self, index: int, random: np.random.Generator) -> TrainingExample:
         path, where = self._items.path, self._items.place(index)
         item = checked(_Item, self._items[index], path, where)
-        image = read_picture(path_below(self._images, item.image, path, f"{where}.image"))
+        image = read_image(path_below(self._images, item.image, path, f"{where}.image"))
         named = [number for number, text in enumerate(item.text) if text.strip()]
         with located_errors(path, where):
             if len(item.text) != len(item.mask) or not named:

@@ -9,7 +9,7 @@ import numpy as np
 from pydantic import Field
 
 from refsav.datasets.external.refcoco import RefCocoSet, ReferringSentence, open_refcoco
-from refsav.datasets.image_files import read_picture
+from refsav.datasets.image_files import read_image
 from refsav.datasets.masks import decode_checked
 from refsav.datasets.training_examples.example import TrainingExample, estimate_tokens, located_errors
 from refsav.datasets.training_examples.question_templates import at_random, segment_turn
@@ -45,7 +45,7 @@ class ReferringImages:
         """Open the set. Raises ConfigError, RecordError."""
         self.config = config
         images = Path(config.images) if config.images else None
-        self._set = open_refcoco(Path(config.path), config.dataset, (config.split,), by=config.by, images=images)
+        self._set = open_refcoco(Path(config.path), config.dataset, (config.split,), split_by=config.by, images=images)
 
     @property
     def name(self) -> str:
@@ -63,7 +63,7 @@ class ReferringImages:
 
     def read(self, index: int, random: np.random.Generator) -> TrainingExample:
         referred = self._set.read(index)
-        image = read_picture(referred.image)
+        image = read_image(referred.image)
         size = (image.shape[0], image.shape[1])
         chosen = _choose(referred.sentences, self.config.objects, random)
         choose = at_random(random, self.config.usual_wording)

@@ -7,11 +7,11 @@ from typing import Literal
 import numpy as np
 from pydantic import Field
 
-from refsav.datasets.external.referring_videos import ToldExpression, ToldVideo
+from refsav.datasets.external.referring_videos import ExpressionEntry, VideoEntry
 from refsav.datasets.external.video_layouts import ExpressionSet, open_expressions
 from refsav.datasets.external.video_masks import FrameMasks
 from refsav.datasets.frames import Image
-from refsav.datasets.image_files import read_picture
+from refsav.datasets.image_files import read_image
 from refsav.datasets.masks import Mask, decode_checked
 from refsav.datasets.training_examples.example import TrainingExample, estimate_tokens, located_errors
 from refsav.datasets.training_examples.question_templates import at_random, segment_turn
@@ -60,7 +60,7 @@ class ReferringVideos:
         return estimate_tokens(self.config.frames, self.config.objects * CHARACTERS)
 
     def read(self, index: int, random: np.random.Generator) -> TrainingExample:
-        video, path = self._videos.told(index), self._videos.files[0]
+        video, path = self._videos.entry(index), self._videos.files[0]
         named = [one for one in video.expressions if one.text.strip()]
         chosen = [named[number] for number in choose_objects(len(named), self.config.objects, random)]
 
@@ -70,7 +70,7 @@ class ReferringVideos:
 
         rows = choose_frames(len(video.frames), self.config.frames, random, shown)
         truths = [self._truth(video, one, rows) for one in chosen]
-        frames = tuple(read_picture(video.frames[row]) for row in rows)
+        frames = tuple(read_image(video.frames[row]) for row in rows)
         choose = at_random(random, self.config.usual_wording)
         with located_errors(path, video.video_id):
             return TrainingExample(
@@ -88,7 +88,7 @@ class ReferringVideos:
                 ),
             )
 
-    def _truth(self, video: ToldVideo, one: ToldExpression, rows: Sequence[int]) -> FrameMasks:
+    def _truth(self, video: VideoEntry, one: ExpressionEntry, rows: Sequence[int]) -> FrameMasks:
         truth = self._videos.truth(video, one.mask_keys, rows)
         if truth is None:
             where, fix = f"{video.video_id}: expression {one.exp_id}", "train on a split whose masks are published"

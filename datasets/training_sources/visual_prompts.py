@@ -9,7 +9,7 @@ import numpy as np
 from pydantic import Field
 
 from refsav.datasets.external.region_captions import RegionDialogue, RegionDialogues
-from refsav.datasets.image_files import read_picture
+from refsav.datasets.image_files import read_image
 from refsav.datasets.masks import Mask, decode_checked
 from refsav.datasets.records import Rle
 from refsav.datasets.training_examples import question_templates as questions
@@ -64,7 +64,7 @@ class VisualPrompts:
 
     def read(self, index: int, random: np.random.Generator) -> TrainingExample:
         dialogue, (path,) = self._dialogues.read(index), self._dialogues.files
-        image = read_picture(dialogue.image)
+        image = read_image(dialogue.image)
         with located_errors(path, f"[{index}]"):
             chosen, turns = self._conversation(dialogue, random)
             return TrainingExample(

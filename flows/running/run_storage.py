@@ -7,7 +7,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from refsav.datasets.run.lease import FOLDER, Lease, leased
+from refsav.datasets.run.lease import LEASES_FOLDER, Lease, hold_lease
 from refsav.datasets.run.run_directory import RunDirectory
 from refsav.datasets.run.storage import Storage, StorageError
 from refsav.datasets.run.stored_run import ALL, StoredRun
@@ -36,8 +36,8 @@ class _WorkingCopy:
     def upload(self, places: Sequence[str]) -> None:
         """Raise LockedError if another machine has taken over the lock, StorageError."""
         if self.lease:
-            self.lease.require()
-        self.stored.leave(places)
+            self.lease.require_held()
+        self.stored.push(places)
 
 
 _LOCKED: dict[Path, _WorkingCopy] = {}
@@ -53,7 +53,7 @@ def require_storage(config: RunnerConfig) -> None:
         StorageError: If it does not answer, or denies access.
     """
     if config.storage:
-        Storage(config.storage).require(FOLDER)
+        Storage(config.storage).check_access(LEASES_FOLDER)
 
 
 @contextmanager
@@ -71,12 +71,12 @@ def locked_in_storage(run: Path, config: RunnerConfig) -> Iterator[None]:
         yield
         return
     storage = Storage(config.storage)
-    storage.require(FOLDER)
-    with leased(storage, "run") as lease:
+    storage.check_access(LEASES_FOLDER)
+    with hold_lease(storage, "run") as lease:
         stored = StoredRun(storage, run)
-        if fetched := stored.take_up():
+        if fetched := stored.pull():
             print_line(f"{fetched} {plural(fetched, 'file')} fetched from {storage}")
-        stored.keep()
+        stored.save_record()
         _LOCKED[run] = _WorkingCopy(stored, lease, run)
         try:
             yield
@@ -88,14 +88,14 @@ def upload(run: Path) -> None:
     """Upload what this flow has written, and delete what it has removed. Raises LockedError, StorageError."""
     if copy := _LOCKED.get(run):
         copy.upload(ALL)
-        copy.stored.keep()
+        copy.stored.save_record()
 
 
 def download(run: Path, places: Sequence[str]) -> None:
     """Download what tasks on other machines have uploaded. Raises StorageError, DiskError."""
     if copy := _LOCKED.get(run):
-        copy.stored.take_up(places)
-        copy.stored.keep()
+        copy.stored.pull(places)
+        copy.stored.save_record()
 
 
 def remote_storage(run: Path, config: RunnerConfig) -> str:
@@ -137,9 +137,9 @@ def _temporary_copy(stack: ExitStack, run: Path, storage: str, files: TaskFiles)
         root.mkdir()
     except OSError as error:
         raise DiskError(Path(tempfile.gettempdir()), error) from error
-    lease = stack.enter_context(leased(remote, files.bundle, BUNDLE_LEASE_S)) if files.bundle else None
+    lease = stack.enter_context(hold_lease(remote, files.bundle, BUNDLE_LEASE_S)) if files.bundle else None
     stored = StoredRun(remote, root)
-    stored.take_up(files.reads)
+    stored.pull(files.reads)
     return _WorkingCopy(stored, lease, root)
 
 

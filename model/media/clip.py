@@ -13,7 +13,7 @@ from typing import Protocol, TypeVar, runtime_checkable
 import numpy as np
 import PIL.Image
 
-from refsav.datasets.frames import USUAL_RATE_HZ, Image, decode
+from refsav.datasets.frames import DEFAULT_RATE_HZ, Image, decode
 from refsav.errors import RecordError
 from refsav.model.input_errors import FETCH_AGAIN, InputError
 from refsav.model.media.images import ImageLike, decode_image, image_size, probe_image, to_rgb
@@ -132,7 +132,7 @@ def open_frames(files: Sequence[Path], name: str) -> Clip:
         count=len(files),
         height=first.height,
         width=first.width,
-        rate_hz=USUAL_RATE_HZ,
+        rate_hz=DEFAULT_RATE_HZ,
         name=name,
         read=partial(_decode_listed, tuple(files)),
         buffered=1,
@@ -164,7 +164,7 @@ def as_clip(frames: Sequence[ImageLike] | Clip) -> Clip:
         count=len(images),
         height=height,
         width=width,
-        rate_hz=USUAL_RATE_HZ,
+        rate_hz=DEFAULT_RATE_HZ,
         name="frames",
         read=partial(_convert_listed, images),
         buffered=1,

@@ -25,7 +25,7 @@ import numpy.typing as npt
 import PIL.Image
 from PIL import ExifTags, ImageOps
 
-from refsav.datasets.frames import USUAL_RATE_HZ, Image, MediaInfo
+from refsav.datasets.frames import DEFAULT_RATE_HZ, Image, MediaInfo
 from refsav.errors import RecordError
 from refsav.model.input_errors import FETCH_AGAIN, InputError
 
@@ -129,7 +129,7 @@ def probe_image(path: Path) -> MediaInfo | None:
             lying = image.format != "TIFF" and _orientation(image) in _SIDES_SWAPPED  # TIFF's reader swaps them itself
             height, width = image.size if lying else image.size[::-1]
             count = _frame_count(image)
-            return MediaInfo(count, height, width, USUAL_RATE_HZ if count == 1 else _rate_hz(image))
+            return MediaInfo(count, height, width, DEFAULT_RATE_HZ if count == 1 else _rate_hz(image))
 
 
 def decode_image(path: Path, indexes: Collection[int] = (0,)) -> Iterator[tuple[int, Image]]:

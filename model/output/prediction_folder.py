@@ -173,7 +173,7 @@ class PredictionFolder:
 
     def _clean_up(self) -> None:
         if self._video:
-            self._video.abandon()
+            self._video.abort()
         with suppress(OSError):
             for one in self._objects or ():
                 one.close()

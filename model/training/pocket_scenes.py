@@ -83,7 +83,7 @@ def scene_frames(
         kinds: Kinds of expressions.
     """
     for index in indices:
-        painter, rows, truth = compose(config, index)
+        renderer, rows, truth = compose(config, index)
         random = np.random.default_rng(index)
         row = int(random.integers(len(rows)))
         known: list[tuple[str, Mask]] = []
@@ -93,8 +93,8 @@ def scene_frames(
             if texts and np.count_nonzero(mask) >= SMALLEST_PX:
                 known.append((texts[int(random.integers(len(texts)))], mask))
         if known:
-            frame, (texts_of, masks) = painter.picture(FRAME_STEP * row), zip(*known, strict=True)
-            yield SceneFrame(f"{painter.scene.video_id}, frame {FRAME_STEP * row}", frame, texts_of, masks)
+            frame, (texts_of, masks) = renderer.render(FRAME_STEP * row), zip(*known, strict=True)
+            yield SceneFrame(f"{renderer.scene.video_id}, frame {FRAME_STEP * row}", frame, texts_of, masks)
 
 
 def mean_iou(model: Sa2VA, data: Sequence[SceneFrame], *, shuffled: bool = False) -> float:

@@ -67,7 +67,7 @@ def write_examples(folder: Path, source: Path | None) -> Iterator[Example]:
 
 def _synthetic(folder: Path) -> Iterator[tuple[str, Path]]:
     image, video = folder / "shapes.png", folder / "moving-shapes.mp4"
-    frame = compose(SCENES, IMAGE_SCENE)[0].picture(0)
+    frame = compose(SCENES, IMAGE_SCENE)[0].render(0)
     write_bytes(image, encode_png(frame), durable=False)
     yield "An image", image
     write_bytes(video, encode_video(compose(SCENES, VIDEO_SCENE)[0]), durable=False)

@@ -14,7 +14,7 @@ from refsav.benchmarks.suites.official_prompts import segment
 from refsav.benchmarks.suites.registry import SUITES
 from refsav.cli.bench import SuiteName
 from refsav.cli.main import main
-from refsav.datasets.masks import unpack
+from refsav.datasets.masks import decode_all
 from refsav.model.inference_settings import InferenceSettings
 from refsav.model.media.clip import open_frames
 from refsav.model.sa2va import Sa2VA
@@ -119,7 +119,7 @@ def test_masks_are_those_of_a_single_call(checkpoint: Path, tmp_path: Path) -> N
     for answer, prediction in zip(answers, model.predict_all(clip, prompts, settings=settings), strict=True):
         assert answer.text == prediction.text
         (masks,) = answer.masks
-        assert (unpack(masks, (clip.height, clip.width)) == prediction.segments[0].masks).all()
+        assert (decode_all(masks, (clip.height, clip.width)) == prediction.segments[0].masks).all()
 
 
 def test_key_frames_are_compared_by_one_command(

@@ -1,4 +1,4 @@
-"""Expressions without a model: the real videos' own objects, with texts that say which object they belong to."""
+"""Expressions without a model: the objects of real videos, with texts that name their object."""
 
 import os
 from collections.abc import Callable, Mapping
@@ -45,7 +45,7 @@ def box_mask(size: tuple[int, int], box: tuple[int, int, int, int] | None) -> Rl
 
 @pytest.fixture(scope="session")
 def make_track() -> MakeTrack:
-    """Makes a track out of boxes, one per annotated frame, None where the object is hidden."""
+    """Makes a track from boxes, one per annotated frame; None where the object is hidden."""
 
     def make(
         boxes: tuple[tuple[int, int, int, int] | None, ...] = ((2, 2, 12, 12),),
@@ -70,7 +70,7 @@ def make_track() -> MakeTrack:
 
 @pytest.fixture(scope="session")
 def make_expression(make_track: MakeTrack) -> MakeExpression:
-    """Makes an expression around a track; without one, around a small box."""
+    """Makes an expression for a track; without one, for a small box."""
 
     def make(track: ObjectTrack | None = None, text: str = "", **names: object) -> Expression:
         track = track or make_track(**names)
@@ -102,7 +102,7 @@ def real_expressions(real_videos: dict[str, VideoObjects], make_expression: Make
 
 @pytest.fixture(scope="session")
 def write_shards() -> WriteShards:
-    """Plans, writes and indexes all shards of a run, one after the other, as the flow does some at a time."""
+    """Plans, writes and indexes all shards of a run one after the other; the flow writes several at a time."""
 
     def write(
         run: RunDirectory, splits: Mapping[str, Assignment], videos: Mapping[str, VideoFile], config: ShardConfig

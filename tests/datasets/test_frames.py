@@ -1,4 +1,4 @@
-"""Whatever frames are asked for, they are those that decoding the whole file gives."""
+"""Requested frames equal those of a decoding of the complete file."""
 
 from pathlib import Path
 
@@ -83,7 +83,7 @@ def test_a_frame_beyond_the_end_is_named(video: tuple[Path, list[Image]]) -> Non
 
 
 @pytest.mark.parametrize("share", [0.0, 0.02, 0.4, 0.9])
-def test_a_cut_file_is_told_in_one_line(tmp_path: Path, share: float) -> None:
+def test_a_truncated_file_is_reported_in_one_line(tmp_path: Path, share: float) -> None:
     whole, cut = tmp_path / "whole.mp4", tmp_path / "cut.mp4"
     write_video(whole, key_every=12, b_frames=2)
     content = whole.read_bytes()

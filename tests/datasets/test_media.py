@@ -1,10 +1,10 @@
-"""What was made from a video's media stays as long as the media does not say otherwise."""
+"""Outputs stay valid until the media's size changes."""
 
 from pathlib import Path
 
 import pytest
 
-from refsav.datasets.media import GONE, media_size, still_made_from
+from refsav.datasets.media import GONE, media_size, media_unchanged
 
 
 def test_a_file_and_a_folder_of_frames_have_the_size_of_their_bytes(tmp_path: Path) -> None:
@@ -32,4 +32,4 @@ def test_what_is_missing_and_the_empty_folder_of_a_lost_mount_are_gone(tmp_path:
     ],
 )
 def test_only_media_of_another_size_asks_for_new_work(then: dict[str, int], now: dict[str, int], stays: bool) -> None:
-    assert still_made_from(then, now) is stays
+    assert media_unchanged(then, now) is stays

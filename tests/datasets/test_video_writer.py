@@ -1,4 +1,4 @@
-"""Videos in memory and in files: the same pictures, the frame rate of the input, and no broken file after an error."""
+"""Videos in memory and in files: the same frames, the input's frame rate, and no broken file after an error."""
 
 import io
 from collections.abc import Iterator

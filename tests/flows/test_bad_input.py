@@ -12,8 +12,8 @@ from refsav.datasets.statistics.problems import read_problems
 from tests.support.command import Finished, refsav
 
 PROBLEMS = {
-    "again/vos_000002.mp4": "video id vos_000002 stands in folder . already",
-    "name..dots.mp4": "'name..dots' is no video id",
+    "again/vos_000002.mp4": "folder . already has a video with id vos_000002",
+    "name..dots.mp4": "'name..dots' is not a valid video id",
     "media_missing.mp4": "the video is missing",
     "media_empty.mp4": "cannot be opened as a video",
     "media_is_text.mp4": "cannot be opened as a video",
@@ -22,20 +22,20 @@ PROBLEMS = {
     "media_truncated_manual.json": "masklet: has 23 rows, 35 video frames need 9",
     "media_is_missing_its_end_manual.json": "masklet: has 28 rows, 90 video frames need 23",
     "rows_missing_manual.json": "masklet: has 22 rows, 90 video frames need 23",
-    "json_cut_short_manual.json": "line 1 column 3807: is not whole JSON",
-    "json_binary_manual.json": "is not whole JSON",
+    "json_cut_short_manual.json": "line 1 column 3807: is not valid JSON",
+    "json_binary_manual.json": "is not valid JSON",
     "json_list_manual.json": "is not a JSON object",
     "json_nested_manual.json": "cannot be read: maximum recursion depth",
     "json_missing_key_manual.json": "masklet: the key is missing",
-    "json_wrong_type_manual.json": "masklet_id: is str '0, 1'",
-    "json_no_number_manual.json": "are [nan, 640.0], no size of a video",
+    "json_wrong_type_manual.json": "masklet_id: has the wrong type: str '0, 1'",
+    "json_no_number_manual.json": "are [nan, 640.0], not a video's size",
     "json_other_video_manual.json": "video_id: says '../../../etc/passwd'",
-    "json_huge_id_manual.json": "masklet_id: holds something that is no id",
+    "json_huge_id_manual.json": "masklet_id: contains a value that is not a valid id",
     "row_too_short_manual.json": "masklet[3]: has 1 masks for 2 ids",
     "rle_of_other_size_manual.json": "masklet[5][1]: mask is 1x1, the video 384x640",
-    "rle_cut_short_manual.json": "masklet[5][1]: counts are cut short",
+    "rle_cut_short_manual.json": "masklet[5][1]: counts are truncated",
     "rle_missing_manual.json": "masklet[5][1]: is not a COCO compressed RLE",
-    "id_twice_manual.json": "masklet_id[1]: id 4 stands in column 0 already",
+    "id_twice_manual.json": "masklet_id[1]: id 4 is already used in column 0",
 }
 """What is said of each file: one line with its name, the place, the problem and the fix."""
 

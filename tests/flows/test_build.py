@@ -90,7 +90,7 @@ def test_a_source_of_which_nothing_can_be_read_fails_the_command(
     failed = command("build", source, run, *SMALL)
     assert failed.code == 1
     assert "2 objects = 0 expressions + 0 dropped + 2 failed" in failed.out
-    assert "vos_000002_manual.json:line 1 column 2: is not whole JSON" in failed.out
+    assert "vos_000002_manual.json:line 1 column 2: is not valid JSON" in failed.out
     assert f"error: {source}: no object could be captioned\n  fix: see the problems above" in failed.err
     assert len(read_problems(RunDirectory(run))) == 2
 
@@ -113,7 +113,7 @@ def test_a_list_without_any_video_is_an_error_and_unknown_ids_of_a_list_are_repo
     partly = command("build", source, run, *SMALL, "--source.videos", ids)
     assert (partly.code, "1 objects = 1 expressions" in partly.out) == (0, True)
     assert [line.partition("; fix: ")[0] for line in read_problems(RunDirectory(run))] == [
-        "ids.txt: vos_000009: the source has no video of this id"
+        "ids.txt: vos_000009: the source has no video with this id"
     ]
 
 

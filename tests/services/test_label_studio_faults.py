@@ -47,7 +47,7 @@ def test_what_cannot_be_used_is_told_and_the_rest_counts(
     assert len(imported.problems) == 2
     (empty,) = (line for line in imported.problems if "ann@example.org" in line)
     assert "the corrected text is empty; fix: write it, or reject the expression" in empty
-    assert any("'mine' names no task of refsav" in line for line in imported.problems)
+    assert any("'mine' is not a task of refsav" in line for line in imported.problems)
 
 
 def test_a_deleted_project_is_told_and_a_push_makes_another(

@@ -12,7 +12,7 @@ from tempfile import gettempdir
 
 import pytest
 
-from refsav.datasets.run.lease import ENDS_AFTER_S, FOLDER
+from refsav.datasets.run.lease import ENDS_AFTER_S, LEASES_FOLDER
 from refsav.datasets.run.run_directory import RunDirectory
 from refsav.datasets.synthetic.scene import SynthConfig
 from refsav.datasets.synthetic.write_scenes import write_scenes
@@ -51,7 +51,7 @@ class Builder:
 
     @property
     def claims(self) -> list[Path]:
-        return list((self.stored / FOLDER).rglob("*.json"))
+        return list((self.stored / LEASES_FOLDER).rglob("*.json"))
 
     def start(self, run: Path, *more: str) -> "subprocess.Popen[str]":
         return start(*build(self.source, run, self.models.address, *more), home=self.home, **self.environment)
@@ -210,8 +210,8 @@ def test_a_second_builder_is_refused_by_name_and_a_dead_one_of_another_machine_i
 
 def test_a_storage_that_cannot_be_used_is_said_before_any_work(builder: Builder, tmp_path: Path) -> None:
     run, before = tmp_path / "run", quiet(builder.models)
-    assert "s3://none/run: is not there" in builder.refused(run, "--runner.storage=s3://none/run")
-    assert f"s3://{BUCKET}/ref-sav: access is refused" in builder.refused(run, AWS_ACCESS_KEY_ID="stranger")
+    assert "s3://none/run: does not exist" in builder.refused(run, "--runner.storage=s3://none/run")
+    assert f"s3://{BUCKET}/ref-sav: access is denied" in builder.refused(run, AWS_ACCESS_KEY_ID="stranger")
     builder.s3.end()
     down = builder.refused(run)
     assert f"s3://{BUCKET}/ref-sav: cannot be reached: EndpointConnectionError" in down

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from refsav.datasets.frames import Image
-from refsav.datasets.masks import Mask, unpack
+from refsav.datasets.masks import Mask, decode_all
 from refsav.datasets.shards.samples import Sample, SampleObject, iterate
 from refsav.datasets.shards.samples import read_frames as decode_frames
 from refsav.errors import RecordError
@@ -27,7 +27,7 @@ class ShardObject:
 
     def masks(self) -> Mask:
         """Decode all masks: bool [T, H, W], one per frame of the sample."""
-        return unpack(self.record.masks, self.size)
+        return decode_all(self.record.masks, self.size)
 
 
 @dataclass(frozen=True, kw_only=True)

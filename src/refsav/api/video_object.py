@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from refsav.datasets.frames import Image, decode
-from refsav.datasets.masks import Mask, unpack
+from refsav.datasets.masks import Mask, decode_all
 from refsav.datasets.masks import decode as decode_mask
 from refsav.datasets.records import ObjectTrack
 
@@ -48,7 +48,7 @@ class VideoObject:
 
     def masks(self) -> Mask:
         """Decode all masks: bool [T, H, W]. A 1080p video takes 2 MB a row; use `mask` where that is too much."""
-        return unpack(self.track.masks, self.track.size)
+        return decode_all(self.track.masks, self.track.size)
 
     def frames(self, rows: Sequence[int] | None = None) -> Iterator[tuple[int, Image]]:
         """Decode annotated frames in increasing order, one in memory.

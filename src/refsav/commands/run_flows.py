@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console
 from rich.markup import escape
 
-from refsav.datasets.review.config import keep_review_config, read_review_config
+from refsav.datasets.review.config import read_review_config, write_review_config
 from refsav.errors import RefSavError
 from refsav.extras import require
 from refsav.flows.config.build import BuildConfig, read_settings
@@ -134,7 +134,7 @@ def push_review(run: Path, overrides: Mapping[str, Any]) -> None:
     read_settings(directory)
     config = read_review_config(directory, overrides)
     with exclusive(run), err.status("sending", spinner="line"):
-        keep_review_config(directory, config)
+        write_review_config(directory, config)
         pushed = push(directory, config)
     if pushed.recreated:
         out.print("the previous project was deleted in Label Studio; a new one was created")

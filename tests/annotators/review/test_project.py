@@ -13,7 +13,7 @@ from refsav.annotators.review.pull import answers_of, pull
 from refsav.annotators.review.queue import write_queue
 from refsav.datasets.records import ObjectKey
 from refsav.datasets.review.config import ReviewConfig
-from refsav.datasets.review.decisions import REASONS, Answer, TaskName
+from refsav.datasets.review.decisions import REASONS, ReviewAnswer, TaskName
 from refsav.datasets.run.run_directory import RunDirectory
 from refsav.errors import ConfigError, RecordError
 
@@ -50,7 +50,7 @@ def test_an_annotation_becomes_an_answer_with_who_and_when():
     (answer,) = answers_of(
         exported(annotation("fix", long=["A blue", "box."], short=["the box"])), {1: "ann@example.org"}
     )
-    assert answer == Answer(
+    assert answer == ReviewAnswer(
         task=NAME,
         judgement="fix",
         reasons=(),
@@ -63,7 +63,7 @@ def test_an_annotation_becomes_an_answer_with_who_and_when():
 
 def test_one_annotation_that_cannot_be_used_leaves_the_others_of_its_task():
     said = list(answers_of(exported(annotation(who=None), {"result": None}, annotation("reject", who=2)), {2: "bob"}))
-    assert [one.judgement for one in said if isinstance(one, Answer)] == ["reject"] and len(said) == 3
+    assert [one.judgement for one in said if isinstance(one, ReviewAnswer)] == ["reject"] and len(said) == 3
 
 
 def test_an_annotation_that_somebody_else_has_changed_says_what_that_one_says():
@@ -84,7 +84,7 @@ def test_a_skipped_task_is_no_answer_and_one_who_has_left_keeps_a_number():
             "task 5 (sav_000001/manual/0), ann: the corrected text is empty; fix:",
         ),
         (exported(annotation("what")), "task 5 (sav_000001/manual/0), ann: has neither a verdict nor"),
-        (exported(annotation(), task="../../etc"), "task 5: '../../etc' names no task of refsav; fix:"),
+        (exported(annotation(), task="../../etc"), "task 5: '../../etc' is not a task of refsav; fix:"),
         ({"id": 5, "data": {"image": "x.jpg"}, "annotations": []}, "task 5: is not a task of refsav; fix:"),
         (exported({"id": 8, "result": 3}), "task 5 (sav_000001/manual/0): annotation 8 is not from the page"),
         (exported(annotation(who=None)), "task 5 (sav_000001/manual/0): the account of the annotator was deleted"),

@@ -11,7 +11,7 @@ from refsav.annotators.review.media import ReviewMedia
 from refsav.annotators.review.queue import ReviewTask, read_queue, write_queue
 from refsav.annotators.review.spreadsheet import read_sheet, write_sheet
 from refsav.datasets.records import ObjectKey
-from refsav.datasets.review.answer_log import keep_answers
+from refsav.datasets.review.answer_log import append_answers
 from refsav.datasets.review.decisions import TaskName
 from refsav.datasets.run.run_directory import RunDirectory
 from refsav.errors import ConfigError, RecordError
@@ -87,7 +87,7 @@ def test_a_filled_in_sheet_gives_answers_and_empty_rows_none(sheet):
         ),
         ({"verdict": "accept"}, ": names no annotator; fix: fill in annotator"),
         ({"verdict": "accept", "annotator": "ann", "answered_at": "noon"}, ": 'noon' is not a time"),
-        ({"verdict": "accept", "annotator": "ann", "task": "x"}, ": 'x' names no task of refsav"),
+        ({"verdict": "accept", "annotator": "ann", "task": "x"}, ": 'x' is not a task of refsav"),
         ({"verdict": "accept", "annotator": "ann", "text": "Mine."}, ": the text in column text was changed"),
     ],
 )
@@ -111,8 +111,8 @@ def test_differing_rows_of_one_annotator_are_reported_and_importing_again_adds_n
     assert {answer.judgement for answer in gathered.answers} == {"accept"}
     (told,) = gathered.problems
     assert "differs from row" in told and "; fix: keep one of them" in told
-    assert keep_answers(run, gathered.answers, "2026-11-22T10:00:00.000000+00:00") == 1
-    assert keep_answers(run, read_sheet(sheet).answers, "2026-11-22T11:00:00.000000+00:00") == 0
+    assert append_answers(run, gathered.answers, "2026-11-22T10:00:00.000000+00:00") == 1
+    assert append_answers(run, read_sheet(sheet).answers, "2026-11-22T11:00:00.000000+00:00") == 0
 
 
 @pytest.mark.parametrize("delimiter", [";", "\t", ","])

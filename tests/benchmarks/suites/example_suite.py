@@ -13,8 +13,8 @@ from refsav.benchmarks.suites.answerer import Answerer
 from refsav.benchmarks.suites.options import SuiteOptions
 from refsav.benchmarks.suites.row_schema import row_kind
 from refsav.benchmarks.suites.suite import Suite, Summary
-from refsav.datasets.image_files import read_picture
-from refsav.datasets.masks import unpack
+from refsav.datasets.image_files import read_image
+from refsav.datasets.masks import decode_all
 from refsav.model.media.clip import open_clip
 
 
@@ -48,10 +48,10 @@ def open_named_images(name: str, folder: Path, _options: SuiteOptions) -> Suite[
 
 
 def _measure(answerer: Answerer, file: Path) -> list[NamedRow]:
-    truth, expression = read_picture(file)[..., 0] > 0, file.name.removesuffix(".mask.png")
+    truth, expression = read_image(file)[..., 0] > 0, file.name.removesuffix(".mask.png")
     prompt = f"<image>\nPlease segment the {expression}."
     (answer,) = answerer.ask(open_clip(file.with_name(f"{expression}.png")), [prompt], first_only=True)
-    found = unpack(answer.masks[0] if answer.masks else (None,), truth.shape)
+    found = decode_all(answer.masks[0] if answer.masks else (None,), truth.shape)
     return [NamedRow(0, expression, sentence_score(truth, found[0]).iou)]
 
 

@@ -1,4 +1,4 @@
-"""All forms of COCO's segmentation become the same mask, and what is none is refused before pycocotools sees it."""
+"""All forms of COCO's segmentation give the same mask; other values are refused before pycocotools reads them."""
 
 import numpy as np
 import pytest
@@ -15,7 +15,7 @@ SQUARE = [[2, 3, 6, 3, 6, 7, 2, 7]]
 
 
 def runs_of(mask: np.ndarray) -> list[int]:
-    """Uncompressed run lengths: columns one after the other, beginning with background."""
+    """Uncompressed RLE: column by column, starting with background."""
     flat = mask.ravel(order="F")
     borders = np.flatnonzero(np.diff(flat)) + 1
     runs = np.diff([0, *borders, flat.size]).tolist()
@@ -58,15 +58,15 @@ def test_any_polygon_near_the_image_is_drawn(value: list[list[float]]) -> None:
 
 
 @pytest.mark.parametrize(
-    ("value", "told"),
+    ("value", "message"),
     [
-        (None, "neither polygons nor run lengths"),
-        ("abc", "neither polygons nor run lengths"),
-        ([1, 2, 3], "no polygon"),
-        ([["a", "b"]], "no polygon"),
-        ([[1, 2, 3]], "not one in an image of 10x14"),
-        ([[1e9, 0, 0, 1e9, 3, 3]], "not one in an image"),
-        ([[float("nan"), 0, 1, 1, 2, 2]], "not one in an image"),
+        (None, "neither polygons nor RLE"),
+        ("abc", "neither polygons nor RLE"),
+        ([1, 2, 3], "not a polygon"),
+        ([["a", "b"]], "not a polygon"),
+        ([[1, 2, 3]], "does not fit an image of 10x14"),
+        ([[1e9, 0, 0, 1e9, 3, 3]], "does not fit an image"),
+        ([[float("nan"), 0, 1, 1, 2, 2]], "does not fit an image"),
         ({"size": [5, 5], "counts": [25]}, "mask is 5x5, the image 10x14"),
         ({"size": 3, "counts": [25]}, "mask is 3"),
         ({"size": [10, 14]}, "counts are missing"),
@@ -76,6 +76,6 @@ def test_any_polygon_near_the_image_is_drawn(value: list[list[float]]) -> None:
         ({"size": [10, 14], "counts": b"\xff"}, "a character that run-length encoding does not use"),
     ],
 )
-def test_anything_else_is_refused(value: object, told: str) -> None:
-    with pytest.raises(ValueError, match=told):
+def test_anything_else_is_refused(value: object, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
         read_segmentation(value, SIZE)

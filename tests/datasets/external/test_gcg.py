@@ -30,11 +30,11 @@ def test_captions_labels_and_masks_of_each_image(tmp_path: Path) -> None:
     assert len(open_gcg(tmp_path / "GranDf/annotations", "test", images=tmp_path / "GranDf_HA_images/val_test")) == 1
 
 
-def test_what_is_missing_or_unknown_is_told(tmp_path: Path) -> None:
+def test_what_is_missing_or_unknown_is_reported(tmp_path: Path) -> None:
     folder = made.write_gcg(tmp_path)
     with pytest.raises(ConfigError, match="choose val or test"):
         open_gcg(folder, "train")
-    with pytest.raises(RecordError, match="holds no images: none of GranDf_HA_images/val_test"):
+    with pytest.raises(RecordError, match="has no images: none of GranDf_HA_images/val_test"):
         open_gcg(folder / "GranDf", "val")
     files = folder / "GranDf/annotations/val_test"
     (files / "val_gcg_coco_mask_gt.json").unlink()
@@ -43,20 +43,20 @@ def test_what_is_missing_or_unknown_is_told(tmp_path: Path) -> None:
     change_json(
         files / "test_gcg_coco_mask_gt.json", lambda content: content["annotations"][0].update(segmentation="x")
     )
-    with pytest.raises(RecordError, match=r"annotations\[image_id=sa_3\]: is no mask with a size"):
+    with pytest.raises(RecordError, match=r"annotations\[image_id=sa_3\]: is not a mask with a size"):
         open_gcg(folder, "test").read(0)
 
 
-def test_an_image_that_comes_twice_is_told(tmp_path: Path) -> None:
+def test_a_duplicate_image_is_reported(tmp_path: Path) -> None:
     folder = made.write_gcg(tmp_path)
     path = folder / "GranDf/annotations/val_test/val_gcg_coco_caption_gt.json"
     change_json(path, lambda content: content["annotations"].append(content["annotations"][0]))
-    with pytest.raises(RecordError, match="annotations: has 'sa_1' twice"):
+    with pytest.raises(RecordError, match="annotations: lists 'sa_1' more than once"):
         open_gcg(folder, "val")
 
 
 def entries(kind: GcgFile) -> object:
-    """One caption, in the layout of this file; the red box stands behind the blue one and is listed first."""
+    """One caption in the layout of this file; the red box is second in the caption and first in the list."""
     red, blue = (CAPTION.index("red box"), CAPTION.index("red box") + 7), (2, 10)
     if kind == "refcocog":
         refs = [
@@ -94,7 +94,7 @@ def test_phrases_stand_in_the_order_of_the_caption_each_with_its_mask(tmp_path: 
         assert (decode(mask) == made.mask_of(box)).all()
 
 
-def test_bad_training_files_are_told(tmp_path: Path) -> None:
+def test_bad_training_files_are_reported(tmp_path: Path) -> None:
     path = tmp_path / "train.json"
     with pytest.raises(RecordError, match=r"give GranDf_HA_GCG_train\.json of GranD-f"):
         open_gcg_training(path, "grandf", tmp_path)
@@ -105,7 +105,7 @@ def test_bad_training_files_are_told(tmp_path: Path) -> None:
         open_gcg_training(path, "flickr", tmp_path)
     write_json(path, [{"file_name": "../a.jpg", "caption": ""}, {"caption": ""}])
     opened = open_gcg_training(path, "grandf", tmp_path)
-    with pytest.raises(RecordError, match=r"'\.\./a\.jpg' is no path below"):
+    with pytest.raises(RecordError, match=r"'\.\./a\.jpg' is not a path below"):
         opened.read(0)
     with pytest.raises(RecordError, match=r"\[1\]\.file_name: is not as published"):
         opened.read(1)

@@ -1,4 +1,4 @@
-"""RefCOCO's files are read as published, split by split, and what is missing or damaged is told with its place."""
+"""RefCOCO's files are read as published, split by split; errors name the place of missing or damaged data."""
 
 import pickle
 from collections.abc import Callable
@@ -49,27 +49,27 @@ def test_images_are_found_where_others_keep_them_or_where_they_are_said_to_be(tm
 
 
 @pytest.mark.parametrize(
-    ("gone", "told"),
+    ("gone", "message"),
     [
         ("refs(unc).p", r"refs\(unc\)\.p: is missing, and so is refcoco/refs\(unc\)\.p"),
         ("instances.json", r"instances\.json: is missing"),
     ],
 )
-def test_what_is_missing_is_named(tmp_path: Path, gone: str, told: str) -> None:
+def test_what_is_missing_is_named(tmp_path: Path, gone: str, message: str) -> None:
     folder = made.write_refcoco(tmp_path)
     (folder / gone).unlink()
-    with pytest.raises(RecordError, match=told):
+    with pytest.raises(RecordError, match=message):
         open_refcoco(folder, "refcoco")
 
 
-def test_unknown_splits_are_told_with_those_that_there_are(tmp_path: Path) -> None:
+def test_unknown_splits_are_refused_with_the_known_ones(tmp_path: Path) -> None:
     folder = made.write_refcoco(tmp_path)
     with pytest.raises(ConfigError, match="refcoco by unc: train, val, testA, testB"):
         open_refcoco(folder, "refcoco", ("test",))
     with pytest.raises(ConfigError, match=r"refcocog by unc: no splits"):
-        open_refcoco(folder, "refcocog", by="unc")
+        open_refcoco(folder, "refcocog", split_by="unc")
     (folder / "refs(unc).p").write_bytes(pickle.dumps([]))
-    with pytest.raises(RecordError, match="has nothing of split val"):
+    with pytest.raises(RecordError, match="has no entry of split val"):
         open_refcoco(folder, "refcoco", ("val",))
 
 
@@ -78,27 +78,27 @@ def _object(key: str, value: object) -> Callable[[Any], None]:
 
 
 @pytest.mark.parametrize(
-    ("how", "told"),
+    ("how", "message"),
     [
         (_object("segmentation", {"size": [1, 1], "counts": [1]}), r"\[id=20\]\.segmentation: mask is 1x1, the image"),
-        (_object("id", 999), r"annotations\[id=20\]: is missing, although refs name it"),
+        (_object("id", 999), r"annotations\[id=20\]: is missing, but the refs use it"),
         (lambda content: content["images"].pop(1), r"images\[id=2\]: is missing"),
         (
             lambda content: content["images"][1].update(file_name="../x.jpg"),
-            r"'\.\./x\.jpg' is no path below train2014",
+            r"'\.\./x\.jpg' is not a path below train2014",
         ),
     ],
 )
-def test_a_bad_image_is_told_and_the_others_are_read(tmp_path: Path, how: Callable[[Any], None], told: str) -> None:
+def test_a_bad_image_is_reported_and_others_are_read(tmp_path: Path, how: Callable[[Any], None], message: str) -> None:
     folder = made.write_refcoco(tmp_path)
     change_json(folder / "instances.json", how)
     opened = open_refcoco(folder, "refcoco")
-    with pytest.raises(RecordError, match=told):
+    with pytest.raises(RecordError, match=message):
         opened.read(0)
     assert opened.read(1).sentences
 
 
-def test_damaged_files_are_told_at_once(tmp_path: Path) -> None:
+def test_damaged_files_are_reported_when_the_set_is_opened(tmp_path: Path) -> None:
     folder = made.write_refcoco(tmp_path)
     (folder / "refs(unc).p").write_bytes(pickle.dumps([{"split": "val"}]))
     with pytest.raises(RecordError, match=r"refs\(unc\)\.p:\[0\]\.ann_id: is not as published: field required"):
@@ -107,5 +107,5 @@ def test_damaged_files_are_told_at_once(tmp_path: Path) -> None:
     with pytest.raises(RecordError, match=r"instances\.json:annotations: is missing"):
         open_refcoco(folder, "refcoco")
     (folder / "instances.json").write_text('{"images": [')
-    with pytest.raises(RecordError, match=r"line 1 column 13: is not whole JSON"):
+    with pytest.raises(RecordError, match=r"line 1 column 13: is not valid JSON"):
         open_refcoco(folder, "refcoco")

@@ -1,4 +1,4 @@
-"""Each referring video set is read as it is published, and tells what is missing or wrong in a folder that is not."""
+"""Each referring video set is read as published; errors name what is missing or wrong in a folder."""
 
 import pickle
 from collections.abc import Callable
@@ -119,7 +119,7 @@ def test_a_set_names_the_files_that_tell_it(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "split", "gone", "told"),
+    ("name", "split", "gone", "message"),
     [
         ("ref-sav", "valid", "meta_expressions_valid.json", "meta_expressions_valid.json: is missing, nor in ref_sav_"),
         ("ref-sav", "valid", "mask_dict.json", "mask_dict.json: is missing"),
@@ -128,15 +128,15 @@ def test_a_set_names_the_files_that_tell_it(tmp_path: Path) -> None:
         ("ref-davis17", "valid", "valid/mask_dict.pkl", "Annotations: is missing, and so is mask_dict.pkl"),
     ],
 )
-def test_what_is_missing_is_named(tmp_path: Path, name: ExpressionSet, split: str, gone: str, told: str) -> None:
+def test_what_is_missing_is_named(tmp_path: Path, name: ExpressionSet, split: str, gone: str, message: str) -> None:
     write = {"ref-sav": made.write_ref_sav, "mevis": made.write_mevis, "ref-davis17": made.write_ref_davis17}[name]
     folder = write(tmp_path / "set")
     (folder / gone).rename(tmp_path / "elsewhere")
-    with pytest.raises(RecordError, match=told):
+    with pytest.raises(RecordError, match=message):
         open_expressions(name, folder, split)
 
 
-def test_unknown_sets_and_splits_are_told_with_those_that_there_are(tmp_path: Path) -> None:
+def test_unknown_sets_and_splits_are_refused_with_the_known_ones(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"mevis \(train, valid_u, valid\)"):
         open_expressions("mevis", tmp_path, "test")
     with pytest.raises(RecordError, match="there is no such folder"):
@@ -152,11 +152,11 @@ def _of_row(value: object) -> Callable[[Any], None]:
 
 
 @pytest.mark.parametrize(
-    ("file", "how", "told"),
+    ("file", "how", "message"),
     [
         ("meta", _of_first("frames", [3.5, None]), r"videos\.b_second\.frames\.1: is not as published"),
         ("meta", _of_first("frames", []), "lists no frame"),
-        ("meta", _of_first("frames", ["../../secret"] * made.FRAMES), "is no path below b_second"),
+        ("meta", _of_first("frames", ["../../secret"] * made.FRAMES), "is not a path below b_second"),
         ("meta", _of_first("frames", ["00000"]), "has masks of 6 frames, b_second has 1"),
         ("meta", _of_first("expressions", {"0": {"anno_id": [0]}}), r"expressions\.0\.exp: is not as published"),
         ("meta", _of_first("expressions", {"0": {"exp": "x"}}), "has no anno_id, so it has no mask"),
@@ -164,16 +164,16 @@ def _of_row(value: object) -> Callable[[Any], None]:
         ("masks", _of_row({"size": [48, 64], "counts": "0"}), r"mask_dict\.json:0\[2\]: runs add up to 0 pixels"),
         ("masks", _of_row({"size": [48, 64], "counts": "ab`"}), r"0\[2\]: counts"),
         ("masks", _of_row({"size": [10, 10], "counts": [100]}), "masks of several sizes"),
-        ("masks", _of_row("nothing"), "is no mask with a size"),
+        ("masks", _of_row("nothing"), "is not a mask with a size"),
     ],
 )
-def test_a_bad_video_is_told_and_the_other_is_read(
-    tmp_path: Path, file: str, how: Callable[[Any], None], told: str
+def test_a_bad_video_is_reported_and_the_other_is_read(
+    tmp_path: Path, file: str, how: Callable[[Any], None], message: str
 ) -> None:
     folder = made.write_ref_sav(tmp_path / "set")
     made.change_json(folder / {"meta": "meta_expressions_valid.json", "masks": "mask_dict.json"}[file], how)
     opened = open_expressions("ref-sav", folder, "valid")
-    with pytest.raises(RecordError, match=told):
+    with pytest.raises(RecordError, match=message):
         opened.read(opened.ids.index("b_second"))
     assert opened.read(opened.ids.index("a_first")).expressions
 
@@ -186,7 +186,7 @@ def test_a_video_id_that_leads_out_of_the_folder_is_refused(tmp_path: Path) -> N
 
     made.change_json(folder / "meta_expressions_valid.json", rename)
     opened = open_expressions("ref-sav", folder, "valid")
-    with pytest.raises(RecordError, match=r"'\.\./outside' is no path below videos"):
+    with pytest.raises(RecordError, match=r"'\.\./outside' is not a path below videos"):
         opened.read(opened.ids.index("../outside"))
 
 
@@ -197,7 +197,7 @@ def test_a_table_that_would_run_code_is_refused(tmp_path: Path) -> None:
         open_expressions("ref-davis17", folder, "valid")
 
 
-def test_pictures_of_colours_are_not_taken_for_numbers(tmp_path: Path) -> None:
+def test_colour_images_are_not_read_as_object_numbers(tmp_path: Path) -> None:
     folder = made.write_ref_davis17(tmp_path, table=False)
     Image.new("RGB", (made.WIDTH, made.HEIGHT)).save(folder / "valid/Annotations/a_first/00005.png")
     (folder / "valid/Annotations/b_second/00005.png").unlink()

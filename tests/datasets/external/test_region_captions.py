@@ -1,4 +1,4 @@
-"""Regions and what is said of them, as RefCOCOg's validation file and Osprey's instructions are published."""
+"""Regions and their texts, as published in RefCOCOg's validation file and in Osprey's instructions."""
 
 from pathlib import Path
 
@@ -22,12 +22,12 @@ def test_each_region_has_its_mask_and_its_caption(tmp_path: Path) -> None:
     assert (decode(second.region) == made.mask_of(made.RIGHT)).all()
 
 
-def test_what_is_missing_or_damaged_is_told(tmp_path: Path) -> None:
+def test_what_is_missing_or_damaged_is_reported(tmp_path: Path) -> None:
     folder = made.write_region_captions(tmp_path / "set")
     file = folder / "finetune_refcocog_val_with_mask.json"
     change_json(file, lambda content: content["annotations"].pop(0))
     opened = open_region_captions(folder)
-    with pytest.raises(RecordError, match=r"images\[id=7\]: is neither polygons nor run lengths: 'None'"):
+    with pytest.raises(RecordError, match=r"images\[id=7\]: is neither polygons nor RLE: 'None'"):
         opened.read(0)
     assert opened.read(1).caption
     file.unlink()
@@ -58,13 +58,13 @@ def test_ospreys_conversations_and_descriptions(tmp_path: Path) -> None:
         assert (decode(region) == made.mask_of(box)).all()
 
 
-def test_a_bad_entry_of_osprey_is_told(tmp_path: Path) -> None:
+def test_a_bad_entry_of_osprey_is_reported(tmp_path: Path) -> None:
     folder = made.write_images(tmp_path / "train2014", ["a.jpg"])
     twice = [{"from": "human", "value": "a"}, {"from": "human", "value": "b"}]
     write_json(tmp_path / "osprey.json", [entry(file_name="b.jpg"), entry(conversations=twice), entry(height=3)])
     opened = RegionDialogues(tmp_path / "osprey.json", [folder])
-    for index, told in enumerate(
+    for index, message in enumerate(
         ["b.jpg is in none of train2014", "do not take turns", "mask is 48x64, the image 3x64"]
     ):
-        with pytest.raises(RecordError, match=told):
+        with pytest.raises(RecordError, match=message):
             opened.read(index)

@@ -1,4 +1,4 @@
-"""Pickles of plain data come through whatever their protocol; anything that could run code is refused by its name."""
+"""Pickles of plain data are read in every protocol; the name of anything that could run code is in the error."""
 
 import os
 import pickle
@@ -78,13 +78,13 @@ def test_bytes_are_written_in_one_way_only(tmp_path: Path) -> None:
 
 
 @given(cut=st.integers(0, 200))
-def test_a_pickle_that_is_cut_short_is_told(tmp_path_factory: pytest.TempPathFactory, cut: int) -> None:
+def test_a_truncated_pickle_is_reported(tmp_path_factory: pytest.TempPathFactory, cut: int) -> None:
     whole = pickle.dumps({str(number): [None, {"size": [4, 6], "counts": b"0123"}] for number in range(6)})
     path = stored(tmp_path_factory.getbasetemp(), whole[: min(cut, len(whole) - 1)])
-    with pytest.raises(RecordError, match=r"masks\.pkl: is not a whole pickle"):
+    with pytest.raises(RecordError, match=r"masks\.pkl: is not a complete pickle"):
         read_plain_pickle(path)
 
 
-def test_a_file_that_is_missing_is_told(tmp_path: Path) -> None:
+def test_a_file_that_is_missing_is_reported(tmp_path: Path) -> None:
     with pytest.raises(RecordError, match="cannot be read"):
         read_plain_pickle(tmp_path / "refs(unc).p")

@@ -1,4 +1,4 @@
-"""The official evaluation layout: what it holds is scored as perfect, and nothing stays of a video that has left it."""
+"""The official evaluation layout: its masks score as perfect, and videos that leave the split are removed."""
 
 import json
 import shutil
@@ -30,7 +30,7 @@ def run(tmp_path, real_expressions):
 
 
 def held_out(files, *video_ids):
-    """A split by hand."""
+    """A split with given videos."""
     return {
         video_id: Assignment(video_id=video_id, split="val" if video_id in video_ids else "train", how="list")
         for video_id in files
@@ -131,7 +131,7 @@ def test_nothing_is_removed_behind_a_link_that_stands_for_a_videos_folder(run, f
     assert (outside / "00001.jpg").read_bytes() == b"not ours"
 
 
-def test_a_video_that_cannot_be_decoded_is_told_and_leaves_nothing(run, files, tmp_path):
+def test_a_video_that_cannot_be_decoded_is_reported_and_leaves_nothing(run, files, tmp_path):
     everything = held_out(files, "vos_000001", "vos_000002")
     folder = export_evaluation(run, everything, files).path
     broken = replace(files["vos_000001"], media=tmp_path / "vos_000001.mp4")
@@ -148,7 +148,7 @@ def stamps(folder):
 
 @pytest.fixture
 def own_clip(copy_clips, tmp_path, files):
-    """Videos of which a test may take one away, and where it lies."""
+    """Videos, and the path of one that a test may remove."""
     media = copy_clips(tmp_path / "source", "vos_000001") / "vos_000001.mp4"
     return files | {"vos_000001": replace(files["vos_000001"], media=media)}, media
 
@@ -187,11 +187,11 @@ def test_frames_of_a_video_that_the_source_has_lost_are_kept(run, files, own_cli
     assert {path: path.read_bytes() for path in after.path.rglob("*") if path.is_file()} == written
 
 
-def test_a_video_that_was_never_exported_and_is_lost_is_told(run, files, own_clip):
+def test_a_video_that_was_never_exported_and_is_lost_is_reported(run, files, own_clip):
     videos, media = own_clip
     media.unlink()
     report = export_evaluation(run, held_out(files, "vos_000001"), videos)
     (skipped,) = report.skipped
     assert skipped.video_id == "vos_000001"
-    assert skipped.error.startswith("vos_000001.mp4: the video is missing; fix: "), "the source's own place is not told"
+    assert skipped.error.startswith("vos_000001.mp4: the video is missing; fix: "), "without the source's path"
     assert report.videos == 0

@@ -1,4 +1,4 @@
-"""The official layouts, read by rules written down here from the official loader's, and the way back."""
+"""The official training layout, read by a copy of the official loader's rules, and its import."""
 
 import json
 import re
@@ -88,19 +88,19 @@ def test_paths_are_written_as_the_loader_rewrites_them(written, official):
     assert official_path(Path(written)) == Path(official)
 
 
-def test_a_video_without_mp4_is_told_not_exported(run, files, tmp_path):
+def test_a_video_without_mp4_is_reported_and_not_exported(run, files, tmp_path):
     folder = VideoFile(video_id="vos_000001", media=tmp_path, annotations=(tmp_path,), folder="JPEGImages_24fps")
     report = export_training(run, assign(files, ALL_TRAIN), files | {"vos_000001": folder})
     assert (report.videos, [skipped.video_id for skipped in report.skipped]) == (2, ["vos_000001"])
     write_reports(run, [report])
     assert read_reports(run) == (report,)
-    (told,) = json.loads((run.exports / "report.json").read_text())
-    assert told["path"] == "Ref-SAV.json"
-    assert told["skipped"][0]["error"] == "the source is folders of frames; Ref-SAV.json names mp4 files"
+    (reported,) = json.loads((run.exports / "report.json").read_text())
+    assert reported["path"] == "Ref-SAV.json"
+    assert reported["skipped"][0]["error"] == "the source is folders of frames; Ref-SAV.json names mp4 files"
     assert str(tmp_path) not in (run.exports / "report.json").read_text()
 
 
-def test_a_report_of_exports_that_is_damaged_is_told_with_the_fix(run):
+def test_a_report_of_exports_that_is_damaged_is_reported_with_the_fix(run):
     assert read_reports(run) == ()
     run.exports.mkdir()
     (run.exports / "report.json").write_text("[{")
@@ -182,14 +182,14 @@ def read_import(tmp_path, sav_root, **entries):
         ({"objects": []}, "is not an entry with video_path, anno_path and objects"),
     ],
 )
-def test_a_bad_entry_is_told_and_the_others_come_through(tmp_path, sav_data, change, problem):
+def test_a_bad_entry_is_reported_and_the_others_come_through(tmp_path, sav_data, change, problem):
     other = {"video_path": "vos_000002.mp4", "anno_path": "vos_000002_manual.json"}
     found = read_import(
         tmp_path, sav_data, bad=GOOD | change, good=GOOD | other | {"objects": {"0": {"formated": "a grey car"}}}
     )
-    told, video = found
-    assert isinstance(told, Unreadable) and isinstance(video, ImportedVideo)
-    assert re.search(problem, told.error)
+    reported, video = found
+    assert isinstance(reported, Unreadable) and isinstance(video, ImportedVideo)
+    assert re.search(problem, reported.error)
     assert [expression.text for expression in video.expressions] == ["a grey car"]
 
 
@@ -208,7 +208,7 @@ def test_a_missing_or_damaged_source_fails_every_object(tmp_path, sav_data):
     shutil.copy(sav_data / "vos_000001.mp4", tmp_path)
     (tmp_path / "vos_000001_manual.json").write_text('{"masklet": [')
     (damaged,) = read_import(tmp_path, tmp_path, v=GOOD)
-    assert len(damaged.failed) == 2 and all("is not whole JSON" in failed.error for failed in damaged.failed)
+    assert len(damaged.failed) == 2 and all("is not valid JSON" in failed.error for failed in damaged.failed)
 
 
 @pytest.mark.parametrize(
@@ -226,14 +226,14 @@ def test_a_file_in_another_layout_is_refused(tmp_path, content, problem):
         list(import_official(path, tmp_path))
 
 
-def test_a_file_that_is_not_there_is_told_as_that(tmp_path):
+def test_a_missing_file_is_reported_as_missing(tmp_path):
     with pytest.raises(RecordError, match=r"none\.json: there is no such file"):
         list(import_official(tmp_path / "none.json", tmp_path))
 
 
-def test_two_entries_for_the_same_objects_are_told(tmp_path, sav_data):
-    told, video = read_import(tmp_path, sav_data, first=GOOD, second=GOOD)
-    assert "is a second entry for the manual objects of vos_000001" in told.error
+def test_two_entries_for_the_same_objects_are_reported(tmp_path, sav_data):
+    reported, video = read_import(tmp_path, sav_data, first=GOOD, second=GOOD)
+    assert "is a second entry for the manual objects of vos_000001" in reported.error
     assert len(video.expressions) == 2
 
 
@@ -242,7 +242,7 @@ def test_an_import_tells_paths_from_the_sav_folder_wherever_that_is(tmp_path, sa
     objects = {"0": {"formated": "a tan camel"}, "7": {"formated": "a third camel"}}
     entry = {"video_path": f"{nested}/vos_000001.mp4", "anno_path": f"{nested}/vos_000001_manual.json"}
     missing = {"video_path": "x/vos_000002.mp4", "anno_path": "x/vos_000002_manual.json"}
-    told = []
+    reported = []
     for place in ("one", "the/other"):
         root = tmp_path / place
         folder = root / "sav/sav_train/sav_000"
@@ -254,13 +254,13 @@ def test_an_import_tells_paths_from_the_sav_folder_wherever_that_is(tmp_path, sa
             root, root / "sav", v=GOOD | entry | {"objects": objects}, w=GOOD | missing, bad=bad
         )
         assert first.video.root == root / "sav"
-        told.append([unreadable.error, *(failed.error for video in (first, second) for failed in video.failed)])
-    assert told[0] == told[1]
-    assert told[0][0].startswith("Ref-SAV.json:bad.video_path: is not a path")
-    assert told[0][1].startswith("sav_train/sav_000/vos_000001_manual.json: has no column 7; fix: ")
-    assert told[0][2].startswith("x/vos_000002_manual.json: there is no such file; fix: ")
+        reported.append([unreadable.error, *(failed.error for video in (first, second) for failed in video.failed)])
+    assert reported[0] == reported[1]
+    assert reported[0][0].startswith("Ref-SAV.json:bad.video_path: is not a path")
+    assert reported[0][1].startswith("sav_train/sav_000/vos_000001_manual.json: has no column 7; fix: ")
+    assert reported[0][2].startswith("x/vos_000002_manual.json: there is no such file; fix: ")
 
 
-def test_a_second_entry_is_told_without_the_place_of_the_file(tmp_path, sav_data):
-    told, _ = read_import(tmp_path, sav_data, first=GOOD, second=GOOD)
-    assert told.error.startswith("Ref-SAV.json:second: is a second entry")
+def test_a_second_entry_is_reported_without_the_place_of_the_file(tmp_path, sav_data):
+    reported, _ = read_import(tmp_path, sav_data, first=GOOD, second=GOOD)
+    assert reported.error.startswith("Ref-SAV.json:second: is a second entry")

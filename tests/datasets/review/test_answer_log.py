@@ -1,4 +1,4 @@
-"""Answers on disk: added once, never changed; and what they do to shards, exports and counts."""
+"""The answer log is append-only; answers change shards, exports and counts."""
 
 import json
 from dataclasses import replace
@@ -11,9 +11,9 @@ from refsav.datasets.official.evaluation_export import (
     MASKS_FILE,
     export_evaluation,
 )
-from refsav.datasets.review.answer_log import keep_answers, read_answers, read_review
-from refsav.datasets.review.config import ReviewConfig, keep_review_config, read_review_config
-from refsav.datasets.review.decisions import Answer, TaskName
+from refsav.datasets.review.answer_log import append_answers, read_answers, read_review
+from refsav.datasets.review.config import ReviewConfig, read_review_config, write_review_config
+from refsav.datasets.review.decisions import ReviewAnswer, TaskName
 from refsav.datasets.run.parts import write_parts
 from refsav.datasets.run.run_directory import RunDirectory
 from refsav.datasets.shards.plan import ShardConfig
@@ -51,14 +51,14 @@ def held_out(run):
 
 @pytest.fixture
 def say(run, shown):
-    """Has somebody say something about one of the objects."""
+    """Logs one annotator's answer about one of the objects."""
 
     def said(place, judgement, who="ann", at=NOW, **texts):
         expression = shown[place]
         texts = {"long": "", "short": ""} | texts
         task = TaskName.of(expression.track.key, expression.text)
-        answer = Answer(task=task, judgement=judgement, reasons=(), annotator=who, answered_at=at, **texts)
-        keep_answers(run, [answer], LATER)
+        answer = ReviewAnswer(task=task, judgement=judgement, reasons=(), annotator=who, answered_at=at, **texts)
+        append_answers(run, [answer], LATER)
         return answer
 
     return said
@@ -72,7 +72,7 @@ def texts_in(run, shards):
 def test_an_answer_is_kept_once_and_the_file_only_grows(run, say):
     first = say(0, "accept")
     content = run.answers.read_bytes()
-    assert keep_answers(run, [first], LATER) == 0
+    assert append_answers(run, [first], LATER) == 0
     assert run.answers.read_bytes() == content
     say(0, "reject", at=LATER)
     assert run.answers.read_bytes().startswith(content)
@@ -81,9 +81,9 @@ def test_an_answer_is_kept_once_and_the_file_only_grows(run, say):
 
 def test_an_answer_without_a_time_is_new_only_if_it_says_something_else(run, say):
     first = replace(say(0, "accept"), answered_at="")
-    assert keep_answers(run, [first], LATER) == 0
-    assert keep_answers(run, [replace(first, judgement="reject")], LATER) == 1
-    assert keep_answers(run, [replace(first, judgement="reject")], LATER) == 0
+    assert append_answers(run, [first], LATER) == 0
+    assert append_answers(run, [replace(first, judgement="reject")], LATER) == 1
+    assert append_answers(run, [replace(first, judgement="reject")], LATER) == 0
     assert [answer.answered_at for answer in read_answers(run)] == [NOW, LATER]
 
 
@@ -91,7 +91,7 @@ def test_an_answer_without_a_time_is_new_only_if_it_says_something_else(run, say
 def test_a_damaged_line_is_named(run, say, damage):
     say(0, "accept")
     run.answers.write_bytes(run.answers.read_bytes() + damage)
-    with pytest.raises(RecordError, match=r"answers\.jsonl:line 2: is damaged\n  fix: put the line back"):
+    with pytest.raises(RecordError, match=r"answers\.jsonl:line 2: is damaged\n  fix: restore the line"):
         list(read_answers(run))
 
 
@@ -104,9 +104,9 @@ def test_shards_follow_what_people_say(run, held_out, say, files, write_shards):
     count = len(texts_in(run, "val-long"))
     say(2, "reject")
     write_shards(run, held_out, files, ShardConfig())
-    told = texts_in(run, "val-long")
-    assert len(told) == count - 1
-    assert ("Words of a person.", "long", "edited") in told and "accepted" in {status for _, _, status in told}
+    reported = texts_in(run, "val-long")
+    assert len(reported) == count - 1
+    assert ("Words of a person.", "long", "edited") in reported and "accepted" in {status for _, _, status in reported}
     assert texts_in(run, "val-short") == [("the first one", "short", "accepted")]
     assert json.loads((run.shards / "val-short/index.json").read_text())["expressions"] == 1
     run.answers.unlink()
@@ -128,9 +128,9 @@ def test_the_evaluation_export_follows_too_and_a_video_without_expressions_leave
     say(2, "reject")
     say(0, "fix", long="Words of a person.", short="the first one")
     report = export_evaluation(run, held_out, files)
-    told = json.loads((folder / EXPRESSIONS_FILE).read_text())["videos"]
-    assert set(told) == {"vos_000001"} and not (folder / "videos/vos_000002").exists()
-    entries = [entry for video in told.values() for entry in video["expressions"].values()]
+    reported = json.loads((folder / EXPRESSIONS_FILE).read_text())["videos"]
+    assert set(reported) == {"vos_000001"} and not (folder / "videos/vos_000002").exists()
+    entries = [entry for video in reported.values() for entry in video["expressions"].values()]
     assert {(entry["exp"], entry["type_id"]) for entry in entries} > {("Words of a person.", 0), ("the first one", 1)}
     masks = json.loads((folder / MASKS_FILE).read_text())
     assert {str(number) for entry in entries for number in entry["anno_id"]} == set(masks)
@@ -146,19 +146,19 @@ def test_counts_add_up_and_the_summary_names_what_needs_somebody(run, say, shown
     counts = count_review(run, count)
     assert (counts.accepted, counts.candidates, counts.contested, counts.short) == (1, 2, 1, 1)
     assert counts.accepted + counts.edited + counts.rejected + counts.candidates == count
-    ghost = Answer(
+    ghost = ReviewAnswer(
         task=TaskName.of(make_track(video_id="gone").key, "x"),
         judgement="accept", reasons=(), long="", short="", annotator="ann", answered_at=NOW,
     )  # fmt: skip
-    keep_answers(run, [ghost], NOW)
+    append_answers(run, [ghost], NOW)
     summary = write_summary(run, count_review(run, count))
     assert summary.gone == ("gone/manual/0",) and len(summary.contested) == 1
     assert summary.agreement.objects == 1
     assert read_review(run).outdated() == []
 
 
-def test_settings_are_kept_and_told_ones_win(run):
-    keep_review_config(run, ReviewConfig(seed=7, rule="latest"))
+def test_settings_are_saved_and_overrides_win(run):
+    write_review_config(run, ReviewConfig(seed=7, rule="latest"))
     assert read_review_config(run, {"seed": 8}) == ReviewConfig(seed=8, rule="latest")
     with pytest.raises(ConfigError, match="address"):
         read_review_config(run, {"address": "http://me:secret@host"})

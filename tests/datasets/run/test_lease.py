@@ -1,4 +1,4 @@
-"""One holder at a time: refused by name, free at once after a death here and some minutes after one elsewhere."""
+"""One holder at a time: others are refused with its name; a dead holder's lease becomes free."""
 
 import json
 import os
@@ -12,15 +12,15 @@ from pathlib import Path
 
 import pytest
 
-from refsav.datasets.run.lease import ENDS_AFTER_S, FOLDER, leased
+from refsav.datasets.run.lease import ENDS_AFTER_S, LEASES_FOLDER, hold_lease
 from refsav.datasets.run.storage import Storage
 from refsav.disk.lock import LockedError
 
 HOLD = """
 import sys, time
-from refsav.datasets.run.lease import leased
+from refsav.datasets.run.lease import hold_lease
 from refsav.datasets.run.storage import Storage
-with leased(Storage(sys.argv[1]), "run"):
+with hold_lease(Storage(sys.argv[1]), "run"):
     print("held", flush=True)
     time.sleep(600)
 """
@@ -33,7 +33,7 @@ def storage(tmp_path: Path) -> Storage:
 
 
 def claim_of_another_machine(tmp_path: Path, age_s: float) -> Path:
-    path = tmp_path / FOLDER / "run" / "claim.json"
+    path = tmp_path / LEASES_FOLDER / "run" / "claim.json"
     path.parent.mkdir(parents=True)
     path.write_text(json.dumps(ELSEWHERE))
     then = time.time() - age_s
@@ -41,27 +41,27 @@ def claim_of_another_machine(tmp_path: Path, age_s: float) -> Path:
     return path
 
 
-def test_the_second_is_told_who_holds_it_and_comes_in_when_it_is_given_back(storage: Storage, tmp_path: Path) -> None:
-    told = rf"process {os.getpid()} on {os.uname().nodename} is working on this run"
+def test_the_error_names_the_holder_and_a_released_lease_can_be_held_again(storage: Storage, tmp_path: Path) -> None:
+    message = rf"process {os.getpid()} on {os.uname().nodename} is working on this run"
     with ExitStack() as held:
-        held.enter_context(leased(storage, "run"))
-        held.enter_context(leased(storage, "bundle-000000"))
-        with pytest.raises(LockedError, match=told):
-            held.enter_context(leased(storage, "run", within_s=0))
-    with leased(storage, "run"):
+        held.enter_context(hold_lease(storage, "run"))
+        held.enter_context(hold_lease(storage, "bundle-000000"))
+        with pytest.raises(LockedError, match=message):
+            held.enter_context(hold_lease(storage, "run", within_s=0))
+    with hold_lease(storage, "run"):
         pass
-    assert list((tmp_path / FOLDER).rglob("*.json")) == []
+    assert list((tmp_path / LEASES_FOLDER).rglob("*.json")) == []
 
 
-def test_a_holder_of_this_machine_that_was_killed_is_in_nobodys_way(storage: Storage, tmp_path: Path) -> None:
+def test_the_lease_of_a_killed_process_of_this_machine_is_free_at_once(storage: Storage, tmp_path: Path) -> None:
     process = subprocess.Popen([sys.executable, "-c", HOLD, tmp_path], stdout=subprocess.PIPE, text=True)
     try:
         assert process.stdout and process.stdout.readline() == "held\n"
-        with pytest.raises(LockedError, match=f"process {process.pid} on"), leased(storage, "run", within_s=0):
+        with pytest.raises(LockedError, match=f"process {process.pid} on"), hold_lease(storage, "run", within_s=0):
             pass
         process.send_signal(signal.SIGKILL)
         process.wait()
-        with leased(storage, "run", within_s=0):
+        with hold_lease(storage, "run", within_s=0):
             pass
     finally:
         process.kill()
@@ -72,28 +72,28 @@ def test_a_machine_that_gives_no_sign_of_life_is_in_nobodys_way_after_some_minut
     storage: Storage, tmp_path: Path
 ) -> None:
     claim = claim_of_another_machine(tmp_path, ENDS_AFTER_S / 2)
-    with pytest.raises(LockedError, match=r"process 7 on far .*\n  fix: .* 2 minutes"), leased(storage, "run", 0):
+    with pytest.raises(LockedError, match=r"process 7 on far .*\n  fix: .* 2 minutes"), hold_lease(storage, "run", 0):
         pass
     os.utime(claim, (0, 0))
-    with leased(storage, "run", within_s=0):
+    with hold_lease(storage, "run", within_s=0):
         assert not claim.exists()
 
 
-def test_who_was_taken_for_dead_is_told(storage: Storage, tmp_path: Path) -> None:
-    with leased(storage, "run") as lease:
-        lease.require()
-        for claim in (tmp_path / FOLDER).rglob("*.json"):
+def test_a_holder_whose_lease_was_taken_over_gets_an_error(storage: Storage, tmp_path: Path) -> None:
+    with hold_lease(storage, "run") as lease:
+        lease.require_held()
+        for claim in (tmp_path / LEASES_FOLDER).rglob("*.json"):
             claim.unlink()
-        with pytest.raises(LockedError, match="another build has taken this run over"):
-            lease.require()
+        with pytest.raises(LockedError, match="another build has taken over this run"):
+            lease.require_held()
 
 
-def test_of_many_that_come_at_once_there_is_never_more_than_one(storage: Storage) -> None:
+def test_of_many_concurrent_processes_only_one_holds_the_lease(storage: Storage) -> None:
     holding = threading.Semaphore(1)
     came: list[bool] = []
 
     def come() -> None:
-        with leased(storage, "run", within_s=60):
+        with hold_lease(storage, "run", within_s=60):
             came.append(holding.acquire(blocking=False))
             time.sleep(0.02)
             holding.release()

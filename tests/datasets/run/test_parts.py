@@ -1,4 +1,4 @@
-"""Parts keep every record whole, give the same bytes for the same records, and are read without holding them all."""
+"""Parts keep every record complete, give the same bytes for the same records, and are read group by group."""
 
 from pathlib import Path
 from typing import get_args

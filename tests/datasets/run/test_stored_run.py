@@ -1,4 +1,4 @@
-"""A folder and a storage: what is new, changed and removed on one side is so on the other, in an order that is safe."""
+"""A folder and its storage: changes and removals on one side reach the other, in a safe order."""
 
 import os
 from pathlib import Path
@@ -34,7 +34,7 @@ class Machine:
 
     def begins(self) -> StoredRun:
         stored = StoredRun(Storage(str(self._shared)), self.folder)
-        stored.take_up()
+        stored.pull()
         return stored
 
     def builds(self, files: dict[str, str], removed: tuple[str, ...] = ()) -> "Machine":
@@ -42,8 +42,8 @@ class Machine:
         self.write(files)
         for name in removed:
             (self.folder / name).unlink()
-        stored.leave()
-        stored.keep()
+        stored.push()
+        stored.save_record()
         return self
 
     def files(self) -> dict[str, str]:
@@ -70,16 +70,14 @@ def two(tmp_path: Path, shared: Path) -> Machine:
     return Machine(tmp_path / "two", shared)
 
 
-def test_an_empty_folder_is_filled_and_what_belongs_to_a_moment_stays_at_home(
-    one: Machine, two: Machine, shared: Path
-) -> None:
+def test_an_empty_folder_is_filled_and_temporary_files_stay_local(one: Machine, two: Machine, shared: Path) -> None:
     one.write(PASSING).builds(RUN)
     assert files_in(shared) == RUN
     assert not any((shared / name).exists() for name in (*PASSING, ".state/stored.json"))
     assert two.builds({}).files() == RUN
 
 
-def test_what_one_machine_changes_and_removes_the_other_has_so_and_it_does_not_come_back(
+def test_changes_and_removals_reach_the_other_machine_and_are_not_undone(
     one: Machine, two: Machine, shared: Path
 ) -> None:
     one.builds(RUN)
@@ -89,7 +87,7 @@ def test_what_one_machine_changes_and_removes_the_other_has_so_and_it_does_not_c
     assert one.builds({}).files() == then == two.builds({}).files() == files_in(shared)
 
 
-def test_where_both_have_changed_the_storage_is_right_but_for_a_longer_journal(
+def test_if_both_have_changed_the_storage_wins_except_for_a_longer_journal(
     one: Machine, two: Machine, shared: Path
 ) -> None:
     one.builds(RUN)
@@ -98,12 +96,12 @@ def test_where_both_have_changed_the_storage_is_right_but_for_a_longer_journal(
     assert files_in(shared) == one.files() == {**RUN, PART: "of two", JOURNAL: "x\ny\nz\n", DONE: "by hand"}
 
 
-def test_answers_of_people_that_both_have_changed_are_not_lost(one: Machine, two: Machine) -> None:
+def test_review_answers_that_both_have_changed_are_not_lost(one: Machine, two: Machine) -> None:
     answers = "review/answers.jsonl"
     one.builds({**RUN, answers: "a\n"})
     two.builds({answers: "a\nof two\n"})
     one.write({answers: "a\nof one\n"})
-    with pytest.raises(ConfigError, match=r"answers\.jsonl: has changed here, and in .* too\n  fix: move"):
+    with pytest.raises(ConfigError, match=r"answers\.jsonl: has changed both here and in .*\n  fix: move"):
         one.begins()
     assert one.files()[answers] == "a\nof one\n"
     (one.folder / answers).rename(one.folder.parent / "mine")
@@ -115,7 +113,7 @@ def test_a_bundle_is_never_done_in_the_storage_before_all_else_is_there(one: Mac
     stored = one.begins()
     one.write({**RUN, MARK: "before"})
     with pytest.raises(DiskError):
-        stored.leave()
+        stored.push()
     assert DONE not in files_in(shared)
     assert "run.toml" not in files_in(shared)
     (shared / PART).rmdir()
@@ -130,7 +128,7 @@ def test_a_bundle_that_is_opened_again_is_open_there_before_its_parts_change(one
     (shared / PART).unlink()
     (shared / PART).mkdir()
     with pytest.raises(DiskError):
-        stored.leave()
+        stored.push()
     assert MARK in files_in(shared)
     assert DONE not in files_in(shared)
 
@@ -138,11 +136,11 @@ def test_a_bundle_that_is_opened_again_is_open_there_before_its_parts_change(one
 def test_a_part_of_a_run_can_be_taken_up_and_left(one: Machine, two: Machine, shared: Path) -> None:
     one.builds({**RUN, MARK: "before"})
     stored = StoredRun(Storage(str(shared)), two.folder)
-    stored.take_up((PART, MARK, "failed/missing.parquet", "shards/"))
+    stored.pull((PART, MARK, "failed/missing.parquet", "shards/"))
     assert two.files().keys() == {PART, MARK, "shards/train/.a.tar.json"}
     two.write({PART: "new", "stats.json": "{}"})
     (two.folder / MARK).unlink()
-    stored.leave((PART, MARK))
+    stored.push((PART, MARK))
     assert files_in(shared) == {**RUN, PART: "new"}
 
 
@@ -164,30 +162,30 @@ def test_two_runs_are_not_mixed_up(one: Machine, two: Machine) -> None:
 def test_a_folder_of_other_files_is_no_storage(one: Machine, shared: Path) -> None:
     shared.mkdir()
     (shared / "thesis.tex").write_text("years")
-    with pytest.raises(ConfigError, match=r"holds no run, but other files, thesis\.tex"):
+    with pytest.raises(ConfigError, match=r"holds no run, but other files, for example thesis\.tex"):
         one.begins()
 
 
-def test_what_only_was_touched_and_came_out_the_same_is_the_same(one: Machine, two: Machine, shared: Path) -> None:
+def test_a_touched_file_with_the_same_content_stays_the_same(one: Machine, two: Machine, shared: Path) -> None:
     one.builds(RUN)
     os.utime(one.folder / PART, ns=(1, 1))
     one.builds({})
     assert two.builds({}).files() == RUN == files_in(shared)
 
 
-def test_what_cannot_be_used_is_said_with_what_to_do(tmp_path: Path) -> None:
+def test_unusable_storage_is_reported_with_a_fix(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"runner\.storage = 'xyz://b': Protocol not known: xyz"):
         Storage("xyz://b")
-    with pytest.raises(StorageError, match=r"is not there: .*\n  fix: make the bucket"):
-        Storage(str(tmp_path)).read("missing.json")
+    with pytest.raises(StorageError, match=r"does not exist: .*\n  fix: create the bucket"):
+        Storage(str(tmp_path)).read_json("missing.json")
 
 
-def test_a_name_that_points_out_of_the_folder_is_refused(tmp_path: Path) -> None:
+def test_a_name_that_leads_out_of_the_folder_is_refused(tmp_path: Path) -> None:
     bucket = fsspec.filesystem("memory")
     bucket.pipe_file("/elsewhere/run.toml", b"")
     bucket.store["/elsewhere/../../evil"] = bucket.store["/elsewhere/run.toml"]
-    with pytest.raises(StorageError, match=r"points elsewhere: '\.\./\.\./evil'"):
-        StoredRun(Storage("memory://elsewhere"), tmp_path / "run").take_up()
+    with pytest.raises(StorageError, match=r"leads out of the folder: '\.\./\.\./evil'"):
+        StoredRun(Storage("memory://elsewhere"), tmp_path / "run").pull()
     assert [*tmp_path.iterdir()] == []
 
 

@@ -1,4 +1,4 @@
-"""What a folder of videos holds: listed without reading it, chosen from, told where it is not what it should be."""
+"""The videos of a source: listed without reading them, filtered, and reported if they cannot be used."""
 
 import shutil
 from pathlib import Path
@@ -16,7 +16,7 @@ def source(sav_data: Path, tmp_path: Path) -> Path:
     return copy_two(sav_data, tmp_path)
 
 
-def test_the_real_folder_is_read_whole(sav_data: Path) -> None:
+def test_the_real_folder_is_read_completely(sav_data: Path) -> None:
     found = read_all(sav_data)
     assert isinstance(found["unannotated/bedroom.mp4"], Unreadable)
     head, incomplete = found["sav_000001_head"], found["sav_000001"]
@@ -54,15 +54,15 @@ def test_a_list_of_ids_restricts_the_source(source: Path) -> None:
     assert list(read_all(source, SourceConfig(videos=str(source / "ids.txt")))) == ["vos_000002"]
 
 
-def test_ids_that_no_video_has_are_told_one_by_one_after_the_videos(source: Path) -> None:
+def test_ids_that_no_video_has_are_reported_one_by_one_after_the_videos(source: Path) -> None:
     (source / "sav_000/alone.mp4").touch()
     (source / "ids.txt").write_text("typo_2\nvos_000002\ntypo_1\nalone\n")
     entries = list(discover(source, SourceConfig(videos=str(source / "ids.txt"))))
-    told = [entry.error for entry in entries if isinstance(entry, Unreadable)]
-    assert told[0].startswith("sav_000/alone.mp4: has no ")
-    assert [line.partition("; fix: ")[0] for line in told[1:]] == [
-        "ids.txt: typo_1: the source has no video of this id",
-        "ids.txt: typo_2: the source has no video of this id",
+    reported = [entry.error for entry in entries if isinstance(entry, Unreadable)]
+    assert reported[0].startswith("sav_000/alone.mp4: has no ")
+    assert [line.partition("; fix: ")[0] for line in reported[1:]] == [
+        "ids.txt: typo_1: the source has no video with this id",
+        "ids.txt: typo_2: the source has no video with this id",
     ]
     assert [entry.video_id for entry in entries if isinstance(entry, VideoFile)] == ["vos_000002"]
 
@@ -78,12 +78,12 @@ def test_filters_keep_the_largest_and_the_stable(sav_data: Path) -> None:
     assert all(max(dropped.track.areas_px) <= smallest_kept for dropped in cut)
 
 
-def test_the_same_id_in_two_folders_is_told(source: Path) -> None:
+def test_the_same_id_in_two_folders_is_reported(source: Path) -> None:
     shutil.copytree(source / "sav_000", source / "sav_002")
     found = read_all(source)
     twice = found["sav_002/vos_000001.mp4"]
     assert isinstance(twice, Unreadable)
-    assert "stands in folder sav_000 already" in twice.error
+    assert "folder sav_000 already has a video with id" in twice.error
 
 
 def test_a_name_that_could_leave_its_folder_is_no_id(source: Path) -> None:

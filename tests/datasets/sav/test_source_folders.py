@@ -1,4 +1,4 @@
-"""Linked folders belong to a source, nothing is listed twice without a word, and runs are no videos."""
+"""Linked folders belong to a source, duplicates are reported, and run directories are left out."""
 
 import shutil
 from pathlib import Path
@@ -29,7 +29,7 @@ def link(path: Path, target: Path) -> None:
 
 
 def found(source: Path) -> list[str]:
-    """What is listed, in order: videos by their place, everything else by what is told of it."""
+    """What is listed, in order: videos by their path, everything else by its error."""
     return [
         (entry.media.relative_to(source).as_posix() if isinstance(entry, VideoFile) else entry.error.partition(";")[0])
         for entry in discover(source, SourceConfig())
@@ -57,20 +57,20 @@ def test_the_source_itself_may_be_a_link(source: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("target", [".", "inside", "inside/deep", "..", "/"])
-def test_a_loop_ends_and_is_told(source: Path, target: str) -> None:
+def test_a_loop_ends_and_is_reported(source: Path, target: str) -> None:
     (source / "inside/deep").mkdir()
     link(source / "inside/deep/link", source / target)
-    video, told = found(source)
+    video, reported = found(source)
     assert video == "inside/v1.mp4"
-    assert told.startswith("inside/deep/link: leads ")
+    assert reported.startswith("inside/deep/link: points ")
 
 
 @pytest.mark.parametrize("name", ["a-link", "z-link"])
-def test_a_link_to_a_folder_of_the_source_is_told_whichever_comes_first(source: Path, name: str) -> None:
+def test_a_link_to_a_folder_of_the_source_is_reported_whichever_comes_first(source: Path, name: str) -> None:
     link(source / name, source / "inside")
     listed = found(source)
     assert sorted(listed, key=lambda line: line.startswith(name))[0] == "inside/v1.mp4"
-    assert sum(line.startswith(f"{name}: leads to folder inside of the source") for line in listed) == 1
+    assert sum(line.startswith(f"{name}: points to folder inside of the source") for line in listed) == 1
     assert len(listed) == 2
 
 
@@ -83,17 +83,17 @@ def test_links_to_a_disk_and_to_a_folder_on_it_list_its_videos_once(
     link(source / names[1], tmp_path / "disk/part")
     listed = found(source)
     assert sum(line.endswith("/v2.mp4") for line in listed) == 1
-    assert sum("which is listed already" in line for line in listed) == 1
+    assert sum("which is already listed" in line for line in listed) == 1
     assert len(listed) == 3
 
 
-def test_a_disk_that_is_not_mounted_is_told(source: Path, tmp_path: Path) -> None:
+def test_a_disk_that_is_not_mounted_is_reported(source: Path, tmp_path: Path) -> None:
     link(source / "linked", tmp_path / "not there")
-    assert found(source) == ["linked: leads to nothing", "inside/v1.mp4"]
+    assert found(source) == ["linked: is a dangling link", "inside/v1.mp4"]
 
 
 @pytest.mark.parametrize("linked", [False, True])
-def test_a_run_among_the_videos_is_no_source(source: Path, tmp_path: Path, linked: bool) -> None:
+def test_a_run_among_the_videos_is_left_out(source: Path, tmp_path: Path, linked: bool) -> None:
     run = tmp_path / "run" if linked else source / "run"
     add_video(run, "report/media/v1/manual-0/preview")
     (run / "run.toml").touch()
@@ -102,21 +102,21 @@ def test_a_run_among_the_videos_is_no_source(source: Path, tmp_path: Path, linke
     assert found(source) == ["inside/v1.mp4"]
 
 
-def test_a_run_that_is_made_in_the_source_itself_does_not_list_its_films(source: Path) -> None:
+def test_a_run_in_the_source_itself_does_not_list_its_previews(source: Path) -> None:
     add_video(source, "report/media/v1/manual-0/preview")
     (source / "run.toml").touch()
     assert found(source) == ["inside/v1.mp4"]
 
 
-def test_of_two_folders_of_frames_a_run_and_a_broken_link_are_no_videos(tmp_path: Path) -> None:
+def test_val_layout_leaves_out_a_run_and_reports_a_dangling_link(tmp_path: Path) -> None:
     frames, masks = tmp_path / "JPEGImages_24fps", tmp_path / "Annotations_6fps"
     for folder in (tmp_path / "disk/frames", masks / "v1", masks / "v2", frames / "run"):
         folder.mkdir(parents=True)
     (frames / "run/run.toml").touch()
     link(frames / "v1", tmp_path / "disk/frames")
     link(frames / "v2", tmp_path / "not there")
-    video, told = discover(tmp_path, SourceConfig())
+    video, reported = discover(tmp_path, SourceConfig())
     assert isinstance(video, VideoFile)
-    assert isinstance(told, Unreadable)
+    assert isinstance(reported, Unreadable)
     assert (video.video_id, video.media) == ("v1", frames / "v1")
-    assert told.error.startswith("JPEGImages_24fps/v2: the link to its frames or masks leads to nothing; fix: ")
+    assert reported.error.startswith("JPEGImages_24fps/v2: the link to its frames or masks is dangling; fix: ")

@@ -1,4 +1,4 @@
-"""SA-V's training layout: each kind of bad annotation is one clear line while the rest comes through."""
+"""SA-V's training layout: each kind of bad annotation gives one clear line, and the other objects are read."""
 
 import json
 from collections.abc import Callable
@@ -47,12 +47,12 @@ def shorten_row(content: dict[str, Any]) -> None:
     ("how", "problem"),
     [
         (drop_key, "masklet_id: the key is missing"),
-        (change_type, "video_height: is str"),
+        (change_type, "video_height: has the wrong type: str"),
         (name_another_video, "video_id: says '../../etc/passwd'"),
         (shorten_row, "masklet[3]: has 1 masks for 2 ids"),
     ],
 )
-def test_a_file_whose_objects_cannot_be_listed_is_told_and_the_others_come_through(
+def test_a_file_whose_objects_cannot_be_listed_is_reported_and_the_others_come_through(
     source: Path, how: Callable[[dict[str, Any]], None], problem: str
 ) -> None:
     change(source, how)
@@ -111,7 +111,7 @@ def repeat_an_id(content: dict[str, Any]) -> None:
         (damage_one_mask, "masklet[5][1]: "),
         (resize_one_mask, "masklet[5][1]: mask is 640x384, the video 384x640"),
         (lose_one_mask, "masklet[5][1]: is not a COCO compressed RLE"),
-        (repeat_an_id, "masklet_id[1]: id 0 stands in column 0 already"),
+        (repeat_an_id, "masklet_id[1]: id 0 is already used in column 0"),
     ],
 )
 def test_one_bad_object_fails_alone(source: Path, how: Callable[[dict[str, Any]], None], problem: str) -> None:
@@ -148,7 +148,7 @@ def test_empty_and_tiny_objects_are_dropped_by_name(source: Path) -> None:
 
 
 def at_rate(source: Path, rate_hz: float) -> None:
-    """Let the video of `source` be played faster or slower; its frames stay the same."""
+    """Change the frame rate of the video of `source`; its frames stay the same."""
     path = source / "sav_000/vos_000001.mp4"
     slow = path.with_suffix(".slow.mp4")
     path.rename(slow)

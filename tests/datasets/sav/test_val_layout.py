@@ -1,4 +1,4 @@
-"""SA-V's val and test layout gives what the training layout gives; what is wrong in it is told."""
+"""SA-V's val and test layout gives the same as the training layout; errors in it are reported."""
 
 import json
 from pathlib import Path
@@ -56,23 +56,23 @@ def test_a_missing_frame_fails_the_video_instead_of_moving_all_masks(val_layout:
     assert "00003.jpg: is missing" in found.failed[0].error
 
 
-def test_masks_after_the_last_frame_are_told(val_layout: Path) -> None:
+def test_masks_after_the_last_frame_are_reported(val_layout: Path) -> None:
     (val_layout / "Annotations_6fps/vos_000001/001/09996.png").write_bytes(b"")
     found = read_all(val_layout)["vos_000001"]
     assert isinstance(found, VideoObjects)
     assert len(found.tracks) == 1
-    assert "holds a mask of frame 9996, the video ends after" in found.failed[0].error
+    assert "has a mask of frame 9996, but the video ends after" in found.failed[0].error
 
 
-def test_two_folders_of_one_number_and_a_number_too_long_are_told(val_layout: Path) -> None:
+def test_two_folders_of_one_number_and_a_number_too_long_are_reported(val_layout: Path) -> None:
     masks = val_layout / "Annotations_6fps/vos_000001"
     (masks / "1").mkdir()
     (masks / "99999999999999999999").mkdir()
     found = read_all(val_layout)["vos_000001"]
     assert isinstance(found, VideoObjects)
     assert [track.masklet_id for track in found.tracks] == [0, 1]
-    assert "is object 1, as folder 001 is" in found.failed[0].error
-    assert "is no object number" in found.unreadable[0].error
+    assert "is object 1, and so is folder 001" in found.failed[0].error
+    assert "is not an object number" in found.unreadable[0].error
 
 
 def test_opacity_is_no_part_of_a_mask(val_layout: Path) -> None:

@@ -9,7 +9,7 @@ from refsav.datasets.statistics.loss_reasons import cause_of
 @pytest.mark.parametrize(
     ("error", "cause"),
     [
-        ("/data/sav/a.mp4: the video is missing; fix: put it beside its annotations", "the video is missing"),
+        ("/data/sav/a.mp4: the video is missing; fix: put it next to its annotations", "the video is missing"),
         (
             "a/b_manual.json:masklet[5][1]: mask is 640x384, the video 384x640 (height x width); fix: x",
             "mask is …x…, the video …x… (height x width)",

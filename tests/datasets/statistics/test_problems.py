@@ -15,7 +15,7 @@ from refsav.datasets.shards.writer import write_shard
 from refsav.datasets.statistics.problems import read_problems, write_problems
 
 MakeExpression = Callable[..., Expression]
-MISSING = "/videos/b.mp4: the video is missing; fix: put it beside its annotations"
+MISSING = "/videos/b.mp4: the video is missing; fix: put it next to its annotations"
 
 
 def failed(video_id: str, masklet_id: int, error: str) -> Failed:

@@ -1,4 +1,4 @@
-"""What a made scene's truth says follows from its masks: movement, place, who hides whom, expressions that fit one."""
+"""A synthetic scene's ground truth follows from its masks: motion, place, occlusion, unambiguous expressions."""
 
 from collections import Counter
 
@@ -9,10 +9,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from refsav.datasets.synthetic.measure import REGIONS
-from refsav.datasets.synthetic.render import Painter, outline
-from refsav.datasets.synthetic.sample_scene import draw_scene
+from refsav.datasets.synthetic.render import SceneRenderer, outline
+from refsav.datasets.synthetic.sample_scene import sample_scene
 from refsav.datasets.synthetic.scene import SHAPES
-from refsav.datasets.synthetic.truth import DIRECTIONS, direction_of, place_of
+from refsav.datasets.synthetic.truth import DIRECTIONS, direction_of, thirds_of
 from refsav.datasets.synthetic.write_scenes import compose
 from tests.datasets.synthetic.test_write_scenes import SMALL
 
@@ -63,7 +63,7 @@ def test_short_expressions_fit_one_object_only() -> None:
                 region = REGIONS[texts["place"].removeprefix("the object ")]
                 for other in truth.objects:
                     inside = {
-                        place_of(centre, truth.height, truth.width)[:2] in region
+                        thirds_of(centre, truth.height, truth.width)[:2] in region
                         for centre, area in zip(other.seen_centres_px, other.areas_px, strict=True)
                         if area
                     }
@@ -74,8 +74,8 @@ def test_short_expressions_fit_one_object_only() -> None:
 @given(seed=st.integers(0, 2**32), frame=st.integers(0, 45))
 @settings(max_examples=25, deadline=None)
 def test_nearer_things_hide_farther_ones(seed: int, frame: int) -> None:
-    scene = draw_scene(SMALL.model_copy(update={"seed": seed, "occlusion_share": 1.0}), 0, 0)
-    layers = Painter(scene).layers(frame)
+    scene = sample_scene(SMALL.model_copy(update={"seed": seed, "occlusion_share": 1.0}), 0, 0)
+    layers = SceneRenderer(scene).layers(frame)
     assert np.sum(layers.visible, axis=0).max() <= 1
     for number, thing in enumerate(scene.objects):
         seen = np.count_nonzero(layers.visible[number])
@@ -96,8 +96,8 @@ def test_directions_are_sectors_of_45_degrees(angle: float, length: float) -> No
 
 @given(x=st.floats(0, 159), y=st.floats(0, 119))
 def test_thirds_mirror(x: float, y: float) -> None:
-    across, down, margin = place_of((x, y), 120, 160)
-    mirrored, same, margin_mirrored = place_of((159 - x, y), 120, 160)
+    across, down, margin = thirds_of((x, y), 120, 160)
+    mirrored, same, margin_mirrored = thirds_of((159 - x, y), 120, 160)
     assert (margin, down) == (pytest.approx(margin_mirrored), same)
     if margin > 1e-6:
         assert {"left": "right", "right": "left", "centre": "centre"}[across] == mirrored

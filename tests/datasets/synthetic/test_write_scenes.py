@@ -1,4 +1,4 @@
-"""Synthetic scenes: true SA-V format, masks and pictures that bear their truth out, the same bytes every time."""
+"""Synthetic scenes: exact SA-V format, masks and frames that agree with the ground truth, the same bytes every time."""
 
 import json
 import shutil
@@ -90,9 +90,9 @@ def test_annotations_add_up(scenes: Path) -> None:
 
 
 def test_size_buckets_have_the_borders_of_the_real_ones(sav_data: Path) -> None:
-    painter, rows, _ = compose(SynthConfig(frames=16), 0)
+    renderer, rows, _ = compose(SynthConfig(frames=16), 0)
     pairs: set[tuple[str, bool, bool]] = set()
-    ours = sav_annotations(painter.scene, rows, "manual")
+    ours = sav_annotations(renderer.scene, rows, "manual")
     real = [json.loads(path.read_text()) for path in sav_data.rglob("*sav_000001*_*.json")]
     for file in [ours, *real]:
         for size, bucket in zip(file["masklet_size_abs"], file["masklet_size_bucket"], strict=True):
@@ -104,8 +104,8 @@ def test_hidden_objects_are_background_and_never_missing() -> None:
     config = SMALL.model_copy(update={"late_share": 1.0, "leaving_share": 0.0, "auto_share": 0.0, "occlusion_share": 0})
     hidden = 0
     for index in range(4):
-        painter, rows, truth = compose(config, index)
-        for row in sav_annotations(painter.scene, rows, "manual")["masklet"]:
+        renderer, rows, truth = compose(config, index)
+        for row in sav_annotations(renderer.scene, rows, "manual")["masklet"]:
             assert all(entry["size"] == [120, 160] for entry in row)
             hidden += sum(not mask_of(entry).any() for entry in row)
         late = [thing for thing in truth.objects if thing.occlusion.comes_late]
@@ -220,7 +220,7 @@ def test_folders_of_something_else_are_left_alone(scenes: Path, tmp_path: Path) 
     with pytest.raises(RecordError, match=r"scenes of other settings\n  fix: "):
         next(write_scenes(scenes, SMALL.model_copy(update={"seed": 7})))
     (tmp_path / "letter.txt").write_text("dear")
-    with pytest.raises(RecordError, match=r"holds other things\n  fix: "):
+    with pytest.raises(RecordError, match=r"holds other files\n  fix: "):
         next(write_scenes(tmp_path, SMALL))
     with pytest.raises(RecordError, match="is a file"):
         next(write_scenes(tmp_path / "letter.txt", SMALL))
@@ -238,12 +238,12 @@ def test_folders_of_something_else_are_left_alone(scenes: Path, tmp_path: Path) 
         ({"vidoes": 3}, "did you mean videos"),
     ],
 )
-def test_settings_that_cannot_be_are_refused(values: dict[str, Any], problem: str) -> None:
+def test_invalid_settings_are_refused(values: dict[str, Any], problem: str) -> None:
     with pytest.raises(ConfigError, match=problem):
         SynthConfig.from_mapping(values, "command line")
 
 
-def test_a_damaged_truth_is_told_with_its_place(scenes: Path, tmp_path: Path) -> None:
+def test_a_damaged_truth_is_reported_with_its_place(scenes: Path, tmp_path: Path) -> None:
     path = tmp_path / "synth_000000_truth.json"
     with pytest.raises(RecordError, match="cannot be read"):
         read_truth(path)
@@ -253,5 +253,5 @@ def test_a_damaged_truth_is_told_with_its_place(scenes: Path, tmp_path: Path) ->
 
 
 def test_videos_are_light() -> None:
-    painter, _, _ = compose(SynthConfig(), 4)
-    assert len(encode_video(painter)) < 150_000
+    renderer, _, _ = compose(SynthConfig(), 4)
+    assert len(encode_video(renderer)) < 150_000

@@ -7,7 +7,7 @@ import numpy as np
 from pydantic import Field
 
 from refsav.datasets.external.checked_json import Published, checked, path_below
-from refsav.datasets.image_files import read_picture
+from refsav.datasets.image_files import read_image
 from refsav.datasets.masks import decode_checked
 from refsav.datasets.records import Rle
 from refsav.datasets.training_examples.example import TrainingExample, estimate_tokens, located_errors
@@ -53,7 +53,7 @@ class JsonLinesReader:
         file, where = self.files[0], f"line {index + 1}"
         with located_errors(file, where):  # such an example is skipped and counted
             line = checked(ObjectLine, json.loads(self.lines[index]), file, where)
-            image = read_picture(path_below(self.folder, line.image, file, where))
+            image = read_image(path_below(self.folder, line.image, file, where))
             turn = segment_turn(line.expression, video=False, choose=at_random(random, self.config.usual_wording))
             mask = decode_checked(line.mask, (image.shape[0], image.shape[1]))
             return TrainingExample(name=f"{self.name} {where}", frames=(image,), turns=(turn,), masks=((mask,),))

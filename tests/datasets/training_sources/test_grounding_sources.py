@@ -50,11 +50,11 @@ def test_a_picture_of_another_size_than_its_annotation_is_told(tmp_path):
     picture = next((tmp_path / "sets/train2014").glob("*_000000000001.jpg"))
     cv2.imwrite(str(picture), np.zeros((10, 20, 3), np.uint8))
     config = ReferringImagesConfig(dataset="refcocog", path=str(folder))
-    told = r"instances\.json:images\[id=1\]: the mask is 48x64, the picture 10x20"
+    told = r"instances\.json:images\[id=1\]: the mask is 48x64, the image 10x20"
     with pytest.raises(RecordError, match=told):
         read(config)
     picture.unlink()
-    with pytest.raises(RecordError, match="the picture is missing"):
+    with pytest.raises(RecordError, match="the image is missing"):
         read(config)
 
 
@@ -190,8 +190,8 @@ def test_own_images_have_outlined_objects(tmp_path):
     [
         ({"text": ["one"]}, r"annotations\.json:\[0\]: has 2 masks and 1 texts"),
         ({"text": ["", " "]}, "has 2 masks and 0 texts"),
-        ({"image": "../a.jpg"}, r"\[0\]\.image: '\.\./a\.jpg' is no path below images"),
-        ({"image": "b.jpg"}, r"b\.jpg: the picture is missing"),
+        ({"image": "../a.jpg"}, r"\[0\]\.image: '\.\./a\.jpg' is not a path below images"),
+        ({"image": "b.jpg"}, r"b\.jpg: the image is missing"),
         ({"mask": [[[70, 5, 90, 5, 90, 20]]] * 2}, "no object with a text has a pixel in the image, which is 64x48"),
         ({"mask": "none"}, r"\[0\]\.mask: is not as published"),
     ],

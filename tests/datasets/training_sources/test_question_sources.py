@@ -60,8 +60,11 @@ def test_what_stands_before_the_first_question_and_behind_the_last_answer_is_pas
 @pytest.mark.parametrize(
     ("item", "told"),
     [
-        ({"image": "coco/b.jpg", "conversations": ASKED}, r"coco/b\.jpg: the picture is missing"),
-        ({"image": "/etc/a.jpg", "conversations": ASKED}, r"llava\.json:\[0\]\.image: '/etc/a\.jpg' is no path below"),
+        ({"image": "coco/b.jpg", "conversations": ASKED}, r"coco/b\.jpg: the image is missing"),
+        (
+            {"image": "/etc/a.jpg", "conversations": ASKED},
+            r"llava\.json:\[0\]\.image: '/etc/a\.jpg' is not a path below",
+        ),
         ({"image": ["a.jpg"], "conversations": ASKED}, r"llava\.json:\[0\]\.image: is not as published"),
         ({"image": "coco/a.jpg"}, r"\[0\]\.conversations: is not as published"),
         ({"image": "coco/a.jpg", "conversations": said(("human", "a"))}, "has a conversation without an answer"),
@@ -77,7 +80,7 @@ def test_what_is_wrong_with_an_item_is_told(tmp_path, item, told):
 def test_a_picture_that_cannot_be_read_is_told(tmp_path):
     config = image_qa(tmp_path, {"image": "coco/a.jpg", "conversations": ASKED})
     (tmp_path / "images/coco/a.jpg").write_bytes(b"no picture")
-    with pytest.raises(RecordError, match=r"a\.jpg: is not a readable picture"):
+    with pytest.raises(RecordError, match=r"a\.jpg: is not a readable image"):
         read(config)
 
 
@@ -176,13 +179,13 @@ def test_folders_that_are_missing_are_told(tmp_path):
 def test_pictures_are_read_as_they_are_stored(tmp_path):
     from PIL import Image
 
-    from refsav.datasets.image_files import read_picture
+    from refsav.datasets.image_files import read_image
 
     picture = np.zeros((20, 40, 3), np.uint8)
     picture[:, :20] = (250, 10, 10)
     exif = Image.Exif()
     exif[274] = 6  # hold it upright
     Image.fromarray(picture).save(tmp_path / "a.png", exif=exif)
-    assert np.array_equal(read_picture(tmp_path / "a.png"), picture)
+    assert np.array_equal(read_image(tmp_path / "a.png"), picture)
     cv2.imwrite(str(tmp_path / "grey.png"), picture[..., 0])
-    assert read_picture(tmp_path / "grey.png").shape == (20, 40, 3)
+    assert read_image(tmp_path / "grey.png").shape == (20, 40, 3)

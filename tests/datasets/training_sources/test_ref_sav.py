@@ -294,9 +294,7 @@ def test_a_mask_of_another_size_is_told_with_its_object_and_frame(folder):
     shard = sorted(folder.glob("*.tar"))[0]
     other = Rle((80, 60), "PjT1")
     rewrite(shard, lambda s: with_objects(s, lambda n, e: replace(e, masks=(other,) * ROWS) if n == 1 else e))
-    with pytest.raises(
-        RecordError, match=rf"{shard.name}:v0: manual/1: frame \d+: the mask is 80x60, the picture 60x80"
-    ):
+    with pytest.raises(RecordError, match=rf"{shard.name}:v0: manual/1: frame \d+: the mask is 80x60, the image 60x80"):
         source_of(folder).read(0, np.random.default_rng(0))
 
 
