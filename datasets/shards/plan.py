@@ -71,22 +71,12 @@ def plan_shards(
     for key, decision in read_decisions(run).items():
         decisions.setdefault(key.video_id, []).append(decision)
     waiting: dict[ShardSet, list[tuple[VideoFile, Path]]] = {shards: [] for shards in SHARD_SETS}
-    part_of: dict[str, Path] = {}
-    for part in expression_parts(run):
-        for video_id in videos_in(part):
-            if video_id in part_of:
-                problem = f"holds {video_id}, which is also in {part_of[video_id].name}"
-                raise RecordError(part, video_id, problem, "keep a video in one part: delete one of the two bundles")
-            part_of[video_id] = part
-            if video_id not in videos:
-                fix = "delete the run directory and build again"
-                raise RecordError(part, video_id, "no bundle of this run names this video", fix)
-            video = videos[video_id]
-            if config.frames == "mp4" and video.media.is_dir():
-                problem, fix = "is a folder of frames, so frames cannot be mp4", "set shards.frames = 'jpeg'"
-                raise ConfigError(problem, fix=fix, path=video.media)
-            for shards in _sets_of(splits[video_id], decisions.get(video_id, ())):
-                waiting[shards].append((video, part))
+    for video, part in _videos_in_parts(run, videos):
+        if config.frames == "mp4" and video.media.is_dir():
+            problem, fix = "is a folder of frames, so frames cannot be mp4", "set shards.frames = 'jpeg'"
+            raise ConfigError(problem, fix=fix, path=video.media)
+        for shards in _sets_of(splits[video.video_id], decisions.get(video.video_id, ())):
+            waiting[shards].append((video, part))
     return [
         ShardPlan(
             shards=shards,
@@ -100,6 +90,21 @@ def plan_shards(
         for shards, members in waiting.items()
         for number, group in enumerate(_cut(members, config.videos_per_shard))
     ]
+
+
+def _videos_in_parts(run: RunDirectory, videos: Mapping[str, VideoFile]) -> Iterator[tuple[VideoFile, Path]]:
+    """Yield each video that has expressions, with its part, in the order of the parts. Raises RecordError."""
+    part_of: dict[str, Path] = {}
+    for part in expression_parts(run):
+        for video_id in videos_in(part):
+            if video_id in part_of:
+                problem = f"holds {video_id}, which is also in {part_of[video_id].name}"
+                raise RecordError(part, video_id, problem, "keep a video in one part: delete one of the two bundles")
+            part_of[video_id] = part
+            if video_id not in videos:
+                fix = "delete the run directory and build again"
+                raise RecordError(part, video_id, "no bundle of this run names this video", fix)
+            yield videos[video_id], part
 
 
 def _sets_of(assignment: Assignment, decisions: Sequence[Decision]) -> tuple[ShardSet, ...]:
