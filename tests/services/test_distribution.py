@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 UV = Path(sys.executable).with_name("uv")
 FOLDERS = ("annotators", "benchmarks", "datasets", "flows", "model")
 NOT_SHIPPED = {"README.md"}
