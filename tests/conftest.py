@@ -6,6 +6,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from xdist.remote import Producer
+from xdist.scheduler import LoadFileScheduling
 
 CopyClips = Callable[..., Path]
 
@@ -33,23 +35,31 @@ LONGEST_FIRST = (
 """Files that take longest. They start first, so that no worker still runs one when the others have finished."""
 
 ONE_SERVER = {
-    "services/test_build_on_vllm.py": "vLLM",
-    "services/test_vllm_cpu.py": "vLLM",
-    "services/test_label_studio.py": "Label Studio",
-    "services/test_label_studio_faults.py": "Label Studio",
-    "services/test_labelling_page.py": "Label Studio",
+    "tests/services/test_build_on_vllm.py": "vLLM",
+    "tests/services/test_vllm_cpu.py": "vLLM",
+    "tests/services/test_label_studio.py": "Label Studio",
+    "tests/services/test_label_studio_faults.py": "Label Studio",
+    "tests/services/test_labelling_page.py": "Label Studio",
 }
-"""Files that use the same server, so one worker runs them and starts it once; each other file is on its own."""
+"""Files that use the same server: one worker runs them, so that it is started once."""
 
 
-@pytest.hookimpl(tryfirst=True)  # pytest-xdist reads the groups in the same hook
+class ByServerOrFile(LoadFileScheduling):
+    """Keeps the tests of a file, and the files of a server, on one worker."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        file = super()._split_scope(nodeid)
+        return ONE_SERVER.get(file, file)
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> LoadFileScheduling:
+    return ByServerOrFile(config, log)
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     root = Path(__file__).parent
     position = {root / name: index for index, name in enumerate(LONGEST_FIRST)}
     items.sort(key=lambda item: position.get(item.path, len(position)))
-    for item in items:
-        file = item.path.relative_to(root).as_posix()
-        item.add_marker(pytest.mark.xdist_group(ONE_SERVER.get(file, file)))
 
 
 @pytest.fixture(scope="session")
