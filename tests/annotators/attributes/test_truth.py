@@ -34,7 +34,7 @@ from refsav.datasets.synthetic.truth import ObjectTruth, read_truth
 from refsav.datasets.synthetic.write_scenes import SynthConfig, write_scenes
 
 SCENES = int(os.environ.get("REFSAV_TRUTH_SCENES", "60"))
-"""README.md gives what 200 reach."""
+"""docs/captioning.md gives what 200 reach."""
 PAIRS = 1000
 ENGINE = AttributesEngine(EngineConfig())
 MAKER = RequestMaker(
