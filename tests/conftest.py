@@ -24,9 +24,9 @@ LONGEST_FIRST = (
     "services/test_kill.py",
     "services/test_build_on_vllm.py",
     "services/test_vllm_cpu.py",
-    "services/test_label_studio.py",
-    "services/test_label_studio_faults.py",
-    "services/test_labelling_page.py",
+    "services/label_studio/test_review.py",
+    "services/label_studio/test_faults.py",
+    "services/label_studio/test_labelling_page.py",
     "services/test_faults.py",
     "services/test_storage.py",
     "services/test_ray.py",
@@ -37,9 +37,9 @@ LONGEST_FIRST = (
 ONE_SERVER = {
     "tests/services/test_build_on_vllm.py": "vLLM",
     "tests/services/test_vllm_cpu.py": "vLLM",
-    "tests/services/test_label_studio.py": "Label Studio",
-    "tests/services/test_label_studio_faults.py": "Label Studio",
-    "tests/services/test_labelling_page.py": "Label Studio",
+    "tests/services/label_studio/test_review.py": "Label Studio",
+    "tests/services/label_studio/test_faults.py": "Label Studio",
+    "tests/services/label_studio/test_labelling_page.py": "Label Studio",
 }
 """Files that use the same server: one worker runs them, so that it is started once."""
 
