@@ -74,9 +74,9 @@ def test_an_unreadable_item_is_reported_and_evaluated_once_it_is_repaired(folder
     suite = open_suite("ref-sav", folder)
     with pytest.raises(
         TooManyFailedError, match=r"1 of 2 items cannot be used, at most 0% may fail:\n  videos/a_first/00010.jpg: "
-    ) as told:
+    ) as reported:
         run_suite(suite, Knowing(ALL), tmp_path / "run", setup_of(suite))
-    assert str(tmp_path) not in str(told.value)
+    assert str(tmp_path) not in str(reported.value)
     result = run_suite(suite, Knowing(ALL), tmp_path / "run", setup_of(suite), failed_share=0.5)
     assert (result.rows, len(result.failed)) == (3, 1)
     assert result.failed[0].startswith("videos/a_first/00010.jpg: ")

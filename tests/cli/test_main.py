@@ -212,8 +212,8 @@ def test_an_estimate_counts_what_can_be_described_and_what_cannot_be_read(
     copy_clips(source, "vos_000001")
     (source / "vos_000001.mp4").unlink()
     estimated = command("estimate", source, "--profile", "one-gpu")
-    told = "2 videos (all read): 1 object to describe in 1 of them, 2 that cannot be read\n"
-    assert estimated.out.startswith(told)
+    reported = "2 videos (all read): 1 object to describe in 1 of them, 2 that cannot be read\n"
+    assert estimated.out.startswith(reported)
     assert "GPU-hours" in estimated.out
     assert "CPU-hours" in command("estimate", source, "--profile", "cpu").out
     planned = command("estimate", source, "--of-videos", "2000", "--gpus", "40", "--euros", "2")

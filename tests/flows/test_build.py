@@ -183,8 +183,8 @@ def test_report_and_stats_of_a_stopped_build_say_what_is_still_to_do(
     drawn, counted = command("report", run), command("stats", run)
     for finished in (drawn, counted):
         assert finished.code == 0, finished.err
-        told = "not finished: 1 of 2 videos (1 of 2 bundles) are not done yet; the same build resumes"
-        assert told in finished.out
+        reported = "not finished: 1 of 2 videos (1 of 2 bundles) are not done yet; the same build resumes"
+        assert reported in finished.out
     assert "2 objects = 2 expressions" in counted.out
     assert f"gallery: {run}/report/index.html\n" in drawn.out
     assert f"statistics: {run}/stats.json\n" in counted.out

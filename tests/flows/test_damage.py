@@ -65,10 +65,10 @@ def test_a_damaged_part_is_rebuilt_from_the_journal(
 ) -> None:
     run = Path(shutil.copytree(built, tmp_path / "run"))
     cut_short(run / name)
-    told = command("stats", run)
-    assert (told.code, f"{run}/{name}: is not a readable Parquet part" in told.err) == (1, True)
-    assert follow(told.err, run) == ["failed/bundle-000000.parquet"]
-    assert "run the same build again: the bundle's replies are in the journal" in told.err
+    reported = command("stats", run)
+    assert (reported.code, f"{run}/{name}: is not a readable Parquet part" in reported.err) == (1, True)
+    assert follow(reported.err, run) == ["failed/bundle-000000.parquet"]
+    assert "run the same build again: the bundle's replies are in the journal" in reported.err
     assert command("build", source, run, *SMALL).code == 0
     assert record(run) == record(built)
 
@@ -79,9 +79,9 @@ def test_what_every_build_writes_is_mended_by_deleting_it(
 ) -> None:
     run = Path(shutil.copytree(built, tmp_path / "run"))
     cut_short(run / name)
-    told = command("stats", run)
-    assert f"{run}/{name}: is not a readable Parquet part" in told.err
-    assert "fix: delete it and run the same command again" in told.err
+    reported = command("stats", run)
+    assert f"{run}/{name}: is not a readable Parquet part" in reported.err
+    assert "fix: delete it and run the same command again" in reported.err
     (run / name).unlink()
     assert command("build", source, run, *SMALL).code == 0
     assert record(run) == record(built)
@@ -93,23 +93,23 @@ def test_a_part_of_an_imported_run_is_imported_again(
 ) -> None:
     run = Path(shutil.copytree(imported, tmp_path / "run"))
     cut_short(run / name)
-    told = command("stats", run)
-    assert follow(told.err, run) == ["failed/bundle-000000.parquet"]
-    assert "journal" not in told.err
-    assert "run the same import again" in told.err
+    reported = command("stats", run)
+    assert follow(reported.err, run) == ["failed/bundle-000000.parquet"]
+    assert "journal" not in reported.err
+    assert "run the same import again" in reported.err
     import_ref_sav(built / "exports/Ref-SAV.json", source, run, CONFIG)
     assert record(run) == record(imported)
 
 
-def test_a_damaged_part_of_a_bundle_that_is_taken_up_again_names_the_mark_that_holds_it(
+def test_a_damaged_part_of_a_bundle_that_is_retried_names_the_mark_that_holds_it(
     command: Command, source: Path, built: Path, tmp_path: Path
 ) -> None:
     run = Path(shutil.copytree(built, tmp_path / "run"))
     (run / "failed/bundle-000000.parquet").rename(run / "failed/bundle-000000.retry")
     cut_short(run / "expressions/bundle-000000.parquet")
-    told = command("build", source, run, *SMALL)
-    assert told.code == 1
-    assert follow(told.err, run) == ["failed/bundle-000000.retry"]
+    reported = command("build", source, run, *SMALL)
+    assert reported.code == 1
+    assert follow(reported.err, run) == ["failed/bundle-000000.retry"]
     assert command("build", source, run, *SMALL).code == 0
     assert record(run) == record(built)
 
@@ -137,6 +137,6 @@ def test_an_incomplete_run_toml_is_an_error_wherever_it_ends_and_is_rebuilt_once
 @pytest.mark.parametrize("verb", ["retry", "report", "stats"])
 def test_an_empty_run_toml_is_no_trace(command: Command, tmp_path: Path, verb: str) -> None:
     (tmp_path / "run.toml").write_text("")
-    told = command(verb, tmp_path)
-    assert told.code == 1
-    assert told.err.startswith(f"error: {tmp_path}/run.toml: is incomplete: source is missing\n  fix: ")
+    reported = command(verb, tmp_path)
+    assert reported.code == 1
+    assert reported.err.startswith(f"error: {tmp_path}/run.toml: is incomplete: source is missing\n  fix: ")

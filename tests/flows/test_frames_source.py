@@ -1,4 +1,4 @@
-"""A build over SA-V's val layout, folders of frames: what has no place in an export is told, not lost."""
+"""A build over SA-V's val layout, folders of frames: what does not fit into an export is reported, not lost."""
 
 from collections.abc import Callable
 from pathlib import Path

@@ -18,8 +18,8 @@ def made(run: Path) -> dict[str, bytes]:
     folders = ("shards", "exports", "report/data", "report/media")
     files = [path for name in folders for path in sorted((run / name).rglob("*")) if path.is_file()]
     content = {str(path.relative_to(run)): path.read_bytes() for path in files}
-    told = ("exports/report.json", ".tar.json")  # where it stands that the source has lost them
-    return {name: told_there for name, told_there in content.items() if not name.endswith(told)}
+    reported = ("exports/report.json", ".tar.json")  # where it stands that the source has lost them
+    return {name: told_there for name, told_there in content.items() if not name.endswith(reported)}
 
 
 def test_what_was_made_of_videos_stays_when_the_source_has_lost_them(

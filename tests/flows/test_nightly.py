@@ -1,4 +1,4 @@
-"""A night: refused before training with the reasons told, promoted when nothing was in use, not promoted when worse."""
+"""A night: refused before training with reasons, promoted when nothing was in use, not promoted when worse."""
 
 from dataclasses import replace
 from pathlib import Path

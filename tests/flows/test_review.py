@@ -108,9 +108,9 @@ def test_while_another_process_works_on_the_run_nothing_is_done(command: Command
     _, run = built
     with exclusive(run):
         exported, imported = (flow(run, return_state=True) for flow in (export_review, import_review))
-        told = command("review", "export", run)
+        reported = command("review", "export", run)
     assert (exported.name, imported.name) == ("Busy", "Busy")
-    assert told.code == 1 and "is working on this run" in told.err and "Traceback" not in told.err
+    assert reported.code == 1 and "is working on this run" in reported.err and "Traceback" not in reported.err
 
 
 def test_a_lost_video_is_reported_and_the_others_are_reviewed(command: Command, built: tuple[Path, Path]) -> None:

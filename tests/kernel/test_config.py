@@ -1,4 +1,4 @@
-"""Configuration: closed to unknown keys, told where and what is nearest, overridable key by key."""
+"""Configuration: unknown keys are refused with their place and the nearest key; every key can be overridden."""
 
 from pathlib import Path
 

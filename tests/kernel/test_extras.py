@@ -1,4 +1,4 @@
-"""What is missing is told with the line that installs it."""
+"""What is missing is reported with the line that installs it."""
 
 import subprocess
 import sys

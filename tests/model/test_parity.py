@@ -237,7 +237,7 @@ def same_pixels(masks: Masks, packed: npt.NDArray[np.uint8]) -> npt.NDArray[np.f
     """Fraction of equal pixels in each frame."""
     theirs = np.unpackbits(packed, axis=-1, count=masks.shape[-1]).astype(bool)
     assert theirs.shape == masks.shape
-    assert 0.01 < theirs.mean() < 0.99  # a mask that could be told from an empty one
+    assert 0.01 < theirs.mean() < 0.99  # a mask that differs from an empty one
     return np.asarray((masks == theirs).mean(axis=(1, 2)))
 
 
@@ -264,7 +264,7 @@ def test_sam2_remembers_the_same(references: dict[str, Reference], ran: RunCase,
         assert reference.difference(f"{name}/memory_attention_{number}_sub", grid) <= DECODER
 
 
-def test_a_marked_region_is_asked_for_in_words_too(references: dict[str, Reference]) -> None:
+def test_a_marked_region_is_also_described_in_words(references: dict[str, Reference]) -> None:
     """The reference of visual prompts has regions of 20 and 236 cells, as the prompt says."""
     ids = references["internvl"].golden["image_vp/prompt_ids"]
     plain = references["internvl"].golden["image_a/prompt_ids"]

@@ -42,11 +42,12 @@ def test_a_later_file_wins_over_an_earlier_one_and_options_over_both(tmp_path: P
     assert config.model.origin == "models/sa2va-1b"
 
 
-def test_a_wrong_key_of_a_layer_is_told_with_all_files(tmp_path: Path) -> None:
+def test_a_wrong_key_of_a_layer_is_reported_with_all_files(tmp_path: Path) -> None:
     (tmp_path / "mine.toml").write_text("[learning]\nlearning_rate = 1.0\n")
-    with pytest.raises(ConfigError) as told:
+    with pytest.raises(ConfigError) as raised:
         TrainConfig.from_toml(TRAIN / "paper.toml", layers=(tmp_path / "mine.toml",))
-    assert "paper.toml with " in str(told.value) and "learning.learning_rate: there is no such key" in str(told.value)
+    assert "paper.toml with " in str(raised.value)
+    assert "learning.learning_rate: there is no such key" in str(raised.value)
 
 
 def test_files_name_places_that_are_there() -> None:

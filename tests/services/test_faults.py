@@ -126,7 +126,7 @@ def test_a_server_that_comes_back_is_waited_for(source: Path, prefect: str, tmp_
     assert "Traceback" not in err
 
 
-def test_a_server_that_is_not_there_is_told_before_any_work(source: Path, prefect: str, tmp_path: Path) -> None:
+def test_a_server_that_is_not_there_is_reported_before_any_work(source: Path, prefect: str, tmp_path: Path) -> None:
     refused = refsav(
         "build", source, tmp_path / "run", *asking("http://127.0.0.1:9/v1"), home=tmp_path, PREFECT_API_URL=prefect
     )
@@ -137,7 +137,7 @@ def test_a_server_that_is_not_there_is_told_before_any_work(source: Path, prefec
     assert not (tmp_path / "run/bundles").exists()
 
 
-def test_ctrl_c_stops_with_one_line_and_the_next_build_goes_on(source: Path, prefect: str, tmp_path: Path) -> None:
+def test_ctrl_c_stops_with_one_line_and_the_next_build_resumes(source: Path, prefect: str, tmp_path: Path) -> None:
     run = RunDirectory(tmp_path / "run")
     with running(Options(latency_s=0.1)) as server:
         process = start("build", source, run.root, *asking(server.address), home=tmp_path, PREFECT_API_URL=prefect)
@@ -154,7 +154,7 @@ def test_ctrl_c_stops_with_one_line_and_the_next_build_goes_on(source: Path, pre
     assert counts(resumed.out)[3] == 0
 
 
-def test_a_full_disk_is_one_clear_line_and_the_build_goes_on_with_more_room(
+def test_a_full_disk_is_one_clear_line_and_the_build_resumes_with_more_room(
     source: Path, prefect: str, tmp_path: Path
 ) -> None:
     with small_disk(tmp_path / "disk", "200k") as disk:

@@ -272,7 +272,7 @@ def test_on_a_phone_texts_have_the_width_and_tables_need_no_scrolling(browser: B
     assert browser.value("document.documentElement.scrollWidth") == 390
 
 
-def test_where_an_id_is_cut_the_end_that_tells_objects_apart_stays(browser: Browser, upright: Path) -> None:
+def test_where_an_id_is_cut_the_end_that_distinguishes_objects_stays(browser: Browser, upright: Path) -> None:
     browser.resize(390)
     browser.open(upright, "#object=sav_000001_with_a_long_id/manual/1")
     browser.until("document.getElementById('detail-name')?.textContent", "sav_000001_with_a_long_id/manual/1")
@@ -292,7 +292,7 @@ def test_a_part_of_an_id_finds_videos_and_a_whole_one_its_video(browser: Browser
     browser.until("document.getElementById('found').textContent", "No object fits these filters.")
 
 
-def test_an_object_that_is_not_there_is_told(browser: Browser, small: Path) -> None:
+def test_an_object_that_is_not_there_is_reported(browser: Browser, small: Path) -> None:
     browser.open(small, "#object=foo")
     browser.until("document.querySelector('dialog').open")
     assert browser.value("document.getElementById('detail-name').textContent") == "No such object"

@@ -32,7 +32,7 @@ def wait_for(process: "subprocess.Popen[str]", server: FaultyServer, requests: i
         time.sleep(0.02)
 
 
-def test_ctrl_c_asks_nothing_more_and_the_same_command_goes_on(copy_clips: CopyClips, tmp_path: Path) -> None:
+def test_ctrl_c_asks_nothing_more_and_the_same_command_resumes(copy_clips: CopyClips, tmp_path: Path) -> None:
     source = copy_clips(tmp_path / "source", "sav_000001_head")
     run, home = tmp_path / "run", tmp_path / "prefect"
     with running(Options(latency_s=0.3, agreement=1.0)) as server:

@@ -94,7 +94,7 @@ def test_a_node_killed_in_the_middle_leaves_its_bundle_to_another(
     assert 0 <= quiet(server) - before - len(digests) <= IN_FLIGHT // AT_ONCE
 
 
-def test_ctrl_c_ends_the_cluster_and_the_same_command_goes_on(
+def test_ctrl_c_ends_the_cluster_and_the_same_command_resumes(
     source: Path, home: Path, prefect: str, server: FaultyServer, expected: dict[str, bytes], tmp_path: Path
 ) -> None:
     run, before = tmp_path / "run", quiet(server)

@@ -69,7 +69,7 @@ def test_up_builds_by_itself_what_is_new_and_down_ends_exactly_that(tmp_path: Pa
         assert running.down().out == "nothing runs\n"
 
 
-def test_a_port_that_is_taken_and_a_file_that_is_not_there_are_told(tmp_path: Path) -> None:
+def test_a_port_that_is_taken_and_a_file_that_is_not_there_are_reported(tmp_path: Path) -> None:
     (tmp_path / "prefect.yaml").write_text("name: refsav\npull: []\ndeployments: []\n")
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]

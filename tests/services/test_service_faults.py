@@ -78,7 +78,7 @@ def check_whole(run: RunDirectory, models: FaultyServer, before: int, cut_off: i
     assert [json.loads(path.read_text())["samples"] for path in run.shards.glob("*/index.json")]
 
 
-def test_a_second_firing_ends_at_once_and_a_cancelled_one_stops_its_requests_and_is_gone_on_with(
+def test_a_second_firing_ends_at_once_and_a_cancelled_one_stops_its_requests_and_is_resumed(
     built_by: Running, models: FaultyServer, run: RunDirectory
 ) -> None:
     before = models.paid
@@ -117,7 +117,7 @@ def test_a_killed_worker_costs_what_was_in_flight(built_by: Running, models: Fau
     check_whole(run, models, before)
 
 
-def test_a_worker_that_is_killed_alone_costs_nothing_whether_its_build_ends_with_it_or_goes_on(
+def test_a_worker_that_is_killed_alone_costs_nothing_whether_its_build_ends_with_it_or_continues(
     built_by: Running, models: FaultyServer, run: RunDirectory
 ) -> None:
     before = models.paid

@@ -19,7 +19,7 @@ STEPS = 60
 CHECKPOINT_EVERY = 5
 
 
-def test_a_night_that_is_cancelled_as_it_trains_is_gone_on_with_by_the_next(tmp_path: Path) -> None:
+def test_a_night_that_is_cancelled_as_it_trains_is_resumed_by_the_next(tmp_path: Path) -> None:
     list(write_scenes(tmp_path / "videos", SynthConfig(videos=6, frames=16, height=128, width=128)))
     deployment = {
         "entrypoint": "refsav.flows.nightly:nightly",

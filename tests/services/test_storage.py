@@ -36,7 +36,7 @@ LOST_AT_MOST = 100
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Builder:
-    """Builds from one source into the bucket of one S3 server, wherever it is told to."""
+    """Builds from one source into the bucket of one S3 server, into the folder that it is given."""
 
     source: Path
     home: Path
@@ -131,7 +131,7 @@ def test_the_same_bytes_here_and_in_the_bucket_and_another_machine_has_nothing_t
     assert whole(elsewhere) == whole(builder.stored)
 
 
-def test_a_build_killed_on_one_machine_goes_on_on_another_that_has_nothing_but_the_bucket(
+def test_a_build_killed_on_one_machine_resumes_on_another_that_has_nothing_but_the_bucket(
     builder: Builder, expected: dict[str, bytes], tmp_path: Path
 ) -> None:
     before = quiet(builder.models)
@@ -172,14 +172,14 @@ def test_a_worker_of_ray_killed_and_then_the_build_with_it_costs_seconds_and_lea
     assert builder.claims == []
 
 
-def test_workers_of_ray_whose_own_disk_is_full_end_the_build_with_one_line_and_it_goes_on_with_more_room(
+def test_workers_of_ray_whose_own_disk_is_full_end_the_build_with_one_line_and_it_resumes_with_more_room(
     builder: Builder, expected: dict[str, bytes], tmp_path: Path
 ) -> None:
     run = tmp_path / "run"
     with small_disk(tmp_path / "disk", "48k") as disk:
-        told = builder.refused(run, ON_RAY, TMPDIR=str(disk.folder), RAY_TMPDIR=gettempdir())
-        assert "No space left on device" in told
-        assert "fix: free space" in told
+        reported = builder.refused(run, ON_RAY, TMPDIR=str(disk.folder), RAY_TMPDIR=gettempdir())
+        assert "No space left on device" in reported
+        assert "fix: free space" in reported
         disk.grow("200m")
         builder.finish(run, ON_RAY)
     assert_same(run, expected)
@@ -220,7 +220,7 @@ def test_a_storage_that_cannot_be_used_is_said_before_any_work(builder: Builder,
     assert not RunDirectory(run).bundles.exists()
 
 
-def test_a_storage_that_ends_in_the_middle_ends_the_build_and_the_next_goes_on(
+def test_a_storage_that_ends_in_the_middle_ends_the_build_and_the_next_resumes(
     builder: Builder, expected: dict[str, bytes], tmp_path: Path
 ) -> None:
     before, run = quiet(builder.models), tmp_path / "run"

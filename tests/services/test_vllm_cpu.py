@@ -92,7 +92,7 @@ def test_a_prompt_over_the_context_names_what_to_lower(judge_server: RunningServ
     assert "views.frames" in str(error)
 
 
-def test_a_model_that_is_not_served_is_told_with_those_that_are(judge_server: RunningServer) -> None:
+def test_a_model_that_is_not_served_is_reported_with_those_that_are(judge_server: RunningServer) -> None:
     async def check() -> None:
         engine = VllmEngine(EngineConfig(kind="vllm", addresses=(judge_server.address,), model="gpt"))
         try:

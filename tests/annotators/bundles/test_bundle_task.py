@@ -28,7 +28,7 @@ CopyClips = Callable[..., Path]
 
 
 class Told:
-    """What a progress bar is told."""
+    """What a progress bar receives."""
 
     def __init__(self) -> None:
         self.videos: list[tuple[int, int]] = []
@@ -113,14 +113,14 @@ def test_every_object_of_a_real_video_is_accounted_for(
     copy_clips: CopyClips, config: AnnotationConfig, tmp_path: Path
 ) -> None:
     source = copy_clips(tmp_path / "source", "sav_000001_head", "vos_000001")
-    run, told = planned(tmp_path / "run", source), Told()
-    annotate_to_parts(run, source, BUNDLE, config, told)
+    run, reported = planned(tmp_path / "run", source), Told()
+    annotate_to_parts(run, source, BUNDLE, config, reported)
     counts = outcome(run)
     assert counts["expressions"] + counts["dropped"] + counts["failed"] == counts["read"] == 15
     assert counts["failed"] == 0
-    assert (sorted(told.videos), told.outcomes.total()) == ([(2, 0), (13, 0)], 15)
-    assert told.outcomes["kept"] == told.stages["scene"] == told.stages["video"] == counts["expressions"]
-    assert told.stages["object"] == told.stages["judge"] == 15
+    assert (sorted(reported.videos), reported.outcomes.total()) == ([(2, 0), (13, 0)], 15)
+    assert reported.outcomes["kept"] == reported.stages["scene"] == reported.stages["video"] == counts["expressions"]
+    assert reported.stages["object"] == reported.stages["judge"] == 15
     keys = [one.track.key for one in read_expressions(run)] + [one.track.key for one in read_dropped(run)]
     assert len(set(keys)) == 15
     assert all(one.text and one.provenance == config.provenance for one in read_expressions(run))
@@ -139,10 +139,10 @@ def test_a_done_bundle_is_left_alone(source: Path, config: AnnotationConfig, tmp
     annotate_to_parts(run, source, BUNDLE, config, Told())
     before = parts(run)
     (source / "vos_000001.mp4").unlink()  # it would fail now
-    told = Told()
-    annotate_to_parts(run, source, BUNDLE, config, told)
+    reported = Told()
+    annotate_to_parts(run, source, BUNDLE, config, reported)
     assert parts(run) == before
-    assert told.videos == []
+    assert reported.videos == []
 
 
 def test_a_late_bundle_fails_and_is_resumed(source: Path, config: AnnotationConfig, tmp_path: Path) -> None:
@@ -178,11 +178,11 @@ def test_retry_takes_up_the_failed_objects_only(source: Path, config: Annotation
     first = {entry["digest"] for entry in read_entries(run.journal / f"{BUNDLE}.jsonl")}
 
     repair()
-    told = Told()
+    reported = Told()
     assert mark_for_retry(run) == 1
     assert not is_done(run, BUNDLE)
-    annotate_to_parts(run, source, BUNDLE, config, told)
-    assert told.outcomes.total() == 1
+    annotate_to_parts(run, source, BUNDLE, config, reported)
+    assert reported.outcomes.total() == 1
     assert list(run.failed.glob("*.retry")) == []
     digests = [entry["digest"] for entry in read_entries(run.journal / f"{BUNDLE}.jsonl")]
     assert len(digests) == len(set(digests)) > len(first)

@@ -246,14 +246,14 @@ def steps(*tokens: tuple[str, dict[str, float]]) -> list[tuple[str, list[tuple[s
 
 
 def test_confidence_of_one_token_answers() -> None:
-    told = steps(("yes", {"yes": 0.6, "no": 0.2, "maybe": 0.2}))
-    assert choice_confidence("yes", ("yes", "no"), told) == pytest.approx(0.75)
+    reported = steps(("yes", {"yes": 0.6, "no": 0.2, "maybe": 0.2}))
+    assert choice_confidence("yes", ("yes", "no"), reported) == pytest.approx(0.75)
 
 
 def test_confidence_follows_a_beginning_that_both_answers_share() -> None:
-    told = steps(("con", {"con": 0.5, "conflict": 0.3, "cons": 0.1}), ("sist", {"sist": 0.8, "flict": 0.2}))
+    reported = steps(("con", {"con": 0.5, "conflict": 0.3, "cons": 0.1}), ("sist", {"sist": 0.8, "flict": 0.2}))
     # For: "cons" 0.1 and 0.5 * 0.8; against: "conflict" 0.3 and 0.5 * 0.2.
-    assert choice_confidence("consistent", CHOICES, told) == pytest.approx(0.5 / 0.9)
+    assert choice_confidence("consistent", CHOICES, reported) == pytest.approx(0.5 / 0.9)
 
 
 def test_confidence_is_neutral_without_probabilities() -> None:
@@ -262,8 +262,8 @@ def test_confidence_is_neutral_without_probabilities() -> None:
 
 @given(st.dictionaries(st.sampled_from(["c", "co", "con", "cons", "conf", "conflict", "x", ""]), st.floats(0.01, 1)))
 def test_the_confidences_of_all_choices_make_one(tops: dict[str, float]) -> None:
-    told = steps(("cons", tops))
-    assert sum(choice_confidence(choice, CHOICES, told) for choice in CHOICES) == pytest.approx(1)
+    reported = steps(("cons", tops))
+    assert sum(choice_confidence(choice, CHOICES, reported) for choice in CHOICES) == pytest.approx(1)
 
 
 @pytest.mark.parametrize(

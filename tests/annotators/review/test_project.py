@@ -77,7 +77,7 @@ def test_a_skipped_task_is_no_answer_and_one_who_has_left_keeps_a_number():
 
 
 @pytest.mark.parametrize(
-    ("told", "problem"),
+    ("answer", "problem"),
     [
         (
             exported(annotation("fix", long=[" "])),
@@ -91,8 +91,8 @@ def test_a_skipped_task_is_no_answer_and_one_who_has_left_keeps_a_number():
         (exported(annotation(), text="Other words."), "task 5 (sav_000001/manual/0), ann: the text of the task was"),
     ],
 )
-def test_what_is_no_answer_is_one_line(told, problem):
-    (line,) = answers_of(told, {1: "ann"})
+def test_what_is_no_answer_is_one_line(answer, problem):
+    (line,) = answers_of(answer, {1: "ann"})
     assert isinstance(line, str) and line.startswith(problem) and "\n" not in line
 
 
@@ -113,9 +113,9 @@ def test_a_server_that_is_down_is_one_clear_line(monkeypatch):
     monkeypatch.setenv(TOKEN_VARIABLE, "secret-token")
     with socket.create_server(("127.0.0.1", 0)) as taken:
         address = f"http://127.0.0.1:{taken.getsockname()[1]}"
-    with pytest.raises(LabelStudioError, match=r"does not answer: .*\n  fix: start it \(make label-studio\)") as told:
+    with pytest.raises(LabelStudioError, match=r"does not answer: .*\n  fix: start it \(make label-studio\)") as raised:
         LabelStudio(address)
-    assert "secret-token" not in str(told.value)
+    assert "secret-token" not in str(raised.value)
 
 
 @pytest.mark.parametrize("status", [200, 404])

@@ -1,4 +1,4 @@
-"""A sheet goes out, is filled in by hand, and comes back; what is wrong in a row is told with its place."""
+"""A sheet is exported, filled in by hand and imported; what is wrong in a row is reported with its place."""
 
 import csv
 import json
@@ -98,9 +98,9 @@ def test_an_unusable_row_is_reported_and_the_others_count(sheet, filled, problem
     save(sheet, rows)
     gathered = read_sheet(sheet)
     assert [answer.task for answer in gathered.answers] == [task(0).name]
-    (told,) = gathered.problems
+    (reported,) = gathered.problems
     line = {".csv": 3, ".jsonl": 2}[sheet.suffix]  # as a spreadsheet and an editor number it
-    assert told.startswith(f"{sheet}:row {line}{problem}") and "\n" not in told
+    assert reported.startswith(f"{sheet}:row {line}{problem}") and "\n" not in reported
 
 
 def test_differing_rows_of_one_annotator_are_reported_and_importing_again_adds_nothing(run, sheet):
@@ -109,8 +109,8 @@ def test_differing_rows_of_one_annotator_are_reported_and_importing_again_adds_n
     save(sheet, [*rows, rows[0], rows[0] | {"verdict": "reject"}])
     gathered = read_sheet(sheet)
     assert {answer.judgement for answer in gathered.answers} == {"accept"}
-    (told,) = gathered.problems
-    assert "differs from row" in told and "; fix: keep one of them" in told
+    (reported,) = gathered.problems
+    assert "differs from row" in reported and "; fix: keep one of them" in reported
     assert append_answers(run, gathered.answers, "2026-11-22T10:00:00.000000+00:00") == 1
     assert append_answers(run, read_sheet(sheet).answers, "2026-11-22T11:00:00.000000+00:00") == 0
 

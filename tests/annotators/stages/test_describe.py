@@ -175,7 +175,7 @@ def test_after_a_stop_in_any_stage_only_what_is_missing_is_asked(subject: Subjec
     assert task in dict(well.tasks)
 
 
-def test_a_failed_object_is_taken_up_where_it_failed_with_fresh_seeds(subject: Subject, journal: Journal) -> None:
+def test_a_failed_object_resumes_where_it_failed_with_fresh_seeds(subject: Subject, journal: Journal) -> None:
     with pytest.raises(StageFailedError):
         describe(subject, journal, Model(said_once_bad("scene", [0, 1, 2])))
     again = Model(said_once_bad("scene", [3]))

@@ -23,7 +23,7 @@ def test_views_are_measured_and_the_figures_kept(
     assert "at least 5" in shown and f"figures: {out}" in shown.replace("\n", "")
 
 
-def test_the_loader_is_measured_beside_whole_decoding(sav_data: Path, tmp_path: Path) -> None:
+def test_the_loader_is_measured_next_to_whole_decoding(sav_data: Path, tmp_path: Path) -> None:
     out = tmp_path / "speed.json"
     assert main(["loader", "--rounds", "1", "--sav-data", str(sav_data), "--out", str(out)]) == 0
     (loader,) = json.loads(out.read_text())["measurements"]
@@ -34,7 +34,7 @@ def test_the_loader_is_measured_beside_whole_decoding(sav_data: Path, tmp_path: 
 
 def test_a_folder_without_the_video_is_one_clear_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["views", "--sav-data", str(tmp_path), "--out", str(tmp_path / "speed.json")]) == 1
-    told = capsys.readouterr().err
-    assert told.startswith(f"error: {tmp_path}: has no sav_000001_head.mp4")
-    assert "fix: set REFSAV_SAV_DATA" in told
+    reported = capsys.readouterr().err
+    assert reported.startswith(f"error: {tmp_path}: has no sav_000001_head.mp4")
+    assert "fix: set REFSAV_SAV_DATA" in reported
     assert not (tmp_path / "speed.json").exists()

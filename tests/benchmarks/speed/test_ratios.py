@@ -43,7 +43,7 @@ def test_every_other_round_goes_backwards() -> None:
 
 def test_the_file_of_figures_holds_every_round_and_the_verdict() -> None:
     ratio = Ratio.of("r", quantity(4.0, 2.0), quantity(1.0, 1.0), Bar("at most", 2.5))
-    told = Measurement(title="t", quantities=(quantity(4.0, 2.0),), ratios=(ratio,)).to_json()
-    assert told["quantities"][0] == {"name": "q", "unit": "s", "rounds": (4.0, 2.0), "median": 3.0}
-    assert told["ratios"][0]["rounds"] == (4.0, 2.0)
-    assert told["ratios"][0]["reached"] is False
+    reported = Measurement(title="t", quantities=(quantity(4.0, 2.0),), ratios=(ratio,)).to_json()
+    assert reported["quantities"][0] == {"name": "q", "unit": "s", "rounds": (4.0, 2.0), "median": 3.0}
+    assert reported["ratios"][0]["rounds"] == (4.0, 2.0)
+    assert reported["ratios"][0]["reached"] is False

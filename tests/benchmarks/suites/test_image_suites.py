@@ -66,7 +66,7 @@ def test_masks_of_an_answer_are_taken_together_and_none_is_an_empty_one(tmp_path
     assert (rows[2].mask, rows[2].intersection_px) == ("", 0)
 
 
-def test_an_image_of_another_size_is_told(tmp_path: Path) -> None:
+def test_an_image_of_another_size_is_reported(tmp_path: Path) -> None:
     folder = made.write_refcoco(tmp_path / "set")
     picture = next((tmp_path / "set/train2014").glob("*2.jpg"))
     cv2.imwrite(str(picture), np.zeros((10, 12, 3), np.uint8))
@@ -76,8 +76,8 @@ def test_an_image_of_another_size_is_told(tmp_path: Path) -> None:
 
 
 def test_options_of_other_suites_are_refused(tmp_path: Path) -> None:
-    told = "--shuffled is not for refcoco\n  fix: leave it out; refcoco takes --images, --split"
-    with pytest.raises(ConfigError, match=f"{told}$"):
+    reported = "--shuffled is not for refcoco\n  fix: leave it out; refcoco takes --images, --split"
+    with pytest.raises(ConfigError, match=f"{reported}$"):
         open_suite("refcoco", tmp_path, SuiteOptions(control="shuffled"))
     with pytest.raises(ConfigError, match="choose one of ref-sav, "):
         open_suite("refclef", tmp_path)

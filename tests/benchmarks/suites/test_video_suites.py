@@ -161,7 +161,7 @@ def test_expressions_can_be_given_to_the_wrong_objects(tmp_path: Path) -> None:
         ("mevis-val-u", made.write_mevis, "valid_u/meta_expressions.json"),
     ],
 )
-def test_objects_without_a_name_are_told_apart_by_their_masks(
+def test_objects_without_a_name_are_distinguished_by_their_masks(
     tmp_path: Path, name: str, write: Write, where: str
 ) -> None:
     folder = write(tmp_path / "set")
@@ -221,7 +221,7 @@ def test_a_control_without_any_other_words_has_no_figures(tmp_path: Path, name: 
     assert (result.scores, result.rows, result.not_scored) == ({}, 2, 2)
 
 
-def test_masks_of_another_size_than_the_frames_are_told(tmp_path: Path) -> None:
+def test_masks_of_another_size_than_the_frames_are_reported(tmp_path: Path) -> None:
     folder = made.write_ref_sav(tmp_path / "set")
     cv2.imwrite(str(folder / "videos/a_first/00000.jpg"), np.zeros((20, 30, 3), np.uint8))
     suite = open_suite("ref-sav", folder)

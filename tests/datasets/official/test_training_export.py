@@ -237,7 +237,7 @@ def test_two_entries_for_the_same_objects_are_reported(tmp_path, sav_data):
     assert len(video.expressions) == 2
 
 
-def test_an_import_tells_paths_from_the_sav_folder_wherever_that_is(tmp_path, sav_data):
+def test_an_import_separates_paths_from_the_sav_folder_wherever_that_is(tmp_path, sav_data):
     nested = "sav_000/sav_train/sav_000"  # which the loader reads as sav_train/sav_000
     objects = {"0": {"formated": "a tan camel"}, "7": {"formated": "a third camel"}}
     entry = {"video_path": f"{nested}/vos_000001.mp4", "anno_path": f"{nested}/vos_000001_manual.json"}

@@ -133,7 +133,7 @@ def test_a_bundle_that_is_opened_again_is_open_there_before_its_parts_change(one
     assert DONE not in files_in(shared)
 
 
-def test_a_part_of_a_run_can_be_taken_up_and_left(one: Machine, two: Machine, shared: Path) -> None:
+def test_a_part_of_a_run_can_be_pulled_and_pushed(one: Machine, two: Machine, shared: Path) -> None:
     one.builds({**RUN, MARK: "before"})
     stored = StoredRun(Storage(str(shared)), two.folder)
     stored.pull((PART, MARK, "failed/missing.parquet", "shards/"))

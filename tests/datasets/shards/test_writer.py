@@ -183,7 +183,7 @@ def test_a_finished_shard_keeps_a_video_that_the_source_has_lost(own_clip):
     assert path.read_bytes() == content
 
 
-def test_a_video_of_another_size_or_one_that_has_come_back_is_written_anew(own_clip):
+def test_a_video_of_another_size_or_one_that_has_come_back_is_written_again(own_clip):
     run, plan, media = own_clip
     content = media.read_bytes()
     media.unlink()
@@ -195,7 +195,7 @@ def test_a_video_of_another_size_or_one_that_has_come_back_is_written_anew(own_c
     assert write_shard(run, plan, ShardConfig()).samples == 1
 
 
-def test_only_a_video_that_is_in_the_shard_is_told_as_kept(own_clip):
+def test_only_a_video_that_is_in_the_shard_is_reported_as_kept(own_clip):
     run, plan, media = own_clip
     content = media.read_bytes()
     write_shard(run, plan, ShardConfig())
@@ -210,7 +210,7 @@ def test_only_a_video_that_is_in_the_shard_is_told_as_kept(own_clip):
     assert (entry.kept, [skipped.video_id for skipped in entry.skipped]) == ((), ["vos_000001"])
 
 
-def test_a_shard_that_must_be_written_while_a_video_is_gone_tells_it(own_clip, make_expression, real_expressions):
+def test_a_shard_that_must_be_written_while_a_video_is_gone_reports_it(own_clip, make_expression, real_expressions):
     run, plan, media = own_clip
     write_shard(run, plan, ShardConfig())
     media.unlink()
@@ -251,7 +251,7 @@ def test_mp4_members_of_a_folder_of_frames_are_refused(tmp_path, make_expression
         plan_shards(run, assign(["v1"], SplitConfig()), {"v1": video}, ShardConfig(frames="mp4"))
 
 
-def test_a_video_that_cannot_be_decoded_is_left_out_and_told(
+def test_a_video_that_cannot_be_decoded_is_skipped_and_reported(
     tmp_path, make_expression, real_expressions, files, write_shards
 ):
     run = RunDirectory(tmp_path / "run")
@@ -271,7 +271,7 @@ def test_a_video_that_cannot_be_decoded_is_left_out_and_told(
     assert json.loads((run.shards / "train/index.json").read_text())["skipped"][0]["video_id"] == "aaa"
 
 
-def test_a_video_in_two_parts_is_told(tmp_path, make_expression):
+def test_a_video_in_two_parts_is_reported(tmp_path, make_expression):
     run = RunDirectory(tmp_path / "run")
     for bundle in ("bundle-000000", "bundle-000001"):
         add_parts(run, [make_expression(video_id="v1")], bundle)
@@ -282,7 +282,7 @@ def test_a_video_in_two_parts_is_told(tmp_path, make_expression):
         plan_shards(run, assign(["v1"], SplitConfig()), {"v1": video}, ShardConfig())
 
 
-def test_a_video_that_no_bundle_names_is_told(tmp_path, make_expression):
+def test_a_video_that_no_bundle_names_is_reported(tmp_path, make_expression):
     run = RunDirectory(tmp_path / "run")
     add_parts(run, [make_expression(video_id="v1")])
     with pytest.raises(RecordError, match="v1: no bundle of this run names this video"):

@@ -40,8 +40,8 @@ def test_each_problem_stands_once_with_its_objects(tmp_path: Path) -> None:
 
 
 def report(run: RunDirectory, name: str, *skipped: tuple[str, str]) -> ExportReport:
-    told = tuple(SkippedVideo(video_id=video_id, error=error) for video_id, error in skipped)
-    return ExportReport(path=run.exports / name, videos=0, objects=0, skipped=told)
+    reported = tuple(SkippedVideo(video_id=video_id, error=error) for video_id, error in skipped)
+    return ExportReport(path=run.exports / name, videos=0, objects=0, skipped=reported)
 
 
 def test_a_reason_that_holds_for_many_videos_is_one_line_with_their_number(tmp_path: Path) -> None:
@@ -52,7 +52,7 @@ def test_a_reason_that_holds_for_many_videos_is_one_line_with_their_number(tmp_p
     assert read_problems(run) == [f"{reason} (37 videos left out of exports/Ref-SAV.json: v00, v01, v02, …)"]
 
 
-def test_a_video_that_shards_and_an_export_are_without_is_told_once_with_both(
+def test_a_video_that_shards_and_an_export_are_without_is_reported_once_with_both(
     tmp_path: Path, make_expression: MakeExpression
 ) -> None:
     run = RunDirectory(tmp_path)
@@ -67,7 +67,7 @@ def test_a_video_that_shards_and_an_export_are_without_is_told_once_with_both(
     assert line.endswith("(1 video left out of shards/val-long and exports/ref_sav_eval: v)")
 
 
-def test_a_video_that_only_the_shards_have_left_is_told(
+def test_a_video_that_only_the_shards_have_left_is_reported(
     tmp_path: Path,
     make_expression: MakeExpression,
     copy_clips: Callable[..., Path],

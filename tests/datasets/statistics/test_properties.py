@@ -69,7 +69,7 @@ def paired_frames(objects):
     return ((index // step, image) for index, image in decode(objects.video.media, [row * step for row in rows]))
 
 
-def test_the_real_videos_are_told_apart(real_videos):
+def test_the_real_videos_are_distinguished(real_videos):
     speeds = {
         video_id: measure_video(video_id, len(objects.tracks), paired_frames(objects), objects.tracks, MeasureConfig())
         for video_id, objects in real_videos.items()

@@ -127,7 +127,7 @@ def test_gpu_hours_are_estimated_from_seconds_and_gpus(run):
     assert free.gpu_hours == 0
 
 
-def test_the_published_figures_stand_beside_ours(run):
+def test_the_published_figures_stand_next_to_ours(run):
     published = {row.dataset: row for row in stats_of(run).published}
     assert (published["Ref-SAV"].videos, published["Ref-SAV"].words_mean) == (37_311, 83.6)
 
@@ -147,7 +147,7 @@ def test_damaged_statistics_are_named(run):
         read_statistics(run)
 
 
-def test_a_video_without_a_split_is_told(run):
+def test_a_video_without_a_split_is_reported(run):
     write_splits(run.splits, assign(["v1"], SplitConfig()))
     with pytest.raises(RecordError, match="v2: has no split"):
         stats_of(run)

@@ -31,7 +31,7 @@ def test_items_that_do_not_belong_are_counted_and_places_stay_those_of_the_file(
 
 
 @pytest.mark.parametrize(
-    ("text", "told"),
+    ("text", "reported"),
     [
         ('[{"a": 1},\n {"a": ', "line 2 column 8: is not a JSON list of objects"),
         ('{"a": 1}', r"line 1 column 1: is not a JSON list of objects: expected \["),
@@ -40,14 +40,14 @@ def test_items_that_do_not_belong_are_counted_and_places_stay_those_of_the_file(
         ("", "line 1 column 1: is not a JSON list"),
     ],
 )
-def test_a_damaged_list_is_told_with_its_place(tmp_path, text, told):
+def test_a_damaged_list_is_reported_with_its_place(tmp_path, text, reported):
     path = tmp_path / "list.json"
     path.write_text(text)
-    with pytest.raises(RecordError, match=told):
+    with pytest.raises(RecordError, match=reported):
         JsonItems(path)
 
 
-def test_a_list_that_is_missing_or_no_text_is_told(tmp_path):
+def test_a_list_that_is_missing_or_no_text_is_reported(tmp_path):
     with pytest.raises(RecordError, match=r"list\.json: cannot be read: No such file"):
         JsonItems(tmp_path / "list.json")
     (tmp_path / "list.json").write_bytes(b"[\xff]")

@@ -74,7 +74,7 @@ def test_the_examples_of_a_batch_weigh_much_the_same():
     assert not np.array_equal(positions, mixture.grouped(1, 8))
 
 
-def test_nothing_to_train_on_is_told():
+def test_nothing_to_train_on_is_reported():
     with pytest.raises(ConfigError, match="the data has no examples"):
         mixed(0.01)
 
@@ -91,7 +91,7 @@ def test_what_comes_next_stands_in_for_an_example_that_cannot_be_used():
     assert mixture.draw(0, position).example.turns == drawn.example.turns
 
 
-def test_a_source_of_which_nothing_can_be_used_is_told():
+def test_a_source_of_which_nothing_can_be_used_is_reported():
     mixture = Mixture([WeightedSource(MadeSource("s", 100, bad=set(range(100))))], 0)
     with pytest.raises(TooManyBadError, match=r"20 consecutive examples cannot be used[^$]*\n  fix: correct"):
         mixture.draw(0, 0)

@@ -1,4 +1,4 @@
-"""The configuration of training data: the paper's mixture as a file, wrong keys told, sources opened together."""
+"""The configuration of training data: the paper's mixture as a file, wrong keys reported, sources opened together."""
 
 import re
 import tomllib
@@ -56,13 +56,13 @@ def test_the_tables_of_the_documentation_fit_and_show_every_kind():
 
 
 @pytest.mark.parametrize("path", sorted(CONFIGS.glob("*.toml")), ids=lambda path: path.name)
-def test_a_source_that_is_not_there_is_told_before_anything_is_read(path, tmp_path, monkeypatch):
+def test_a_source_that_is_not_there_is_reported_before_anything_is_read(path, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     with pytest.raises(RecordError, match="fix: "):
         open_mixture(Training.from_toml(path).data)
 
 
-def test_sources_are_mixed_as_often_as_told(tmp_path):
+def test_sources_are_mixed_as_often_as_configured(tmp_path):
     folder = images.write_refcoco(tmp_path / "sets")
     said = [{"from": "human", "value": "<image>\nWhat?"}, {"from": "gpt", "value": "A box."}]
     write_json(tmp_path / "llava.json", [{"image": "a.jpg", "conversations": said}, {"conversations": said}])
@@ -87,16 +87,16 @@ def test_sources_are_mixed_as_often_as_told(tmp_path):
     assert mixture.sources[1].notes == ("conversations without an image, left out: 1",)
 
 
-def test_wrong_keys_and_kinds_are_told_with_the_nearest_right_one():
+def test_wrong_keys_and_kinds_are_reported_with_the_nearest_right_one():
     wrong = {
         "data": {"sources": [{"kind": "ref-sav", "path": "a", "repaets": 2}, {"kind": "refsav"}, {"kind": "ref-sav"}]}
     }
     with pytest.raises(ConfigError) as raised:
         Training.from_mapping(wrong, "data.toml")
-    told = str(raised.value)
-    assert "data.sources.0.ref-sav.repaets: there is no such key; did you mean data.sources.repeats?" in told
-    assert "data.sources.1: Input tag 'refsav'" in told and "'own-images'" in told
-    assert "data.sources.2.ref-sav.path: Field required" in told
+    reported = str(raised.value)
+    assert "data.sources.0.ref-sav.repaets: there is no such key; did you mean data.sources.repeats?" in reported
+    assert "data.sources.1: Input tag 'refsav'" in reported and "'own-images'" in reported
+    assert "data.sources.2.ref-sav.path: Field required" in reported
 
 
 def test_sources_are_left_out_by_name(tmp_path):
@@ -108,7 +108,7 @@ def test_sources_are_left_out_by_name(tmp_path):
         open_mixture(DataConfig.from_mapping({**data, "without": ["others"]}, "test"))
 
 
-def test_nothing_to_train_on_is_told():
+def test_nothing_to_train_on_is_reported():
     with pytest.raises(ConfigError, match=r"the data has no examples\n  fix: name a source under data\.sources"):
         open_mixture(DataConfig())
 

@@ -45,13 +45,13 @@ def test_sentences_of_an_image_are_one_conversation_of_its_different_objects(tmp
     assert len(read(config).turns) == 3, "a second sentence of an object, when there is room"
 
 
-def test_a_picture_of_another_size_than_its_annotation_is_told(tmp_path):
+def test_a_picture_of_another_size_than_its_annotation_is_reported(tmp_path):
     folder = images.write_refcoco(tmp_path / "sets", "refcocog", "umd")
     picture = next((tmp_path / "sets/train2014").glob("*_000000000001.jpg"))
     cv2.imwrite(str(picture), np.zeros((10, 20, 3), np.uint8))
     config = ReferringImagesConfig(dataset="refcocog", path=str(folder))
-    told = r"instances\.json:images\[id=1\]: the mask is 48x64, the image 10x20"
-    with pytest.raises(RecordError, match=told):
+    reported = r"instances\.json:images\[id=1\]: the mask is 48x64, the image 10x20"
+    with pytest.raises(RecordError, match=reported):
         read(config)
     picture.unlink()
     with pytest.raises(RecordError, match="the image is missing"):
@@ -186,7 +186,7 @@ def test_own_images_have_outlined_objects(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("changes", "told"),
+    ("changes", "reported"),
     [
         ({"text": ["one"]}, r"annotations\.json:\[0\]: has 2 masks and 1 texts"),
         ({"text": ["", " "]}, "has 2 masks and 0 texts"),
@@ -196,17 +196,17 @@ def test_own_images_have_outlined_objects(tmp_path):
         ({"mask": "none"}, r"\[0\]\.mask: is not as published"),
     ],
 )
-def test_own_images_that_are_not_as_the_guide_has_them_are_told(tmp_path, changes, told):
-    with pytest.raises(RecordError, match=told):
+def test_own_images_that_are_not_as_the_guide_has_them_are_reported(tmp_path, changes, reported):
+    with pytest.raises(RecordError, match=reported):
         read(own_images(tmp_path, **changes))
 
 
-def test_an_object_of_ones_own_without_a_text_is_left_out_and_told(tmp_path):
+def test_an_object_of_ones_own_without_a_text_is_skipped_and_reported(tmp_path):
     example = read(own_images(tmp_path, text=["", "the blue box"]))
     assert len(example.turns) == 1 and example.left_out[0].endswith("annotations.json: [0]: object 0 has no text")
 
 
-def test_an_object_of_ones_own_without_a_pixel_is_left_out_and_told(tmp_path):
+def test_an_object_of_ones_own_without_a_pixel_is_skipped_and_reported(tmp_path):
     folder = own_images(tmp_path, mask=[[[70, 5, 90, 5, 90, 20]], [images.polygon(images.LEFT)]])
     for seed in range(4):
         example = read(folder, 0, seed)

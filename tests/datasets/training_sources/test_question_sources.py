@@ -1,4 +1,4 @@
-"""Questions about images, videos and marked regions as examples, and what is told of lists that will not do."""
+"""Questions about images, videos and marked regions as examples, and what is reported of lists that cannot be used."""
 
 from pathlib import Path
 
@@ -58,7 +58,7 @@ def test_what_stands_before_the_first_question_and_behind_the_last_answer_is_pas
 
 
 @pytest.mark.parametrize(
-    ("item", "told"),
+    ("item", "reported"),
     [
         ({"image": "coco/b.jpg", "conversations": ASKED}, r"coco/b\.jpg: the image is missing"),
         (
@@ -72,12 +72,12 @@ def test_what_stands_before_the_first_question_and_behind_the_last_answer_is_pas
         ({"image": "coco/a.jpg", "conversations": said(("human", "a"), ("gpt", "[SEG]"))}, r"have 1 \[SEG\]"),
     ],
 )
-def test_what_is_wrong_with_an_item_is_told(tmp_path, item, told):
-    with pytest.raises(RecordError, match=told):
+def test_what_is_wrong_with_an_item_is_reported(tmp_path, item, reported):
+    with pytest.raises(RecordError, match=reported):
         read(image_qa(tmp_path, item))
 
 
-def test_a_picture_that_cannot_be_read_is_told(tmp_path):
+def test_a_picture_that_cannot_be_read_is_reported(tmp_path):
     config = image_qa(tmp_path, {"image": "coco/a.jpg", "conversations": ASKED})
     (tmp_path / "images/coco/a.jpg").write_bytes(b"no picture")
     with pytest.raises(RecordError, match=r"a\.jpg: is not a readable image"):
@@ -115,13 +115,15 @@ def test_a_question_about_a_video_in_both_layouts(tmp_path, item):
         assert parts == [0, 1, 2, 3], "one of each quarter"
 
 
-def test_a_video_that_is_missing_or_damaged_is_told(tmp_path):
+def test_a_video_that_is_missing_or_damaged_is_reported(tmp_path):
     write_video(tmp_path / "videos/torn.mp4")
     (tmp_path / "videos/torn.mp4").write_bytes((tmp_path / "videos/torn.mp4").read_bytes()[:300])
     write_json(tmp_path / "chat.json", [{"video_id": name, "q": "a", "a": "b"} for name in ("gone", "torn", "../x")])
     config = VideoQaConfig(path=str(tmp_path / "chat.json"), videos=str(tmp_path / "videos"))
-    for index, told in enumerate(("gone: the video is missing", r"torn\.mp4: ", r"chat\.json:\[2\]: '\.\./x' is no")):
-        with pytest.raises(RecordError, match=told):
+    for index, problem in enumerate(
+        ("gone: the video is missing", r"torn\.mp4: ", r"chat\.json:\[2\]: '\.\./x' is no")
+    ):
+        with pytest.raises(RecordError, match=problem):
             read(config, index)
 
 
@@ -140,7 +142,7 @@ def test_a_conversation_names_its_marked_regions(tmp_path):
         assert np.array_equal(mask, images.mask_of(box))
 
 
-def test_described_regions_are_asked_for_by_their_numbers(tmp_path):
+def test_described_regions_are_named_by_their_numbers(tmp_path):
     config = regions(tmp_path, entry(description=["<region1>: red", "<region2>: blue"]))
     orders = set()
     for seed in range(10):
@@ -155,19 +157,19 @@ def test_described_regions_are_asked_for_by_their_numbers(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("change", "told"),
+    ("change", "reported"),
     [
         ({"description": ["red"]}, "has 1 descriptions for 2 regions"),
         ({}, "has 0 descriptions for 2 regions"),
         ({"description": ["red"], "annotation": [{"segmentation": [[0, 0, 1, 0, 0, 0]]}]}, "region 1 is empty"),
     ],
 )
-def test_regions_that_cannot_be_marked_are_told(tmp_path, change, told):
-    with pytest.raises(RecordError, match=rf"osprey\.json:\[0\]: {told}"):
+def test_regions_that_cannot_be_marked_are_reported(tmp_path, change, reported):
+    with pytest.raises(RecordError, match=rf"osprey\.json:\[0\]: {reported}"):
         read(regions(tmp_path, entry(**change)))
 
 
-def test_folders_that_are_missing_are_told(tmp_path):
+def test_folders_that_are_missing_are_reported(tmp_path):
     with pytest.raises(RecordError, match="it should hold the videos of the list"):
         VideoQaConfig(path="chat.json", videos=str(tmp_path / "videos")).open()
     with pytest.raises(RecordError, match="it should hold the images of the list"):

@@ -185,7 +185,7 @@ def test_mp4_shards_give_the_frames_of_the_video(tmp_path, expressions, write_sh
     assert all(np.array_equal(frame, decoded[4 * row]) for frame, row in zip(example.frames, rows, strict=True))
 
 
-def test_objects_without_an_expression_are_left_out_and_told(folder):
+def test_objects_without_an_expression_are_skipped_and_reported(folder):
     shard = sorted(folder.glob("*.tar"))[0]
     silent = (SampleText(text="", kind="long", status="generated"),)
     rewrite(shard, lambda s: with_objects(s, lambda n, e: replace(e, texts=(e.texts, (), silent)[n] if n else e.texts)))
@@ -200,7 +200,7 @@ def test_objects_without_an_expression_are_left_out_and_told(folder):
         source_of(folder).read(0, np.random.default_rng(0))
 
 
-def test_long_or_short_texts_are_taken_as_told(folder):
+def test_long_or_short_texts_are_taken_as_configured(folder):
     def with_short(_, entry):
         short = SampleText(text=f"short {entry.masklet_id}", kind="short", status="accepted")
         return replace(entry, texts=(*entry.texts, short) if entry.masklet_id else entry.texts)
@@ -221,8 +221,8 @@ def test_videos_of_a_shard_that_was_cut_short_are_counted_and_others_used(folder
     whole = shard.read_bytes()
     shard.write_bytes(whole[:-512])
     share = RefSavConfig(path=str(folder), verify=verify).open()
-    told = f"{shard.name}: has {len(whole) - 512} bytes, index.json says {len(whole)}"
-    assert len(share.notes) == 1 and "1 videos cannot be used: " in share.notes[0] and told in share.notes[0]
+    reported = f"{shard.name}: has {len(whole) - 512} bytes, index.json says {len(whole)}"
+    assert len(share.notes) == 1 and "1 videos cannot be used: " in share.notes[0] and reported in share.notes[0]
     mixture, bad = Mixture([share], 0), BadExamples(0.5)
     for position in range(3):
         drawn = mixture.draw(0, position)
@@ -267,7 +267,7 @@ def test_whatever_is_altered_an_example_comes_or_an_error_that_names_the_shard(r
     assert named == shard.name
 
 
-def test_a_shard_that_is_missing_and_a_folder_without_an_index_are_told(folder):
+def test_a_shard_that_is_missing_and_a_folder_without_an_index_are_reported(folder):
     sorted(folder.glob("*.tar"))[0].unlink()
     with pytest.raises(RecordError, match=r"is in index\.json and cannot be opened: No such file"):
         source_of(folder).read(0, np.random.default_rng(0))
@@ -283,14 +283,14 @@ def test_an_index_that_names_a_file_outside_is_refused(folder):
         source_of(folder)
 
 
-def test_a_shard_of_another_number_of_samples_is_told(folder):
+def test_a_shard_of_another_number_of_samples_is_reported(folder):
     path = folder / "index.json"
     path.write_text(path.read_text().replace('"samples": 2', '"samples": 5'))
     with pytest.raises(RecordError, match=r"holds 4 files, index\.json says 5 samples of 2"):
         source_of(folder).read(0, np.random.default_rng(0))
 
 
-def test_a_mask_of_another_size_is_told_with_its_object_and_frame(folder):
+def test_a_mask_of_another_size_is_reported_with_its_object_and_frame(folder):
     shard = sorted(folder.glob("*.tar"))[0]
     other = Rle((80, 60), "PjT1")
     rewrite(shard, lambda s: with_objects(s, lambda n, e: replace(e, masks=(other,) * ROWS) if n == 1 else e))
@@ -298,7 +298,7 @@ def test_a_mask_of_another_size_is_told_with_its_object_and_frame(folder):
         source_of(folder).read(0, np.random.default_rng(0))
 
 
-def test_a_frame_that_cannot_be_decoded_is_told_with_its_video(folder):
+def test_a_frame_that_cannot_be_decoded_is_reported_with_its_video(folder):
     shard = sorted(folder.glob("*.tar"))[0]
     (sample, _) = iterate([shard])
     content = bytearray(shard.read_bytes())

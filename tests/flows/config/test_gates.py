@@ -43,7 +43,7 @@ def score(jf: float, *, held_out: str = "a", is_whole: bool = True) -> Score:
 
 
 @pytest.mark.parametrize(
-    ("statistics", "undone", "told"),
+    ("statistics", "undone", "reported"),
     [
         (dataset(599), 0, "99 new expressions since the last promotion, 100 are needed"),
         (dataset(600, judged_out=201), 0, "the judge dropped 25.1% of the captioned objects, more than 25.0%"),
@@ -51,8 +51,8 @@ def score(jf: float, *, held_out: str = "a", is_whole: bool = True) -> Score:
         (dataset(600), 2, "2 bundles are not done"),
     ],
 )
-def test_each_gate_refuses_by_itself_and_says_why(statistics: Statistics, undone: int, told: str) -> None:
-    assert reasons_not_to_train(statistics, undone, IN_USE, GATES) == [told]
+def test_each_gate_refuses_by_itself_and_says_why(statistics: Statistics, undone: int, reported: str) -> None:
+    assert reasons_not_to_train(statistics, undone, IN_USE, GATES) == [reported]
 
 
 def test_a_dataset_that_is_grown_and_clean_is_let_through() -> None:

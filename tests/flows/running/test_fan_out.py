@@ -18,7 +18,7 @@ pytestmark = pytest.mark.usefixtures("prefect_server")
 
 
 def run_all(work: Callable[[int], int], items: list[int], at_once: int) -> tuple[list[int], int]:
-    told = Counter[str]()
+    reported = Counter[str]()
 
     @task
     def one(item: int) -> int:
@@ -26,9 +26,9 @@ def run_all(work: Callable[[int], int], items: list[int], at_once: int) -> tuple
 
     @flow
     def whole() -> list[int]:
-        return fan_out(one.submit, items, at_once=at_once, on_progress=lambda: told.update(["told"]))
+        return fan_out(one.submit, items, at_once=at_once, on_progress=lambda: reported.update(["reported"]))
 
-    return whole(), told["told"]
+    return whole(), reported["reported"]
 
 
 def test_results_keep_the_order_of_the_items_and_at_once_is_a_limit() -> None:
@@ -43,9 +43,9 @@ def test_results_keep_the_order_of_the_items_and_at_once_is_a_limit() -> None:
             running["now"] -= 1
         return 10 * item
 
-    results, told = run_all(work, list(range(12)), at_once=3)
+    results, reported = run_all(work, list(range(12)), at_once=3)
     assert results == [10 * item for item in range(12)]
-    assert (max(peak), told) == (3, 12)
+    assert (max(peak), reported) == (3, 12)
 
 
 def test_nothing_to_do_is_done() -> None:

@@ -105,8 +105,8 @@ def test_a_place_that_cannot_be_written_is_named(tmp_path: Path) -> None:
     ],
 )
 def test_the_advice_fits_what_the_system_says(number: int, fix: str) -> None:
-    told = str(DiskError(Path("a.txt"), OSError(number, "")))
-    assert f": {os.strerror(number)}\n  fix: {fix}" in told
+    reported = str(DiskError(Path("a.txt"), OSError(number, "")))
+    assert f": {os.strerror(number)}\n  fix: {fix}" in reported
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs Linux's /dev/full")

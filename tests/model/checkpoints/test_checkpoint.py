@@ -264,14 +264,14 @@ BROKEN: dict[str, tuple[Change, list[str]]] = {
 }
 
 
-@pytest.mark.parametrize(("change", "told"), BROKEN.values(), ids=BROKEN.keys())
-def test_a_broken_checkpoint_is_refused_by_name(copied: Copy, change: Change, told: list[str]) -> None:
+@pytest.mark.parametrize(("change", "reported"), BROKEN.values(), ids=BROKEN.keys())
+def test_a_broken_checkpoint_is_refused_by_name(copied: Copy, change: Change, reported: list[str]) -> None:
     directory = copied()
     change(directory)
     with pytest.raises(RefSavError) as refused:
         Sa2VA.from_pretrained(directory, device="cpu")
     message = str(refused.value)
-    assert all(part in message for part in told), message
+    assert all(part in message for part in reported), message
     assert str(directory) in message
     if "embed_dims" not in message:
         assert isinstance(refused.value, RecordError)

@@ -209,7 +209,7 @@ def test_qwen2_5_vl_is_read_in_both_layouts_and_written_in_the_new(vision: str, 
     }
 
 
-def test_what_is_unknown_or_absent_is_told_under_its_official_name() -> None:
+def test_what_is_unknown_or_absent_is_reported_under_its_official_name() -> None:
     tower = "mllm.model.vision_tower.encoder.layer.0."
     ours = [f"{tower}attention.{part}_proj.weight" for part in "qkv"] + [f"{tower}lambda_1", "original_decoder.w"]
     keys = KeyMap.sa2va(internvl_rules(), two_decoders=False)

@@ -263,7 +263,7 @@ def test_released_sizes_have_the_published_number_of_parameters(name: str, token
         ("pocket", {"language": {"layer": 3}}, "language.layer: there is no such key; did you mean language.layers?"),
     ],
 )
-def test_sizes_that_do_not_fit_are_told_by_their_keys(name: str, tables: dict[str, Any], problem: str) -> None:
+def test_sizes_that_do_not_fit_are_reported_by_their_keys(name: str, tables: dict[str, Any], problem: str) -> None:
     with pytest.raises(ConfigError) as refused:
         changed(name, **tables)
     assert problem in str(refused.value)

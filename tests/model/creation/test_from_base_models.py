@@ -96,7 +96,7 @@ def test_it_is_saved_as_an_official_checkpoint_and_comes_back(which: str, tmp_pa
     torch.testing.assert_close(masks[0], masks[1], rtol=0, atol=1e-5)
 
 
-def test_the_original_decoder_is_kept_beside_the_one_to_be_trained(base: Path, sam2: Path, tmp_path: Path) -> None:
+def test_the_original_decoder_is_kept_next_to_the_one_to_be_trained(base: Path, sam2: Path, tmp_path: Path) -> None:
     model = from_base(base, sam2, sam2_config=SAM2, keep_original_decoder=True)
     assert model.original_decoder is not None
     with torch.no_grad():
@@ -128,7 +128,7 @@ def test_an_original_decoder_of_another_size_is_named(base: Path, sam2: Path, tm
     assert "sam_mask_decoder.iou_token.weight [1, 192]: [1, 192] where the model has [1, 128]" in str(refused.value)
 
 
-def test_types_and_seed_are_as_asked_for(base: Path, tmp_path: Path) -> None:
+def test_types_and_seed_are_as_configured(base: Path, tmp_path: Path) -> None:
     write_sam2(tmp_path / "sam2.pt")
     edit(base, **{name: tensor.bfloat16() for name, tensor in load_file(base / "model.safetensors").items()})
     options: dict[str, Any] = {"sam2_config": SAM2, "allow_pickle": True}

@@ -47,7 +47,7 @@ def test_where_the_width_comes_first_it_is_pillows_own(height: int, width: int, 
 
 @given(sides, sides)
 @settings(deadline=None)
-def test_a_picture_of_the_size_asked_for_stays_as_it_is(height: int, width: int) -> None:
+def test_an_image_of_the_requested_size_stays_as_it_is(height: int, width: int) -> None:
     assert equal(resize(picture(height, width), width, height), picture(height, width))
 
 

@@ -42,7 +42,7 @@ def test_the_first_turn_is_what_inference_writes() -> None:
     assert written.ids == [*mllm.write(TURNS[0].question, shown), *mllm.answer_ids(TURNS[0].answer)]
 
 
-def test_a_seg_that_is_asked_for_in_a_question_has_no_mask() -> None:
+def test_a_seg_in_a_question_has_no_mask() -> None:
     mllm = pocket().adapter
     shown = mllm.preprocess((scenes().frames[0].frame,), ())
     written = write_conversation(mllm, (Turn(f"What is {SEG}?", f"This: {SEG}, not {SEG}."),), shown)

@@ -13,5 +13,5 @@ from refsav.model.language import inference_prompts as prompts
         ("who jumps?", True, "<image>\n who jumps? Please respond with a segmentation mask."),
     ],
 )
-def test_an_expression_is_asked_for_as_in_evaluation(expression: str, video: bool, asked: str) -> None:
+def test_an_expression_is_prompted_as_in_evaluation(expression: str, video: bool, asked: str) -> None:
     assert prompts.segment(expression, video=video) == asked

@@ -62,7 +62,7 @@ def few_held(monkeypatch: pytest.MonkeyPatch) -> int:
 @pytest.mark.usefixtures("few_held")
 @given(indices=st.lists(st.integers(0, COUNT - 1), max_size=14))
 @settings(deadline=None, max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture])
-def test_frames_come_in_the_order_asked_for(video: tuple[Path, list[Image]], indices: list[int]) -> None:
+def test_frames_come_in_the_requested_order(video: tuple[Path, list[Image]], indices: list[int]) -> None:
     got = list(open_clip(video[0]).frames(iter(indices)))
     assert [index for index, _ in got] == indices
     assert all(np.array_equal(frame, video[1][index]) for index, frame in got)
@@ -271,7 +271,7 @@ def test_a_frame_that_is_not_there_is_refused_at_once(video: tuple[Path, list[Im
         open_clip(video[0]).frames(indices)
 
 
-def test_frames_in_memory_are_converted_when_they_are_asked_for() -> None:
+def test_frames_in_memory_are_converted_on_request() -> None:
     frames: list[ImageLike] = [np.full((6, 8, 3), 1, np.uint8), PIL.Image.new("L", (8, 6), 2), np.full((6, 8), 2.0)]
     clip = as_clip(frames)
     assert (clip.count, clip.height, clip.width, clip.rate_hz, clip.name) == (3, 6, 8, 24.0, "frames")

@@ -203,7 +203,7 @@ def test_both_decoders_are_read_and_written_under_their_names(both: Path, tmp_pa
         assert all(torch.equal(tensor, before[prefix + name]) for name, tensor in state.items())
 
 
-def test_such_a_checkpoint_is_used_consistently_unless_told_otherwise(both: Path, frames: list[Image]) -> None:
+def test_such_a_checkpoint_is_used_consistently_unless_configured_otherwise(both: Path, frames: list[Image]) -> None:
     model = Sa2VA.from_pretrained(both, device="cpu")
     used = model.resolve_settings()
     assert (used.propagation, used.key_frames) == ("consistent", "uniform-5")

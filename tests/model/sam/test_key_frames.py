@@ -15,7 +15,7 @@ wanted = st.integers(1, 40)
 
 
 @given(counts, wanted, st.sampled_from(["first", "uniform"]))
-def test_indices_are_in_the_clip_increasing_and_as_many_as_asked_for(count: int, number: int, kind: str) -> None:
+def test_indices_are_in_the_clip_increasing_and_as_many_as_configured(count: int, number: int, kind: str) -> None:
     found = key_frames(f"{kind}-{number}", count)
     assert found == sorted(set(found))
     assert found[0] == 0 and found[-1] < count

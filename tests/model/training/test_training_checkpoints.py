@@ -44,7 +44,7 @@ def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> tuple[list[float], 
     return losses, folder
 
 
-def test_a_training_goes_on_as_if_nothing_had_happened(undisturbed: tuple[list[float], Path]) -> None:
+def test_a_training_resumes_as_if_nothing_had_happened(undisturbed: tuple[list[float], Path]) -> None:
     losses, folder = undisturbed
     learner = training()
     restore(learner, folder)

@@ -133,6 +133,6 @@ def test_what_is_too_long_or_of_another_family_is_refused() -> None:
 
 def test_a_text_that_spells_out_the_token_of_an_image_makes_an_example_unfit_not_the_training() -> None:
     model = pocket()
-    told = replace(example(0), turns=(*example(0).turns, Turn("What is <|image_pad|> for?", "For images.")))
+    reported = replace(example(0), turns=(*example(0).turns, Turn("What is <|image_pad|> for?", "For images.")))
     with pytest.raises(UnfitExampleError, match=r"has <\|image_pad\|> in its text"):
-        encode_example(model, told, LEARNING)
+        encode_example(model, reported, LEARNING)

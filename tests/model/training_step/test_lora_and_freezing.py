@@ -28,7 +28,7 @@ def test_the_parts_that_are_named_learn_and_no_others(family: str, learns: Learn
 
 
 @pytest.mark.parametrize("tied", [True, False])
-def test_embeddings_learn_on_both_sides_beside_adapters(tied: bool) -> None:
+def test_embeddings_learn_on_both_sides_next_to_adapters(tied: bool) -> None:
     model = pocket()
     if tied:
         model.mllm.lm_head.weight = model.adapter.language_model.get_input_embeddings().weight

@@ -52,7 +52,7 @@ def test_a_phrase_without_a_mask_has_no_colour_and_a_mask_that_was_cut_off_no_nu
     assert "cut off" in page
 
 
-def test_a_mask_that_the_question_asked_for_comes_before_those_of_the_answer() -> None:
+def test_a_mask_that_the_question_marks_comes_before_those_of_the_answer() -> None:
     page = html.answers([said("also [SEG]", "<image>\nSegment [SEG]", count=2)])
     assert discs(page) == ["2"]
 

@@ -19,7 +19,7 @@ from tests.support.label_studio import OWNER, Person, Server, config_of
 pytestmark = [pytest.mark.services, pytest.mark.timeout(900)]
 
 
-def test_what_cannot_be_used_is_told_and_the_rest_counts(
+def test_what_cannot_be_used_is_reported_and_the_rest_counts(
     run: RunDirectory, labelling: Server, owner: Person, people: tuple[Person, Person, Person]
 ) -> None:
     project = push(run, config_of(labelling)).location.project
@@ -50,7 +50,7 @@ def test_what_cannot_be_used_is_told_and_the_rest_counts(
     assert any("'mine' is not a task of refsav" in line for line in imported.problems)
 
 
-def test_a_deleted_project_is_told_and_a_push_makes_another(
+def test_a_deleted_project_is_reported_and_a_push_makes_another(
     run: RunDirectory, labelling: Server, owner: Person, people: tuple[Person, Person, Person]
 ) -> None:
     first = push(run, config_of(labelling))
@@ -78,13 +78,15 @@ def test_a_push_that_was_stopped_half_way_is_completed(run: RunDirectory, labell
     assert (again.location, again.added, again.there) == (first.location, len(lost), 1)
 
 
-def test_media_that_label_studio_would_not_show_is_told_before_tasks_are_sent(
+def test_media_that_label_studio_would_not_show_is_reported_before_tasks_are_sent(
     run: RunDirectory, labelling: Server, runs: Path, owner: Person
 ) -> None:
-    """Its document root is `runs`, and the run is told of another one."""
-    with pytest.raises(LabelStudioError, match=r"does not show this file: HTTP 404\n  fix: .* --document-root") as told:
+    """Its document root is `runs`; the run is configured with another one."""
+    with pytest.raises(
+        LabelStudioError, match=r"does not show this file: HTTP 404\n  fix: .* --document-root"
+    ) as raised:
         push(run, config_of(labelling).model_copy(update={"document_root": str(run.root)}))
-    assert "local-files" in str(told.value)
+    assert "local-files" in str(raised.value)
     place = read_location(run)
     assert place and owner.tasks(place.project) == {}
     outside = RunDirectory(shutil.copytree(run.root, runs.parent / "outside" / "run"))
@@ -125,6 +127,6 @@ def test_a_wrong_token_is_one_clear_line_that_does_not_hold_it(
     run: RunDirectory, labelling: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv(TOKEN_VARIABLE, "eyJhbGciOi.not-a-token.at-all")
-    with pytest.raises(LabelStudioError, match=f"refuses the token in {TOKEN_VARIABLE}\n  fix: create a new") as told:
+    with pytest.raises(LabelStudioError, match=f"refuses the token in {TOKEN_VARIABLE}\n  fix: create a new") as raised:
         push(run, config_of(labelling))
-    assert "not-a-token" not in str(told.value)
+    assert "not-a-token" not in str(raised.value)

@@ -74,8 +74,8 @@ def test_what_three_annotators_say_changes_the_validation_set_and_nothing_is_don
     counts = read_statistics(run).review
     assert (counts.accepted, counts.edited, counts.rejected, counts.contested, counts.short) == (1, 1, 1, 1, 1)
     assert counts.candidates == len(queue) - 3
-    told = json.loads((run.exports / EVALUATION_FOLDER / EXPRESSIONS_FILE).read_text())["videos"].values()
-    exported = [entry for video in told for entry in video["expressions"].values()]
+    reported = json.loads((run.exports / EVALUATION_FOLDER / EXPRESSIONS_FILE).read_text())["videos"].values()
+    exported = [entry for video in reported for entry in video["expressions"].values()]
     assert sorted(entry["type_id"] for entry in exported) == [0] * (len(queue) - 1) + [1]
     assert {answer.annotator for answer in read_answers(run)} == {person.email for person in people}
 
