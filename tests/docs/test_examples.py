@@ -42,12 +42,10 @@ def test_a_block_imports_only_what_is_public_and_exists(block: Block) -> None:
 
 
 @pytest.mark.parametrize("block", [block for block in BLOCKS if block.is_run], ids=named)
-def test_a_block_runs_on_the_demo(block: Block, demo: Path) -> None:
-    environment = {**os.environ, "HF_HOME": str(demo / "hf"), "HF_DATASETS_OFFLINE": "1"}
-    done = subprocess.run(
-        [sys.executable, "-c", block.body], cwd=demo, env=environment, capture_output=True, text=True, timeout=120
-    )
-    assert done.returncode == 0, f"{named(block)}\n{done.stderr}"
+def test_a_block_runs_on_the_demo(block: Block, demo: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(demo)
+    monkeypatch.setattr("datasets.config.HF_DATASETS_CACHE", demo / "hf")
+    exec(compile(block.body, named(block), "exec"), {"__name__": "__main__"})  # noqa: S102 - the block is ours
 
 
 @cache
