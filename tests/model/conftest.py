@@ -21,7 +21,8 @@ from tests.support.models.reference import FAMILIES, Reference, video, write_che
 
 REDUCED = Path(__file__).parents[1] / "data/parity"
 
-CORES = len(os.sched_getaffinity(0))
+CORES = max(1, len(os.sched_getaffinity(0)) // int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1")))
+"""Of this worker. Two virtual cores are often one real one, and two threads that multiply on it halve its speed."""
 
 OfFamily = Callable[[str], Path]
 
@@ -133,7 +134,7 @@ def pocket_models(pocket_checkpoints: OfFamily) -> Callable[[str], Sa2VA]:
 
 @pytest.fixture
 def all_cores() -> Iterator[None]:
-    """For what is large enough to be shared out."""
+    """For what is large enough to be shared out among this worker's cores."""
     before = torch.get_num_threads()
     torch.set_num_threads(CORES)
     yield
