@@ -215,7 +215,7 @@ def test_a_storage_that_cannot_be_used_is_said_before_any_work(builder: Builder,
     builder.s3.end()
     down = builder.refused(run)
     assert f"s3://{BUCKET}/ref-sav: cannot be reached: EndpointConnectionError" in down
-    assert "\n  fix: see that the storage runs" in down
+    assert "\n  fix: check that the storage is running" in down
     assert quiet(builder.models) == before
     assert not RunDirectory(run).bundles.exists()
 
