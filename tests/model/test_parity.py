@@ -43,7 +43,7 @@ SAME_PIXELS = 0.999
 
 VIDEOS = [*((family, "video_a") for family in FAMILIES), ("qwen3vl", "sam_only_video")]
 
-pytestmark = [pytest.mark.usefixtures("all_cores"), pytest.mark.timeout(1200)]
+pytestmark = [pytest.mark.full_size, pytest.mark.usefixtures("all_cores"), pytest.mark.timeout(1200)]
 
 
 @dataclass(frozen=True)
